@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A UDP address. IPv4 is kept as ::ffff:a.b.c.d, so an IPv4-mapped IPv6 address *is* the IPv4 address
+// everywhere (SPEC.md section 4).
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <cstring>
+
+#include "crypto_accel/base/bytes.hpp"
+
+namespace allium::onion {
+
+struct Endpoint {
+  std::array<std::uint8_t, 16> address{};  ///< network order
+  std::uint16_t port = 0;                  ///< host order
+
+  auto operator<=>(const Endpoint&) const = default;
+
+  [[nodiscard]] bool is_v4() const noexcept {
+    constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return std::memcmp(address.data(), kMapped.data(), kMapped.size()) == 0;
+  }
+
+  /// The four bytes of an IPv4 address, network order. Requires is_v4().
+  [[nodiscard]] const std::uint8_t* v4() const noexcept { return address.data() + 12; }
+
+  static Endpoint from_v4(const std::uint8_t* four_bytes, std::uint16_t port_number) noexcept {
+    Endpoint endpoint;
+    endpoint.address[10] = 0xff;
+    endpoint.address[11] = 0xff;
+    std::memcpy(endpoint.address.data() + 12, four_bytes, 4);
+    endpoint.port = port_number;
+    return endpoint;
+  }
+
+  static Endpoint from_v6(const std::uint8_t* sixteen_bytes, std::uint16_t port_number) noexcept {
+    Endpoint endpoint;
+    std::memcpy(endpoint.address.data(), sixteen_bytes, 16);
+    endpoint.port = port_number;
+    return endpoint;
+  }
+};
+
+/// For hash tables inside one process. `key` is per process and secret: sources choose addresses.
+[[nodiscard]] std::uint64_t endpoint_hash(const Endpoint& endpoint,
+                                          const std::array<std::uint64_t, 2>& key) noexcept;
+
+}  // namespace allium::onion
