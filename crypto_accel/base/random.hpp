@@ -25,8 +25,9 @@ struct Random {
 /// The operating system's generator (libsodium's randombytes). Any thread; may enter the kernel.
 [[nodiscard]] Random system_random() noexcept;
 
-/// A fast generator for one packet worker: AES-128-CTR under a key drawn from the system, re-keyed
-/// from its own output after every refill (fast key erasure). Never enters the kernel after creation.
+/// A fast generator for one packet worker: ChaCha20 (libsodium's, since this folder stands below the
+/// AES kernels) under a key drawn from the system, re-keyed from its own output at every refill; bytes
+/// handed out are wiped from the pool (fast key erasure). Never enters the kernel after creation.
 class WorkerRandom {
  public:
   WorkerRandom() noexcept;
@@ -40,10 +41,11 @@ class WorkerRandom {
   static void fill(void* self, std::uint8_t* target, std::size_t byte_count) noexcept;
   void refill() noexcept;
 
+  static constexpr std::size_t kKeyBytes = 32;
   static constexpr std::size_t kPoolBytes = 4096;
   std::array<std::uint8_t, kPoolBytes> pool_{};
   std::size_t used_ = kPoolBytes;
-  std::array<std::uint8_t, 16> key_{};
+  std::array<std::uint8_t, kKeyBytes> key_{};
 };
 
 }  // namespace allium

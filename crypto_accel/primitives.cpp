@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto_accel/primitives.hpp"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "crypto_accel/base/check.hpp"
+#include "crypto_accel/base/secret.hpp"
+#include "crypto_accel/kernels/ipsec_mb_manager.hpp"
+
+namespace allium::crypto_accel {
+namespace {
+
+constexpr std::size_t kHashBytes = crypto_auth_hmacsha256_BYTES;
+
+MbManager& manager() noexcept {
+  thread_local MbManager of_thread(MbCode::best);
+  return of_thread;
+}
+
+// A value that is wiped when it goes out of scope.
+template <typename T>
+struct Wiped {
+  T value;
+
+  Wiped() noexcept : value{} {}
+
+  ~Wiped() { wipe(&value, sizeof value); }
+
+  Wiped(const Wiped&) = delete;
+  Wiped& operator=(const Wiped&) = delete;
+};
+
+struct Schedules {
+  MbSchedule encrypt;
+  MbSchedule decrypt;
+};
+
+void expand(const Block& key, Schedules& schedules) noexcept {
+  manager().expand(key.data(), schedules.encrypt.bytes.data(), schedules.decrypt.bytes.data());
+}
+
+void check_whole_blocks(Bytes message) noexcept {
+  ALLIUM_CHECK(message.size() % kBlockBytes == 0);
+}
+
+// The library refuses null pointers even with nothing behind them.
+const std::uint8_t* not_null(Bytes bytes) noexcept {
+  return bytes.empty() ? kZeroBlock.data() : bytes.data();
+}
+
+void add_to_counter(Block& counter, std::uint64_t block_count) noexcept {
+  std::uint64_t carry = block_count;
+  for (std::size_t i = kBlockBytes; i-- > 0;) {
+    carry += counter[i];
+    counter[i] = static_cast<std::uint8_t>(carry);
+    carry >>= 8;
+  }
+}
+
+void ctr_without_carry(const MbSchedule& schedule, const Block& counter,
+                       MutableBytes target) noexcept {
+  IMB_JOB job{};
+  job.cipher_mode = IMB_CIPHER_CNTR;
+  job.cipher_direction = IMB_DIR_ENCRYPT;
+  job.hash_alg = IMB_AUTH_NULL;
+  job.chain_order = IMB_ORDER_CIPHER_HASH;
+  job.enc_keys = schedule.bytes.data();
+  job.dec_keys = schedule.bytes.data();
+  job.key_len_in_bytes = IMB_KEY_128_BYTES;
+  job.iv = counter.data();
+  job.iv_len_in_bytes = kBlockBytes;
+  job.src = target.data();
+  job.dst = target.data();
+  job.msg_len_to_cipher_in_bytes = target.size();
+  const std::uint32_t done = IMB_SUBMIT_CIPHER_BURST_NOCHECK(
+      manager().get(), &job, 1, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, IMB_KEY_128_BYTES);
+  ALLIUM_CHECK(done == 1);
+}
+
+void absorb(const gcm_key_data& key, Bytes blocks, Block& state) noexcept {
+  if (!blocks.empty()) {
+    IMB_GHASH(manager().get(), &key, blocks.data(), blocks.size(), state.data(), kBlockBytes);
+  }
+}
+
+void hmac_sha256(Bytes key, Bytes first, Bytes second, Bytes third,
+                 std::array<std::uint8_t, kHashBytes>& mac) noexcept {
+  Wiped<crypto_auth_hmacsha256_state> state;
+  crypto_auth_hmacsha256_init(&state.value, key.data(), key.size());
+  for (const Bytes part : {first, second, third}) {
+    crypto_auth_hmacsha256_update(&state.value, part.data(), part.size());
+  }
+  crypto_auth_hmacsha256_final(&state.value, mac.data());
+}
+
+}  // namespace
+
+Block aes_encrypt(const Block& key, const Block& plain) noexcept {
+  Wiped<Schedules> schedules;
+  expand(key, schedules.value);
+  Block cipher;
+  manager().encrypt_block(schedules.value.encrypt.bytes.data(), plain.data(), kZeroBlock.data(),
+                          cipher.data());
+  return cipher;
+}
+
+Block aes_decrypt(const Block& key, const Block& cipher) noexcept {
+  Wiped<Schedules> schedules;
+  expand(key, schedules.value);
+  Block plain;
+  manager().ecb(IMB_DIR_DECRYPT, schedules.value.decrypt.bytes.data(), cipher.data(), plain.data(),
+                kBlockBytes);
+  return plain;
+}
+
+void ctr_xor(const Block& key, const Block& iv, MutableBytes target) noexcept {
+  Wiped<Schedules> schedules;
+  expand(key, schedules.value);
+  Block counter = iv;
+  // ipsec-mb counts in the last 4 bytes only: each piece ends where they would wrap.
+  while (!target.empty()) {
+    const std::uint64_t blocks_left = (std::uint64_t{1} << 32) - load_be(counter.data() + 12, 4);
+    const std::size_t piece_bytes = std::min<std::size_t>(target.size(), blocks_left * kBlockBytes);
+    ctr_without_carry(schedules.value.encrypt, counter, target.first(piece_bytes));
+    add_to_counter(counter, blocks_left);
+    target = target.subspan(piece_bytes);
+  }
+}
+
+Block ghash(const Block& h, Bytes a, Bytes c) noexcept {
+  check_whole_blocks(a);
+  check_whole_blocks(c);
+  Block lengths;
+  store_be(lengths.data(), 8 * a.size(), 8);
+  store_be(lengths.data() + 8, 8 * c.size(), 8);
+  Wiped<gcm_key_data> key;
+  IMB_GHASH_PRE(manager().get(), h.data(), &key.value);
+  Block state{};
+  absorb(key.value, a, state);
+  absorb(key.value, c, state);
+  absorb(key.value, lengths, state);
+  return state;
+}
+
+Block field_product(const Block& a, const Block& b) noexcept {
+  Wiped<gcm_key_data> key;
+  IMB_GHASH_PRE(manager().get(), b.data(), &key.value);
+  Block product{};
+  absorb(key.value, a, product);
+  return product;
+}
+
+Block cbcmac(const Block& key, Bytes message) noexcept {
+  check_whole_blocks(message);
+  ALLIUM_CHECK(!message.empty());
+  Wiped<Schedules> schedules;
+  expand(key, schedules.value);
+  Block mac;
+  manager().queue_cmac(schedules.value.encrypt.bytes.data(), kZeroBlock.data(), kZeroBlock.data(),
+                       message.data(), message.size(), mac.data());
+  manager().drain();
+  return mac;
+}
+
+Block cmac(const Block& key, Bytes message) noexcept {
+  struct alignas(16) Subkeys {
+    Block one;
+    Block two;
+  };
+
+  Wiped<Schedules> schedules;
+  Wiped<Subkeys> subkeys;
+  expand(key, schedules.value);
+  IMB_AES_CMAC_SUBKEY_GEN_128(manager().get(), schedules.value.encrypt.bytes.data(),
+                              subkeys.value.one.data(), subkeys.value.two.data());
+  Block mac;
+  manager().queue_cmac(schedules.value.encrypt.bytes.data(), subkeys.value.one.data(),
+                       subkeys.value.two.data(), not_null(message), message.size(), mac.data());
+  manager().drain();
+  return mac;
+}
+
+void hkdf_sha256(Bytes salt, Bytes input, Bytes info, MutableBytes target) noexcept {
+  ALLIUM_CHECK(target.size() <= 255 * kHashBytes);
+  Wiped<std::array<std::uint8_t, kHashBytes>> secret;
+  Wiped<std::array<std::uint8_t, kHashBytes>> block;
+  hmac_sha256(salt, input, {}, {}, secret.value);
+  Bytes previous;
+  for (std::uint8_t index = 1; !target.empty(); ++index) {
+    hmac_sha256(secret.value, previous, info, Bytes(&index, 1), block.value);
+    const std::size_t taken = std::min(target.size(), kHashBytes);
+    std::memcpy(target.data(), block.value.data(), taken);
+    target = target.subspan(taken);
+    previous = block.value;
+  }
+}
+
+void gcm_seal(const Block& key, std::span<const std::uint8_t, kGcmNonceBytes> nonce, Bytes aad,
+              MutableBytes text, std::span<std::uint8_t, kGcmTagBytes> tag) noexcept {
+  Wiped<gcm_key_data> schedule;
+  Wiped<gcm_context_data> context;
+  Block nothing;
+  std::uint8_t* bytes = text.empty() ? nothing.data() : text.data();
+  IMB_AES128_GCM_PRE(manager().get(), key.data(), &schedule.value);
+  IMB_AES128_GCM_ENC(manager().get(), &schedule.value, &context.value, bytes, bytes, text.size(),
+                     nonce.data(), not_null(aad), aad.size(), tag.data(), kGcmTagBytes);
+}
+
+bool gcm_open(const Block& key, std::span<const std::uint8_t, kGcmNonceBytes> nonce, Bytes aad,
+              MutableBytes text, std::span<const std::uint8_t, kGcmTagBytes> tag) noexcept {
+  Wiped<gcm_key_data> schedule;
+  Wiped<gcm_context_data> context;
+  Wiped<Block> expected;
+  Block nothing;
+  std::uint8_t* bytes = text.empty() ? nothing.data() : text.data();
+  IMB_AES128_GCM_PRE(manager().get(), key.data(), &schedule.value);
+  IMB_AES128_GCM_DEC(manager().get(), &schedule.value, &context.value, bytes, bytes, text.size(),
+                     nonce.data(), not_null(aad), aad.size(), expected.value.data(), kGcmTagBytes);
+  const bool good = equal(expected.value.data(), tag.data(), kGcmTagBytes);
+  if (!good) {
+    wipe(text.data(), text.size());
+  }
+  return good;
+}
+
+bool x25519(const PrivateKey& scalar, const PublicKey& point, SharedSecret& shared) noexcept {
+  if (crypto_scalarmult(shared.data(), scalar.data(), point.data()) == 0) {
+    return true;
+  }
+  shared.fill(0);
+  return false;
+}
+
+PublicKey x25519_public(const PrivateKey& scalar) noexcept {
+  PublicKey point;
+  const int failed = crypto_scalarmult_base(point.data(), scalar.data());
+  ALLIUM_CHECK(failed == 0);
+  return point;
+}
+
+std::uint32_t relay_id(const PublicKey& identity) noexcept {
+  std::array<std::uint8_t, crypto_hash_sha256_BYTES> hash;
+  crypto_hash_sha256(hash.data(), identity.data(), identity.size());
+  return static_cast<std::uint32_t>(load_be(hash.data(), 4));
+}
+
+}  // namespace allium::crypto_accel
