@@ -8,8 +8,10 @@
 //   Threads    find: any number. use: serialised by a lock of this process that setup packets from
 //              IPv6 clients alone take; a reader never waits. A process that dies inside `use` leaves at
 //              most one entry unfinished, and that one dead.
-//   Limits     `live_max` live entries; at most kPerHost of one /64 and kPerSite of one /48 (0 = no
+//   Limits     `live_max` live entries; at most `per_host` of one /64 and `per_site` of one /48 (0 = no
 //              bound, for the vectors).
+//   Cost       find: one or two entries. use: reads the whole table, which is little beside the X25519
+//              of the packet that asks for it.
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +34,8 @@ class HandleTable {
  public:
   static std::size_t bytes_needed(const HandleLimits& limits) noexcept;
 
-  /// All-zero memory becomes an empty table that starts at `first_handle`; other memory goes on.
+  /// All-zero memory becomes an empty table that starts at `first_handle`; other memory goes on as it
+  /// was. Requires 64-byte alignment. Errc::malformed where size or layout differ.
   static Result<HandleTable> attach(std::span<std::byte> memory, const HandleLimits& limits,
                                     std::uint64_t first_handle);
 
@@ -51,10 +54,16 @@ class HandleTable {
  private:
   struct Header;
   struct Entry;
+  struct Census;
 
   HandleTable() noexcept = default;
 
-  std::mutex lock_;
+  [[nodiscard]] Census count(const Endpoint& client, std::uint64_t epoch) const noexcept;
+  [[nodiscard]] bool has_room(const Census& census) const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> add(const Endpoint& client,
+                                                 std::uint64_t epoch) noexcept;
+
+  mutable std::mutex lock_;
   Header* header_ = nullptr;
   Entry* entries_ = nullptr;
   std::size_t entry_count_ = 0;

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "crypto_accel/base/random.hpp"
 #include "crypto_accel/base/result.hpp"
 #include "crypto_accel/base/secret.hpp"
 #include "crypto_accel/onion_batch.hpp"
@@ -122,7 +123,10 @@ class RelaySnapshot {
   [[nodiscard]] const Peer* peer_by_id(std::uint32_t id) const noexcept;
 
  private:
-  RelaySnapshot() = default;
+  RelaySnapshot();
+
+  void add_keys(const SnapshotConfig& config, crypto_accel::OnionBatch& batch);
+  Result<void> add_peers(const SnapshotConfig& config, crypto_accel::OnionBatch& batch);
 
   struct EndpointHash {
     std::array<std::uint64_t, 2> key;

@@ -12,12 +12,13 @@
 // insert, so that a worker that slept through a turn never accepts on cleared ground.
 //
 //   Units      slots are absolute (Unix time / 8 s).
-//   Ownership  borrows the memory; it must outlive the object. Layout in FORMAT below.
+//   Ownership  borrows the memory; it must outlive the object. Layout in README.md.
 //   Errors     attach refuses memory of another size or layout version.
 //   Threads    test_and_set, raise_floor, floor: any. clear_some: one thread at a time.
-//   Limits     capacity() packets a slot at 3/4 load; beyond `kProbeLinesMax` full lines: full.
+//   Limits     capacity() packets a slot at 3/4 load; beyond kProbeLinesMax full lines: full.
 //   Cost       one cache line a packet in the normal case; `prefetch` starts its load early.
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +37,9 @@ enum class ReplayAnswer : std::uint8_t {
 
 class ReplaySet {
  public:
+  static constexpr std::size_t kPlacesPerLine = 16;
+  static constexpr std::size_t kProbeLinesMax = 16;
+
   /// Bytes of a set with `lines` cache lines a generation. Requires a power of two.
   static std::size_t bytes_needed(std::size_t lines) noexcept;
 
@@ -61,7 +65,8 @@ class ReplaySet {
   void raise_floor(std::uint64_t slot) noexcept;
 
   /// Clears at most `lines_at_most` lines of generations below the floor and readies them for the
-  /// slots floor .. floor + 2. True when all three are ready.
+  /// slots floor .. floor + 3: the fourth is the one that the next turn of the slot needs. True when all
+  /// are ready.
   bool clear_some(std::size_t lines_at_most) noexcept;
 
   /// Clears everything that is due: at start, and when the clock jumped.
@@ -75,16 +80,22 @@ class ReplaySet {
 
  private:
   struct Header;
-  struct Generation;
 
   ReplaySet() noexcept = default;
 
-  [[nodiscard]] Generation& generation(std::uint64_t slot) const noexcept;
-  [[nodiscard]] std::atomic<std::uint32_t>* places(std::uint64_t slot) const noexcept;
+  /// The name of a generation: its slot + 1; 0 while it is being cleared.
+  [[nodiscard]] std::atomic<std::uint64_t>& name_of(std::uint64_t slot) const noexcept;
+  [[nodiscard]] std::atomic<std::uint32_t>* line_of(std::uint64_t slot,
+                                                    std::uint64_t line) const noexcept;
+  [[nodiscard]] ReplayAnswer insert(std::uint64_t slot, std::uint64_t tag) const noexcept;
+  [[nodiscard]] std::size_t clear_generation(std::uint64_t slot, std::size_t lines_at_most) noexcept;
+
+  static constexpr std::size_t kGenerations = 4;
 
   Header* header_ = nullptr;
   std::byte* lines_memory_ = nullptr;
   std::size_t lines_ = 0;
+  std::array<std::size_t, kGenerations> cleared_lines_{};  ///< of generations without a name
   bool was_new_ = false;
 };
 

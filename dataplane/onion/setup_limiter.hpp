@@ -20,6 +20,7 @@
 
 namespace allium::onion {
 
+/// Zero closes the door.
 struct SetupLimits {
   std::uint32_t per_prefix_per_s = 50;
   std::uint32_t per_prefix_burst = 100;
@@ -38,7 +39,6 @@ class SetupLimiter {
   [[nodiscard]] bool admit_relay(std::uint32_t relay_id, std::uint64_t now_ms) noexcept;
 
  private:
-  struct Bucket;
   static constexpr std::size_t kBuckets = 16384;
 
   [[nodiscard]] bool take(std::uint64_t hash, std::uint32_t per_s, std::uint32_t burst,
