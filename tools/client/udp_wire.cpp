@@ -16,8 +16,8 @@
 namespace allium::client {
 namespace {
 
-// A window of 256 packets in flight, with room for the kernel's bookkeeping.
-constexpr int kSocketBufferBytes = 2 * 1024 * 1024;
+// A window of 256 packets of 1232 bytes, each 2304 bytes in the kernel's accounts, and as much again.
+constexpr int kSocketBufferBytes = 2 * 256 * 2304;
 constexpr std::uint64_t kSecondUs = 1'000'000;
 
 volatile std::sig_atomic_t interrupt_seen = 0;
@@ -29,11 +29,12 @@ int open_socket(int family) {
   if (socket_fd < 0) {
     return -1;
   }
-  // Less than asked for is not an error: a smaller buffer loses packets, and they are sent again.
-  static_cast<void>(::setsockopt(socket_fd, SOL_SOCKET, SO_RCVBUF, &kSocketBufferBytes,
-                                 sizeof(kSocketBufferBytes)));
-  static_cast<void>(::setsockopt(socket_fd, SOL_SOCKET, SO_SNDBUF, &kSocketBufferBytes,
-                                 sizeof(kSocketBufferBytes)));
+  // Less than asked for is not an error: a smaller buffer loses packets, and they are sent again. Only the
+  // privileged call goes beyond the system's limit, so it comes second and may fail.
+  for (const int option : {SO_RCVBUF, SO_RCVBUFFORCE, SO_SNDBUF}) {
+    static_cast<void>(::setsockopt(socket_fd, SOL_SOCKET, option, &kSocketBufferBytes,
+                                   sizeof(kSocketBufferBytes)));
+  }
   if (family == AF_INET6) {
     const int only_v6 = 1;
     static_cast<void>(
