@@ -47,7 +47,7 @@ void check_whole_blocks(Bytes message) noexcept {
   ALLIUM_CHECK(message.size() % kBlockBytes == 0);
 }
 
-// The library refuses null pointers even with nothing behind them.
+// Both libraries refuse null pointers, even to nothing.
 const std::uint8_t* not_null(Bytes bytes) noexcept {
   return bytes.empty() ? kZeroBlock.data() : bytes.data();
 }
@@ -90,9 +90,9 @@ void absorb(const gcm_key_data& key, Bytes blocks, Block& state) noexcept {
 void hmac_sha256(Bytes key, Bytes first, Bytes second, Bytes third,
                  std::array<std::uint8_t, kHashBytes>& mac) noexcept {
   Wiped<crypto_auth_hmacsha256_state> state;
-  crypto_auth_hmacsha256_init(&state.value, key.data(), key.size());
+  crypto_auth_hmacsha256_init(&state.value, not_null(key), key.size());
   for (const Bytes part : {first, second, third}) {
-    crypto_auth_hmacsha256_update(&state.value, part.data(), part.size());
+    crypto_auth_hmacsha256_update(&state.value, not_null(part), part.size());
   }
   crypto_auth_hmacsha256_final(&state.value, mac.data());
 }

@@ -12,6 +12,7 @@
 #include <bit>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <tuple>
 
 #include "tests/oracle/onion_oracle.hpp"
@@ -19,6 +20,10 @@
 #include "tests/unit/crypto_accel/test_bytes.hpp"
 
 namespace allium::crypto_accel {
+
+// GoogleTest finds it by the argument's namespace; test names would have addresses in them without.
+static void PrintTo(const OnionKernel* kernel, std::ostream* stream) { *stream << kernel->name; }
+
 namespace {
 
 using test::ByteVector;
