@@ -288,7 +288,7 @@ TEST(PathLife, ARenewalThatFailsIsTriedAgainWhileTheOldPathIsUsed) {
   FakeNetwork network(3, kStartMs);
   Listener listener;
   EXPECT_TRUE(network.load());
-  PathKeeper keeper(network, {.names = {"n1", "n2"}}, system_random(), listener.talk);
+  PathKeeper keeper(network, ping_over({"n1", "n2"}).path, system_random(), listener.talk);
   ASSERT_TRUE(keeper.start(network.now()));
   std::array<std::uint8_t, 1232> buffer;
   const auto turn_until = [&](std::uint64_t tick_us) {
