@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// DPDK's environment and devices, brought up once a process: huge pages where there are some, root or
+// not, no PCI, no telemetry, no shared files.
+//
+//   Errors     one line that says what to do; DPDK's own log goes to memory and is quoted.
+//   Threads    the main thread, before any worker.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crypto_accel/base/result.hpp"
+#include "dataplane/engine/frame.hpp"
+
+struct rte_mempool;
+
+namespace allium::dataplane {
+
+enum class Pages : std::uint8_t { automatic, huge, small };
+
+struct EalConfig {
+  std::vector<std::string> vdevs;  ///< "net_af_packet0,iface=eth0", ...
+  Pages pages = Pages::automatic;
+  unsigned memory_mb = 64;
+};
+
+struct EalState {
+  bool uses_huge_pages = false;
+};
+
+/// Brings the EAL up. Fails with Errc::unavailable.
+Result<EalState> start_eal(const EalConfig& config);
+
+/// A device by the name that it got from --vdev ("net_af_packet0"). Fails with Errc::not_found.
+Result<std::uint16_t> find_device(const std::string& vdev);
+
+struct DeviceQueues {
+  std::uint16_t count = 1;
+  std::uint16_t descriptors = 512;
+};
+
+/// Sets up queues, starts the device, reads its MAC. Fails with Errc::unavailable.
+Result<MacAddress> start_device(std::uint16_t dpdk_port, const DeviceQueues& queues,
+                                rte_mempool* pool);
+
+struct PoolFree {
+  void operator()(rte_mempool* pool) const noexcept;
+};
+
+using PacketPool = std::unique_ptr<rte_mempool, PoolFree>;
+
+/// Packets of 2048 bytes and head room. Fails with Errc::unavailable.
+Result<PacketPool> make_packet_pool(const std::string& name, unsigned packet_count);
+
+/// Stops and closes every device, so that files are flushed and maps are gone.
+void stop_devices() noexcept;
+
+}  // namespace allium::dataplane

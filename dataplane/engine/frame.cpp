@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/engine/frame.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace allium::dataplane {
+namespace {
+
+constexpr std::uint64_t kEtherTypeV4 = 0x0800;
+constexpr std::uint64_t kEtherTypeV6 = 0x86dd;
+constexpr std::uint8_t kProtocolUdp = 17;
+constexpr std::uint8_t kHopLimit = 64;
+constexpr std::size_t kIpV4Bytes = 20;
+constexpr std::size_t kIpV6Bytes = 40;
+
+bool is_own_address(const PortIdentity& identity, const onion::Endpoint& target) noexcept {
+  return std::find(identity.addresses.begin(), identity.addresses.end(), target.address) !=
+         identity.addresses.end();
+}
+
+// `udp` is what the IP header says the datagram is.
+std::optional<ParsedFrame> parse_udp(Bytes udp, std::size_t udp_offset,
+                                     const PortIdentity& identity, onion::Endpoint source,
+                                     const onion::Endpoint& target) noexcept {
+  if (udp.size() < kUdpBytes) {
+    return std::nullopt;
+  }
+  const std::size_t udp_bytes = load_be(udp.data() + 4, 2);
+  if (load_be(udp.data() + 2, 2) != identity.onion_port || udp_bytes < kUdpBytes ||
+      udp_bytes > udp.size() || !is_own_address(identity, target)) {
+    return std::nullopt;
+  }
+  source.port = static_cast<std::uint16_t>(load_be(udp.data(), 2));
+  return ParsedFrame{udp_offset + kUdpBytes, udp_bytes - kUdpBytes, source};
+}
+
+std::optional<ParsedFrame> parse_v4(Bytes packet, const PortIdentity& identity) noexcept {
+  if (packet.size() < kIpV4Bytes || packet[0] >> 4 != 4) {
+    return std::nullopt;
+  }
+  const std::size_t header_bytes = (packet[0] & 15U) * std::size_t{4};
+  const std::size_t total_bytes = load_be(packet.data() + 2, 2);
+  const bool is_fragment = (load_be(packet.data() + 6, 2) & 0x3fff) != 0;
+  if (header_bytes < kIpV4Bytes || total_bytes < header_bytes || total_bytes > packet.size() ||
+      packet[9] != kProtocolUdp || is_fragment) {
+    return std::nullopt;
+  }
+  return parse_udp(packet.subspan(header_bytes, total_bytes - header_bytes),
+                   kEthernetBytes + header_bytes, identity,
+                   onion::Endpoint::from_v4(packet.data() + 12, 0),
+                   onion::Endpoint::from_v4(packet.data() + 16, 0));
+}
+
+std::optional<ParsedFrame> parse_v6(Bytes packet, const PortIdentity& identity) noexcept {
+  if (packet.size() < kIpV6Bytes || packet[0] >> 4 != 6) {
+    return std::nullopt;
+  }
+  const std::size_t payload_bytes = load_be(packet.data() + 4, 2);
+  if (packet[6] != kProtocolUdp || payload_bytes > packet.size() - kIpV6Bytes) {
+    return std::nullopt;
+  }
+  return parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), kEthernetBytes + kIpV6Bytes, identity,
+                   onion::Endpoint::from_v6(packet.data() + 8, 0),
+                   onion::Endpoint::from_v6(packet.data() + 24, 0));
+}
+
+// The ones' complement sum of RFC 1071 over big-endian words; an odd last byte counts as a high byte.
+std::uint64_t word_sum(const std::uint8_t* bytes, std::size_t byte_count) noexcept {
+  std::uint64_t sum = 0;
+  std::size_t i = 0;
+  for (; i + 8 <= byte_count; i += 8) {
+    const std::uint64_t eight = load_be(bytes + i, 8);
+    sum += (eight >> 32) + (eight & 0xffffffffU);
+  }
+  for (; i + 2 <= byte_count; i += 2) {
+    sum += load_be(bytes + i, 2);
+  }
+  if (i < byte_count) {
+    sum += std::uint64_t{bytes[i]} << 8;
+  }
+  return sum;
+}
+
+std::uint16_t folded(std::uint64_t sum) noexcept {
+  while (sum >> 16 != 0) {
+    sum = (sum & 0xffff) + (sum >> 16);
+  }
+  return static_cast<std::uint16_t>(~sum);
+}
+
+}  // namespace
+
+std::optional<ParsedFrame> parse_frame(Bytes frame, const PortIdentity& identity) noexcept {
+  if (frame.size() < kEthernetBytes ||
+      !std::equal(identity.mac.begin(), identity.mac.end(), frame.begin())) {
+    return std::nullopt;
+  }
+  const Bytes packet = frame.subspan(kEthernetBytes);
+  switch (load_be(frame.data() + 12, 2)) {
+    case kEtherTypeV4:
+      return parse_v4(packet, identity);
+    case kEtherTypeV6:
+      return parse_v6(packet, identity);
+    default:
+      return std::nullopt;
+  }
+}
+
+void write_headers(const FrameAddresses& addresses, std::uint8_t* payload,
+                   std::size_t payload_bytes) noexcept {
+  const bool is_v4 = addresses.target.is_v4();
+  const std::size_t udp_bytes = kUdpBytes + payload_bytes;
+  std::uint8_t* udp = payload - kUdpBytes;
+  store_be(udp, addresses.source.port, 2);
+  store_be(udp + 2, addresses.target.port, 2);
+  store_be(udp + 4, udp_bytes, 2);
+  store_be(udp + 6, 0, 2);
+  std::uint8_t* ip = udp - (is_v4 ? kIpV4Bytes : kIpV6Bytes);
+  std::uint64_t pseudo = kProtocolUdp + udp_bytes;
+  if (is_v4) {
+    std::memset(ip, 0, kIpV4Bytes);
+    ip[0] = 0x45;
+    store_be(ip + 2, kIpV4Bytes + udp_bytes, 2);
+    store_be(ip + 6, 0x4000, 2);  // do not fragment
+    ip[8] = kHopLimit;
+    ip[9] = kProtocolUdp;
+    std::memcpy(ip + 12, addresses.source.v4(), 4);
+    std::memcpy(ip + 16, addresses.target.v4(), 4);
+    store_be(ip + 10, folded(word_sum(ip, kIpV4Bytes)), 2);
+    pseudo += word_sum(ip + 12, 8);
+  } else {
+    std::memset(ip, 0, 8);
+    ip[0] = 0x60;
+    store_be(ip + 4, udp_bytes, 2);
+    ip[6] = kProtocolUdp;
+    ip[7] = kHopLimit;
+    std::memcpy(ip + 8, addresses.source.address.data(), 16);
+    std::memcpy(ip + 24, addresses.target.address.data(), 16);
+    pseudo += word_sum(ip + 8, 32);
+  }
+  const std::uint16_t checksum = folded(pseudo + word_sum(udp, udp_bytes));
+  store_be(udp + 6, checksum == 0 ? 0xffff : checksum, 2);  // 0 would say "no checksum"
+  std::uint8_t* ethernet = ip - kEthernetBytes;
+  std::memcpy(ethernet, addresses.target_mac.data(), 6);
+  std::memcpy(ethernet + 6, addresses.source_mac.data(), 6);
+  store_be(ethernet + 12, is_v4 ? kEtherTypeV4 : kEtherTypeV6, 2);
+}
+
+}  // namespace allium::dataplane

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// One poll-mode worker: queue i of every port, from receive to send. After creation it allocates nothing,
+// takes no lock and enters the kernel for no packet (the devices without hardware do, to move frames).
+//
+//   receive -> parse -> admit -> [S: setup burst] -> process -> [delay: parked] -> transmit -> headers
+//           -> [no neighbour yet: waiting] -> send
+//
+//   Ownership  owns the packets that it received until they are sent or freed.
+//   Threads    one. Counters are read by others.
+
+#include <rte_mbuf.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "crypto_accel/base/random.hpp"
+#include "dataplane/engine/internal/shared.hpp"
+#include "dataplane/engine/worker_counters.hpp"
+#include "dataplane/onion/relay.hpp"
+
+namespace allium::dataplane {
+
+class Worker {
+ public:
+  Worker(Shared& shared, std::size_t index, RingPointer deliveries);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// One turn; the number of packets received. Enters and leaves the quiescent state by itself.
+  std::size_t poll() noexcept;
+
+  /// After configure: the relay needs the persistent sets.
+  void make_relay();
+
+  [[nodiscard]] const WorkerCounters& counters() const noexcept { return counters_; }
+
+  [[nodiscard]] rte_ring* deliveries() const noexcept { return deliveries_.get(); }
+
+ private:
+  /// How a lane enters the books when it is done.
+  enum class Origin : std::uint8_t {
+    received,  ///< just now
+    parked,    ///< counted as received and parked before
+    service,   ///< made here from an answer of the controlling side: never received
+  };
+
+  /// A burst with the packets that carry it.
+  struct PacketBurst {
+    onion::Burst burst;
+    onion::Lanes<rte_mbuf*> packet{};
+    onion::Lanes<std::uint8_t> wire_type{};
+    onion::Lanes<Origin> origin{};
+
+    void clear() noexcept { burst.count = 0; }
+  };
+
+  /// A packet that waits: for its delay, or with its link header on for a neighbour.
+  struct Waiting {
+    rte_mbuf* packet = nullptr;
+    std::uint8_t* payload = nullptr;
+    std::uint64_t due_ms = 0;  ///< send then, or give up then
+    Origin origin{};
+    onion::Target target;
+    onion::PacketType type{};
+    std::uint64_t slot = 0;
+    std::uint16_t bytes = 0;
+    std::uint8_t wire_type = 0;
+    onion::Outgoing outgoing{};
+    onion::Verdict verdict{};
+  };
+
+  void receive(std::size_t port_index) noexcept;
+  void parse(std::size_t port_index, std::span<rte_mbuf*> packets) noexcept;
+  void take_setup_lanes() noexcept;
+  void run_setup_if_due(bool idle) noexcept;
+  void park_delayed(PacketBurst& packets) noexcept;
+  void run_parked() noexcept;
+  void run_unresolved() noexcept;
+  void run_replies() noexcept;
+  void originate(const ReplySlot& slot, PacketBurst& packets) noexcept;
+  bool open_context(const ReplySlot& slot, onion::ReturnContext& context) const noexcept;
+  bool seal_context(const onion::ReturnContext& context, DeliverySlot& slot) noexcept;
+
+  /// Link headers, frames, send, books: the end of every burst.
+  void finish(PacketBurst& packets) noexcept;
+  bool queue_for_send(PacketBurst& packets, std::size_t lane) noexcept;
+  bool wait_for_neighbour(PacketBurst& packets, std::size_t lane) noexcept;
+  void send_queued(PacketBurst& packets) noexcept;
+  void count(PacketBurst& packets) noexcept;
+  void move_lane(const PacketBurst& source, std::size_t lane, PacketBurst& target) noexcept;
+
+  static bool deliver(void* self, const onion::Delivery& delivery) noexcept;
+  static bool take_sequence(void* self, std::uint64_t epoch, std::uint64_t& seq) noexcept;
+  static bool take_salt(void* self, std::uint64_t epoch, std::uint64_t& salt) noexcept;
+
+  Shared& shared_;
+  const std::size_t index_;
+  WorkerCounters counters_;
+  WorkerRandom random_;
+  std::unique_ptr<onion::Relay> relay_;
+  RingPointer deliveries_;
+
+  // Valid during a turn only.
+  const PublishedSnapshot* published_ = nullptr;
+  const onion::RelaySnapshot* snapshot_ = nullptr;
+  const NextHopTable* next_hops_ = nullptr;
+  std::uint64_t now_ms_ = 0;
+  std::size_t received_this_turn_ = 0;
+
+  PacketBurst data_;
+  PacketBurst setup_;
+  PacketBurst other_;  ///< parked packets and answers on their way out
+  std::uint64_t setup_since_tsc_ = 0;
+  std::uint64_t setup_wait_tsc_ = 0;
+  SequenceBlock sequence_;
+  std::uint64_t salt_counter_ = 0;
+  std::uint16_t salt_alloc_ = 0;
+  std::vector<Waiting> parked_;      ///< at most config.parked_max
+  std::vector<Waiting> unresolved_;  ///< at most config.unresolved_max
+
+  /// Frames of the burst that is being finished, by port, with the lane of each.
+  struct SendQueue {
+    std::size_t count = 0;
+    onion::Lanes<rte_mbuf*> packet{};
+    onion::Lanes<std::uint8_t> lane{};
+  };
+
+  std::array<SendQueue, kPortsMax> send_queues_{};
+};
+
+}  // namespace allium::dataplane
