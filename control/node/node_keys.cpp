@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/node/node_keys.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "crypto_accel/base/check.hpp"
+#include "crypto_accel/primitives.hpp"
+#include "dataplane/onion/link_keys.hpp"
+#include "dataplane/onion/time_index.hpp"
+
+namespace allium::control {
+namespace {
+
+constexpr std::uint64_t kHoursAhead = 2;
+constexpr std::uint64_t kEpochsPerHour = onion::kHourSeconds / onion::kEpochSeconds;
+
+}  // namespace
+
+NodeKeys::NodeKeys(IdentitySecret identity, const KeySource& source, std::uint64_t now_ms)
+    : identity_(std::move(identity)), source_(source) {
+  advance(now_ms);
+}
+
+void NodeKeys::make_epoch(std::uint64_t epoch) {
+  const Random random = source_.random_for(source_.state, "epoch", epoch);
+  onion::EpochSecrets& keys = epochs_[epoch];
+  keys.epoch = epoch;
+  for (Secret<16>* key :
+       {&keys.segment, &keys.secret, &keys.return_block, &keys.replay, &keys.cookie}) {
+    random(key->bytes());
+  }
+}
+
+void NodeKeys::make_hour(std::uint64_t hour) {
+  const Random random = source_.random_for(source_.state, "hour", hour);
+  onion::HourKey& key = hours_[hour];
+  key.hour = hour;
+  random(key.private_key.bytes());
+  key.public_key = crypto_accel::x25519_public(key.private_key);
+}
+
+bool NodeKeys::advance(std::uint64_t now_ms) {
+  const std::uint64_t epoch = onion::epoch_of(now_ms);
+  const std::uint64_t hour = onion::hour_of(now_ms);
+  const std::uint64_t into_hour_s = onion::seconds_of(now_ms) - hour * onion::kHourSeconds;
+  bool changed = false;
+  // Epoch e issues during e and is accepted during e + 1. The one to come exists a whole epoch ahead.
+  for (const std::uint64_t wanted : {epoch, epoch + 1}) {
+    if (epochs_.count(wanted) == 0) {
+      make_epoch(wanted);
+      changed = true;
+    }
+  }
+  changed |= std::erase_if(epochs_, [&](const auto& item) { return item.first + 1 < epoch; }) > 0;
+  for (std::uint64_t wanted = hour; wanted <= hour + kHoursAhead; ++wanted) {
+    if (hours_.count(wanted) == 0) {
+      make_hour(wanted);
+      record_changed_ = true;
+      changed = true;
+    }
+  }
+  const std::uint64_t oldest = into_hour_s < onion::kOverlapSeconds ? hour - 1 : hour;
+  changed |= std::erase_if(hours_, [&](const auto& item) { return item.first < oldest; }) > 0;
+  std::erase_if(starts_in_epoch_, [&](const auto& item) { return item.first + 1 < epoch; });
+  std::erase_if(range_of_epoch_, [&](const auto& item) { return item.first + 1 < epoch; });
+  return changed;
+}
+
+bool NodeKeys::record_changed() noexcept { return std::exchange(record_changed_, false); }
+
+std::vector<OnionKey> NodeKeys::public_keys(std::uint64_t now_ms) const {
+  std::vector<OnionKey> keys;
+  for (const auto& [hour, key] : hours_) {
+    if (hour >= onion::hour_of(now_ms)) {
+      keys.push_back({hour, key.public_key});
+    }
+  }
+  return keys;
+}
+
+Result<SignedNodeRecord> NodeKeys::make_record(const std::vector<onion::Endpoint>& endpoints,
+                                               std::uint64_t now_ms) {
+  NodeRecord record;
+  record.identity = identity();
+  record.number = ++record_number_;
+  record.keys = public_keys(now_ms);
+  record.valid_from_s = onion::seconds_of(now_ms);
+  record.valid_until_s = (record.keys.back().hour + 1) * onion::kHourSeconds;
+  record.endpoints = endpoints;
+  return sign(record, identity_);
+}
+
+Result<void> NodeKeys::begin_start(std::size_t worker_count, std::uint64_t now_ms) {
+  advance(now_ms);
+  if (salt_allocs_used_ + worker_count > kSaltAllocsMax) {
+    return fail(Errc::full, "started too often under one set of keys; wait for the next epoch");
+  }
+  salt_alloc_first_ = std::exchange(salt_allocs_used_, salt_allocs_used_ + worker_count);
+  range_of_epoch_.clear();
+  return {};
+}
+
+std::vector<onion::LinkSecrets> NodeKeys::links_with(const PeerKeys& peer) const {
+  std::vector<onion::LinkSecrets> links;
+  for (const auto& [epoch, unused] : epochs_) {
+    const auto own = hours_.find(epoch / kEpochsPerHour);
+    const auto theirs = std::find_if(peer.keys.begin(), peer.keys.end(), [&](const OnionKey& key) {
+      return key.hour == epoch / kEpochsPerHour;
+    });
+    if (own == hours_.end() || theirs == peer.keys.end()) {
+      continue;
+    }
+    auto secrets =
+        onion::derive_link_secrets(own->second.private_key, {id(), own->second.public_key},
+                                   {peer.id, theirs->public_key}, epoch);
+    if (secrets) {
+      links.push_back(std::move(*secrets));
+    }
+  }
+  return links;
+}
+
+Result<NodeSnapshot> NodeKeys::make_snapshot(const onion::Endpoint& own_endpoint,
+                                             std::span<const PeerKeys> peers,
+                                             std::uint64_t now_ms) {
+  advance(now_ms);
+  NodeSnapshot snapshot;
+  control_port::SnapshotBegin& begin = snapshot.begin;
+  begin.serial = ++snapshot_serial_;
+  begin.own_id = id();
+  begin.own_endpoint = own_endpoint;
+  begin.salt_alloc_first = static_cast<std::uint16_t>(salt_alloc_first_);
+  for (const auto& [epoch, keys] : epochs_) {
+    onion::EpochSecrets& copy = begin.epochs.emplace_back();
+    copy.epoch = epoch;
+    copy.segment.copy_from(keys.segment);
+    copy.secret.copy_from(keys.secret);
+    copy.return_block.copy_from(keys.return_block);
+    copy.replay.copy_from(keys.replay);
+    copy.cookie.copy_from(keys.cookie);
+    // Range k of an epoch belongs to the k-th start in it; without one left nothing is sent.
+    auto range = range_of_epoch_.find(epoch);
+    if (range == range_of_epoch_.end()) {
+      range = range_of_epoch_.emplace(epoch, starts_in_epoch_[epoch]++).first;
+    }
+    if (range->second < kRangesMax) {
+      begin.sequences.push_back(
+          {epoch, range->second * kRangeNumbers, (range->second + 1) * kRangeNumbers});
+    }
+  }
+  for (const auto& [hour, key] : hours_) {
+    onion::HourKey& copy = begin.hours.emplace_back();
+    copy.hour = hour;
+    copy.private_key.copy_from(key.private_key);
+    copy.public_key = key.public_key;
+  }
+  for (const PeerKeys& peer : peers) {
+    if (peer.id != id()) {
+      onion::PeerConfig& config = snapshot.peers.emplace_back();
+      config.id = peer.id;
+      config.endpoint = peer.endpoint;
+      config.links = links_with(peer);
+    }
+  }
+  begin.peer_count = static_cast<std::uint32_t>(snapshot.peers.size());
+  return snapshot;
+}
+
+}  // namespace allium::control

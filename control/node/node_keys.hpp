@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The keys of one relay over time: made ahead, handed to the dataplane, published, erased on schedule
+// (SPEC.md section 3), and with them the numbers that may be used once only.
+//
+//   Units      now_ms is Unix time in milliseconds.
+//   Ownership  owns every private key of the node; borrows the random source.
+//   Errors     Errc::full: more starts in an epoch than there are sequence ranges or salt allocations; the
+//              node has to wait for the next epoch.
+//   Threads    one.
+//   Limits     onion::kEpochsMax epochs and kHoursMax hours at a time.
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "control/network/ed25519.hpp"
+#include "control/network/network_document.hpp"
+#include "control/network/node_record.hpp"
+#include "crypto_accel/base/random.hpp"
+#include "crypto_accel/base/result.hpp"
+#include "dataplane/control_port/messages.hpp"
+
+namespace allium::control {
+
+/// Another relay of the network: where it is, and its onion keys as its record says.
+struct PeerKeys {
+  std::uint32_t id = 0;
+  onion::Endpoint endpoint;
+  std::vector<OnionKey> keys;
+};
+
+/// A snapshot for the dataplane, in the two parts in which it travels.
+struct NodeSnapshot {
+  control_port::SnapshotBegin begin;
+  std::vector<onion::PeerConfig> peers;
+};
+
+/// Where the randomness of a period's keys comes from: called once for each key set, with what it is for.
+struct KeySource {
+  void* state = nullptr;
+  /// `purpose` is "epoch" or "hour", `index` which.
+  Random (*random_for)(void* state, const char* purpose, std::uint64_t index) = nullptr;
+};
+
+class NodeKeys {
+ public:
+  NodeKeys(IdentitySecret identity, const KeySource& source, std::uint64_t now_ms);
+
+  /// Makes what will be needed and erases what is over. True where anything changed: publish a snapshot, and
+  /// the record where `record_changed()`.
+  bool advance(std::uint64_t now_ms);
+
+  [[nodiscard]] const IdentityKey& identity() const noexcept { return identity_.public_key(); }
+
+  [[nodiscard]] std::uint32_t id() const noexcept { return relay_id(identity()); }
+
+  /// True once after the hour keys changed.
+  [[nodiscard]] bool record_changed() noexcept;
+
+  /// The public halves of this hour and the hours to come.
+  [[nodiscard]] std::vector<OnionKey> public_keys(std::uint64_t now_ms) const;
+
+  /// A record with the next number.
+  Result<SignedNodeRecord> make_record(const std::vector<onion::Endpoint>& endpoints,
+                                       std::uint64_t now_ms);
+
+  /// The dataplane is about to start (again): fresh sequence ranges and salts for `worker_count` workers.
+  Result<void> begin_start(std::size_t worker_count, std::uint64_t now_ms);
+
+  /// Everything that the dataplane needs now.
+  Result<NodeSnapshot> make_snapshot(const onion::Endpoint& own_endpoint,
+                                     std::span<const PeerKeys> peers, std::uint64_t now_ms);
+
+ private:
+  static constexpr std::uint64_t kRangeNumbers = std::uint64_t{1} << 34;
+  static constexpr std::uint64_t kRangesMax = (onion::kSeqMax + 1) / kRangeNumbers;
+  static constexpr std::uint64_t kSaltAllocsMax = 4096;
+
+  void make_epoch(std::uint64_t epoch);
+  void make_hour(std::uint64_t hour);
+  std::vector<onion::LinkSecrets> links_with(const PeerKeys& peer) const;
+
+  IdentitySecret identity_;
+  KeySource source_;
+  std::map<std::uint64_t, onion::EpochSecrets> epochs_;
+  std::map<std::uint64_t, onion::HourKey> hours_;
+  std::map<std::uint64_t, std::uint64_t> starts_in_epoch_;  ///< ranges handed out
+  std::map<std::uint64_t, std::uint64_t> range_of_epoch_;   ///< of the running start
+  std::uint64_t salt_allocs_used_ = 0;
+  std::uint64_t salt_alloc_first_ = 0;
+  std::uint64_t snapshot_serial_ = 0;
+  std::uint64_t record_number_ = 0;
+  bool record_changed_ = true;
+};
+
+}  // namespace allium::control
