@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "crypto_accel/base/check.hpp"
+#include "crypto_accel/primitives.hpp"
 
 namespace allium::control {
 
@@ -33,9 +34,7 @@ bool signature_holds(const IdentityKey& signer, Bytes message,
 }
 
 std::uint32_t relay_id(const IdentityKey& identity) noexcept {
-  std::array<std::uint8_t, crypto_hash_sha256_BYTES> hash{};
-  crypto_hash_sha256(hash.data(), identity.data(), identity.size());
-  return static_cast<std::uint32_t>(load_be(hash.data(), 4));
+  return crypto_accel::relay_id(identity);
 }
 
 }  // namespace allium::control
