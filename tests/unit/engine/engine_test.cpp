@@ -9,7 +9,8 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/onion/time_index.hpp"
-#include "ring_client.hpp"
+#include "ring_world.hpp"
+#include "test_client.hpp"
 
 namespace allium::dataplane {
 namespace {
@@ -49,7 +50,7 @@ class EngineOverRings : public testing::TestWithParam<Shape> {
   }
 
   RingWorld world_{options()};
-  RingClient client_{world_};
+  TestClient client_{world_};
 };
 
 TEST_P(EngineOverRings, OpensAPathAndCountsEveryPacket) {
@@ -81,8 +82,8 @@ TEST_P(EngineOverRings, CarriesBothClassesThereAndBack) {
     std::vector<bool> came_back(kCount);
     for (std::uint64_t seq = 0; seq < kCount; ++seq) {
       texts.push_back(random_bytes(room));
-      ASSERT_TRUE(world_.send(0, client_.echo(packet_class, *path, seq, texts.back()).view(),
-                              seq % GetParam().workers));
+      const onion::Datagram datagram = client_.echo(packet_class, *path, seq, texts.back());
+      ASSERT_TRUE(world_.send_to_queue(0, datagram.view(), seq % GetParam().workers));
     }
     world_.settle();
     for (const Arrived& arrived : world_.take_arrived()) {
@@ -119,7 +120,7 @@ TEST_P(EngineOverRings, WorkersShareOneReplaySet) {
   for (std::uint64_t seq = 0; seq < kCount; ++seq) {
     const onion::Datagram datagram = client_.data(PacketClass::d, *path, seq, {});
     for (std::size_t queue = 0; queue < 3; ++queue) {
-      ASSERT_TRUE(world_.send(0, datagram.view(), queue % GetParam().workers));
+      ASSERT_TRUE(world_.send_to_queue(0, datagram.view(), queue % GetParam().workers));
     }
   }
   world_.settle();
@@ -142,7 +143,7 @@ TEST_P(EngineOverRings, GarbageDoesNotKeepValidPacketsOut) {
       if (!bytes.empty() && generator() % 2 == 0) {
         bytes[0] = static_cast<std::uint8_t>(0x10 | generator() % 9);
       }
-      ASSERT_TRUE(world_.send(0, bytes, generator() % GetParam().workers));
+      ASSERT_TRUE(world_.send_to_queue(0, bytes, generator() % GetParam().workers));
     }
     if (seq % 10 == 0) {
       world_.settle();
@@ -188,7 +189,7 @@ TEST(Engine, FramesForOthersAreNotReceived) {
 
 TEST(Engine, ADelayedPacketIsParkedAndGoesOnInTime) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   onion::SetupPacket first = client.setup(PacketType::s0, kThreeHops, Service::echo, {});
   ASSERT_TRUE(client.exchange(first, 0));
   onion::SetupPacket slow = client.setup(PacketType::s0, kThreeHops, Service::echo, {}, 25);
@@ -215,7 +216,7 @@ TEST(Engine, BeyondItsRoomForDelaysItDrops) {
   WorldOptions options;
   options.parked_max = 4;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   onion::SetupPacket first = client.setup(PacketType::s0, kThreeHops, Service::echo, {});
   ASSERT_TRUE(client.exchange(first, 0));
   for (int i = 0; i < 10; ++i) {
@@ -232,7 +233,7 @@ TEST(Engine, BeyondItsRoomForDelaysItDrops) {
 
 TEST(Engine, ARestartWithItsMemoryKeepsPathsAndRefusesReplays) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::echo);
   ASSERT_TRUE(path);
   const onion::Datagram before = client.echo(PacketClass::d, *path, 1, random_bytes(100));
@@ -259,7 +260,7 @@ TEST(Engine, ARestartWithItsMemoryKeepsPathsAndRefusesReplays) {
 
 TEST(Engine, ARestartWithNewMemoryStaysClosedUpToItsFloor) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   const onion::Datagram before = client.data(PacketClass::d, *path, 1, {});
@@ -283,7 +284,7 @@ TEST(Engine, ARestartWithNewMemoryStaysClosedUpToItsFloor) {
 
 TEST(Engine, AFrameOfTheLinkBeforeACrashIsRefusedAfterIt) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   std::vector<FrameBytes> captured;
@@ -311,7 +312,7 @@ TEST(Engine, PacketsWaitForAnUnknownNeighbour) {
   WorldOptions options;
   options.knows_neighbours = false;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   onion::SetupPacket packet = client.setup(PacketType::s0, kThreeHops, Service::echo, {});
   ASSERT_TRUE(world.send(0, packet.datagram.view()));
   world.settle();
@@ -335,7 +336,7 @@ TEST(Engine, ANeighbourThatNeverComesIsNoRoute) {
   WorldOptions options;
   options.unresolved_max = 4;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   world.relay(0).publish_neighbours({});
@@ -358,7 +359,7 @@ TEST(Engine, WhatTheDeviceDoesNotTakeIsTxFull) {
   WorldOptions options;
   options.frames_max = 64;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   const auto before = world.relay(0).counters();
@@ -380,7 +381,7 @@ TEST(Engine, AnEndedSequenceRangeIsTxFull) {
   WorldOptions options;
   options.sequence_count = 3;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   for (std::uint64_t seq = 0; seq < 5; ++seq) {
@@ -395,7 +396,7 @@ TEST(Engine, AnEndedSequenceRangeIsTxFull) {
 
 TEST(Engine, HandsRequestsToTheControllerAndSendsItsAnswers) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   const std::vector<std::uint8_t> question = random_bytes(300);
   onion::SetupPacket packet = client.setup(PacketType::s0, kThreeHops, Service::storage, question);
   EXPECT_FALSE(client.exchange(packet, 0));  // STORAGE does not answer by itself
@@ -427,7 +428,7 @@ TEST(Engine, HandsRequestsToTheControllerAndSendsItsAnswers) {
 
 TEST(Engine, AChangedReturnContextSendsNothing) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   onion::SetupPacket packet = client.setup(PacketType::s0, kThreeHops, Service::storage, {});
   EXPECT_FALSE(client.exchange(packet, 0));
   Engine& terminal = world.relay(2).engine();
@@ -454,7 +455,7 @@ TEST(Engine, AChangedReturnContextSendsNothing) {
 
 TEST(Engine, AnswersOfServicesGoOverReplyBlocks) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::storage);
   ASSERT_TRUE(path);
   Engine& terminal = world.relay(2).engine();
@@ -481,7 +482,7 @@ TEST(Engine, DeliveriesBeyondTheirRoomAreRate) {
   WorldOptions options;
   options.deliveries_max = 8;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   onion::SetupPacket first = client.setup(PacketType::s0, kThreeHops, Service::storage, {});
@@ -503,7 +504,7 @@ TEST(Engine, DeliveriesBeyondTheirRoomAreRate) {
 
 TEST(Engine, TakesANewSnapshotBetweenTwoPackets) {
   RingWorld world;
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::echo);
   ASSERT_TRUE(path);
   for (std::uint64_t seq = 0; seq < 20; ++seq) {
@@ -540,7 +541,7 @@ TEST(Engine, BooksBalanceWhileWorkersRunAndSnapshotsChange) {
   options.relay_count = 3;
   options.frames_max = 4095;
   RingWorld world(options);
-  RingClient client(world);
+  TestClient client(world);
   const auto path = client.open_path(kThreeHops, Service::drop);
   ASSERT_TRUE(path);
   constexpr std::uint64_t kCount = 2000;
@@ -555,7 +556,7 @@ TEST(Engine, BooksBalanceWhileWorkersRunAndSnapshotsChange) {
   std::uint64_t forwarded_on = 0;
   for (const onion::Datagram& datagram : datagrams) {
     for (std::size_t queue = 0; queue < 2; ++queue) {
-      while (!world.send(0, datagram.view(), queue)) {
+      while (!world.send_to_queue(0, datagram.view(), queue)) {
         std::this_thread::yield();
       }
       ++sent;

@@ -6,10 +6,7 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
-#include <sodium.h>
 
-#include "crypto_accel/primitives.hpp"
-#include "dataplane/onion/link_keys.hpp"
 #include "dataplane/onion/time_index.hpp"
 #include "no_allocation.hpp"
 
@@ -24,25 +21,6 @@ constexpr std::uint64_t kStartMs = 2'975'000ULL * 600'000 + 300'000;  // the mid
 const crypto_accel::KernelSet& kernels() {
   static const crypto_accel::KernelSet set = *crypto_accel::select_kernels("");
   return set;
-}
-
-/// A key for a purpose, the same whenever it is asked for.
-template <std::size_t N>
-void make_key(std::array<std::uint8_t, N>& key, std::size_t relay, char purpose,
-              std::uint64_t index) {
-  std::array<std::uint8_t, 17> label{};
-  store_be(label.data(), relay, 8);
-  label[8] = static_cast<std::uint8_t>(purpose);
-  store_be(label.data() + 9, index, 8);
-  ASSERT_EQ(crypto_generichash(key.data(), key.size(), label.data(), label.size(), nullptr, 0), 0);
-}
-
-onion::HourKey hour_key(std::size_t relay, std::uint64_t hour) {
-  onion::HourKey key;
-  key.hour = hour;
-  make_key(key.private_key.bytes(), relay, 'X', hour);
-  key.public_key = crypto_accel::x25519_public(key.private_key);
-  return key;
 }
 
 onion::Endpoint address_of(std::size_t number, bool is_ipv6, std::uint16_t port) {
@@ -113,21 +91,16 @@ KeptMemory& KeptMemory::operator=(KeptMemory&& other) noexcept {
 // ---- one relay ----
 
 RingRelay::RingRelay(std::size_t number, const WorldOptions& options, EngineClock clock)
-    : number_(number),
+    : name_{number, address_of(number, options.is_ipv6, kOnionPort)},
       options_(options),
       clock_(clock),
-      endpoint_(address_of(number, options.is_ipv6, kOnionPort)),
       replay_(onion::ReplaySet::bytes_needed(kReplayLines)),
       handles_(onion::HandleTable::bytes_needed(handle_limits())) {
   make_engine();
 }
 
 MacAddress RingRelay::mac() const {
-  return {2, 0, 0, 0, 0, static_cast<std::uint8_t>(number_)};
-}
-
-crypto_accel::PublicKey RingRelay::onion_key(std::uint64_t hour) const {
-  return hour_key(number_, hour).public_key;
+  return {2, 0, 0, 0, 0, static_cast<std::uint8_t>(name_.number)};
 }
 
 void RingRelay::make_engine() {
@@ -142,7 +115,7 @@ void RingRelay::make_engine() {
 
   EngineConfig config;
   config.kernels = kernels();
-  config.ports.push_back({device_->dpdk_port(), {mac(), {endpoint_.address}, kOnionPort}});
+  config.ports.push_back({device_->dpdk_port(), {mac(), {name_.endpoint.address}, kOnionPort}});
   config.worker_count = options_.workers;
   config.pool = test_pool();
   config.clock = clock_;
@@ -173,54 +146,15 @@ void RingRelay::restart_with_new_memory(std::uint64_t slot_floor) {
   make_engine();
 }
 
-onion::PeerConfig RingRelay::peer(const RingRelay& other, std::uint64_t epoch) const {
-  onion::PeerConfig config;
-  config.id = other.id();
-  config.endpoint = other.endpoint_;
-  for (std::uint64_t near = epoch - 1; near <= epoch + 1; ++near) {
-    const onion::HourKey own = hour_key(number_, near / 6);
-    const onion::HourKey theirs = hour_key(other.number_, near / 6);
-    auto secrets = onion::derive_link_secrets(own.private_key, {id(), own.public_key},
-                                              {other.id(), theirs.public_key}, near);
-    EXPECT_TRUE(secrets);
-    config.links.push_back(std::move(*secrets));
-  }
-  return config;
-}
-
-void RingRelay::publish(const std::vector<std::unique_ptr<RingRelay>>& all, std::uint64_t now_ms) {
-  const std::uint64_t epoch = onion::epoch_of(now_ms);
-  const std::uint64_t hour = onion::hour_of(now_ms);
-  control_port::SnapshotBegin begin;
-  begin.serial = ++serial_;
-  begin.own_id = id();
-  begin.own_endpoint = endpoint_;
-  begin.cookie_required = options_.cookie_required;
-  begin.setup_limits = {1'000'000, 1'000'000, 1'000'000, 1'000'000};
-  begin.salt_alloc_first = static_cast<std::uint16_t>(16 * start_);
-  for (const std::uint64_t near : {hour - 1, hour, hour + 1}) {
-    begin.hours.push_back(hour_key(number_, near));
-  }
-  for (std::uint64_t near = epoch - 1; near <= epoch + 1; ++near) {
-    onion::EpochSecrets secrets;
-    secrets.epoch = near;
-    make_key(secrets.segment.bytes(), number_, 'A', near);
-    make_key(secrets.secret.bytes(), number_, 'B', near);
-    make_key(secrets.return_block.bytes(), number_, 'E', near);
-    make_key(secrets.replay.bytes(), number_, 'R', near);
-    make_key(secrets.cookie.bytes(), number_, 'C', near);
-    begin.epochs.push_back(std::move(secrets));
-    const std::uint64_t first = start_ << 34;
-    begin.sequences.push_back({near, first, first + options_.sequence_count});
-  }
-  std::vector<onion::PeerConfig> peers;
-  for (const auto& other : all) {
-    if (other->number_ != number_) {
-      peers.push_back(peer(*other, epoch));
-    }
-  }
-  begin.peer_count = static_cast<std::uint32_t>(peers.size());
-  const auto published = engine_->publish(begin, std::move(peers));
+void RingRelay::publish(const std::vector<RelayName>& all, std::uint64_t now_ms) {
+  SnapshotWish wish;
+  wish.serial = ++serial_;
+  wish.start = start_;
+  wish.sequence_count = options_.sequence_count;
+  wish.cookie_required = options_.cookie_required;
+  wish.now_ms = now_ms;
+  TestSnapshot snapshot = make_snapshot(name_, all, wish);
+  const auto published = engine_->publish(snapshot.begin, std::move(snapshot.peers));
   ASSERT_TRUE(published) << published.error().text;
 }
 
@@ -231,7 +165,7 @@ void RingRelay::publish_neighbours(const std::vector<onion::Endpoint>& known) {
     if (endpoint.address[15] >= 100) {
       target = kClientMac;
     }
-    entries[endpoint.address] = {0, target, endpoint_.address};
+    entries[endpoint.address] = {0, target, name_.endpoint.address};
   }
   engine_->publish_next_hops(NextHopTable(std::move(entries)));
 }
@@ -261,8 +195,12 @@ RingWorld::RingWorld(const WorldOptions& options)
 }
 
 void RingWorld::publish_all() {
+  std::vector<RelayName> all;
   for (const auto& relay : relays_) {
-    relay->publish(relays_, now_ms_);
+    all.push_back(relay->name());
+  }
+  for (const auto& relay : relays_) {
+    relay->publish(all, now_ms_);
   }
 }
 
@@ -286,15 +224,19 @@ void RingWorld::advance_ms(std::uint64_t ms) {
   }
 }
 
-bool RingWorld::send(std::size_t relay_index, Bytes datagram, std::size_t queue) {
-  return send_from(client_, relay_index, datagram, queue);
+bool RingWorld::send(std::size_t relay_index, Bytes datagram) {
+  return send_to_queue(relay_index, datagram, 0);
 }
 
-bool RingWorld::send_from(const onion::Endpoint& source, std::size_t relay_index, Bytes datagram,
-                          std::size_t queue) {
+bool RingWorld::send_to_queue(std::size_t relay_index, Bytes datagram, std::size_t queue) {
   RingRelay& target = *relays_[relay_index];
   return target.device().put(
-      queue, make_frame({kClientMac, target.mac(), source, target.endpoint()}, datagram));
+      queue, make_frame({kClientMac, target.mac(), client_, target.endpoint()}, datagram));
+}
+
+std::vector<Arrived> RingWorld::collect(std::size_t) {
+  settle();
+  return take_arrived();
 }
 
 void RingWorld::forward(FrameBytes frame) {
@@ -351,7 +293,7 @@ std::vector<Arrived> RingWorld::take_arrived() {
 void RingWorld::expect_balanced(std::uint64_t parked) {
   for (const auto& relay : relays_) {
     const control_port::Counters counters = relay->counters();
-    EXPECT_TRUE(is_balanced(counters)) << "relay " << std::hex << relay->id();
+    EXPECT_TRUE(is_balanced(counters)) << "relay " << relay->name().number;
     EXPECT_EQ(counters.parked, parked);
   }
 }

@@ -19,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "client_net.hpp"
 #include "dataplane/engine/eal.hpp"
 #include "dataplane/engine/engine.hpp"
 #include "dataplane/engine/ring_device.hpp"
@@ -63,20 +64,16 @@ class RingRelay {
   void restart_with_new_memory(std::uint64_t slot_floor);
 
   /// Keys of the epochs around `now_ms`; `all` are all relays.
-  void publish(const std::vector<std::unique_ptr<RingRelay>>& all, std::uint64_t now_ms);
+  void publish(const std::vector<RelayName>& all, std::uint64_t now_ms);
 
   /// Where everybody is found; everybody is on the wire itself.
   void publish_neighbours(const std::vector<onion::Endpoint>& known);
 
-  [[nodiscard]] std::uint32_t id() const {
-    return 0xA0000000U + static_cast<std::uint32_t>(number_);
-  }
+  [[nodiscard]] const RelayName& name() const { return name_; }
 
-  [[nodiscard]] const onion::Endpoint& endpoint() const { return endpoint_; }
+  [[nodiscard]] const onion::Endpoint& endpoint() const { return name_.endpoint; }
 
   [[nodiscard]] MacAddress mac() const;
-
-  [[nodiscard]] crypto_accel::PublicKey onion_key(std::uint64_t hour) const;
 
   [[nodiscard]] Engine& engine() { return *engine_; }
 
@@ -93,12 +90,10 @@ class RingRelay {
 
  private:
   void make_engine();
-  [[nodiscard]] onion::PeerConfig peer(const RingRelay& other, std::uint64_t epoch) const;
 
-  std::size_t number_;
+  RelayName name_;
   WorldOptions options_;
   EngineClock clock_;
-  onion::Endpoint endpoint_;
   KeptMemory replay_;
   KeptMemory handles_;
   std::uint64_t slot_floor_if_new_ = 0;
@@ -108,13 +103,7 @@ class RingRelay {
   std::unique_ptr<Engine> engine_;
 };
 
-/// What reached the client.
-struct Arrived {
-  onion::Endpoint source;
-  std::vector<std::uint8_t> datagram;
-};
-
-class RingWorld {
+class RingWorld final : public ClientNet {
  public:
   explicit RingWorld(const WorldOptions& options = {});
 
@@ -122,7 +111,15 @@ class RingWorld {
 
   [[nodiscard]] std::size_t relay_count() const { return relays_.size(); }
 
-  [[nodiscard]] std::uint64_t now_ms() const { return now_ms_; }
+  // ClientNet
+  [[nodiscard]] std::uint64_t now_ms() const override { return now_ms_; }
+
+  [[nodiscard]] RelayName relay_name(std::size_t index) const override {
+    return relays_[index]->name();
+  }
+
+  bool send(std::size_t relay_index, Bytes datagram) override;
+  [[nodiscard]] std::vector<Arrived> collect(std::size_t count) override;
 
   void advance_ms(std::uint64_t ms);
 
@@ -132,10 +129,8 @@ class RingWorld {
 
   [[nodiscard]] const onion::Endpoint& client() const { return client_; }
 
-  /// A frame with `datagram` from the client to a relay. False: the device is full.
-  bool send(std::size_t relay_index, Bytes datagram, std::size_t queue = 0);
-  bool send_from(const onion::Endpoint& source, std::size_t relay_index, Bytes datagram,
-                 std::size_t queue = 0);
+  /// A frame with `datagram` from the client to a queue of a relay. False: the device is full.
+  bool send_to_queue(std::size_t relay_index, Bytes datagram, std::size_t queue);
 
   /// Runs workers and the switch until nothing moves any more.
   void settle();

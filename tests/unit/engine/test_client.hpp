@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A client of a RingWorld: opens paths, sends data packets, opens what comes back.
+// A client of relays: opens paths, sends data packets, opens what comes back.
 
 #include <optional>
 #include <vector>
 
+#include "client_net.hpp"
 #include "dataplane/onion/backward_open.hpp"
 #include "dataplane/onion/path_builder.hpp"
-#include "ring_world.hpp"
 
 namespace allium::dataplane {
 
@@ -17,9 +17,9 @@ struct ClientPath {
   std::vector<std::size_t> relays;  ///< by index, entry first
 };
 
-class RingClient {
+class TestClient {
  public:
-  explicit RingClient(RingWorld& world) : world_(world) {}
+  explicit TestClient(ClientNet& net) : net_(net) {}
 
   [[nodiscard]] onion::SetupPacket setup(onion::PacketType type,
                                          const std::vector<std::size_t>& relays,
@@ -49,7 +49,7 @@ class RingClient {
                                                    const Arrived& arrived);
 
  private:
-  RingWorld& world_;
+  ClientNet& net_;
   onion::Cookie cookie_{};
 };
 
