@@ -2,135 +2,190 @@
 #include "control/node/node_keys.hpp"
 
 #include <algorithm>
-#include <array>
+#include <string>
 #include <utility>
 
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/primitives.hpp"
+#include "dataplane/onion/link_keys.hpp"
 #include "dataplane/onion/time_index.hpp"
 
 namespace allium::control {
 namespace {
 
-constexpr std::uint64_t kHourGraceSeconds = 600;
-constexpr std::uint64_t kLinkGraceSeconds = 16;
-
-bool is_epoch_alive(std::uint64_t epoch, std::uint64_t now_ms) noexcept {
-  const std::uint64_t current = onion::epoch_of(now_ms);
-  return epoch + 1 >= current && epoch <= current + 1;
-}
-
-bool is_hour_alive(std::uint64_t hour, std::uint64_t now_ms) noexcept {
-  const std::uint64_t current = onion::hour_of(now_ms);
-  const std::uint64_t into_hour = onion::seconds_of(now_ms) - current * onion::kHourSeconds;
-  return (hour >= current && hour <= current + 2) ||
-         (hour + 1 == current && into_hour < kHourGraceSeconds);
-}
-
-/// Keeps a list of keys rising by their index.
-template <typename Key, std::uint64_t Key::*Index>
-void insert_key(std::vector<Key>& keys, Key key) {
-  const auto place = std::find_if(keys.begin(), keys.end(),
-                                  [&key](const Key& other) { return other.*Index > key.*Index; });
-  keys.insert(place, std::move(key));
-}
+constexpr std::uint64_t kHoursAhead = 2;
+constexpr std::uint64_t kEpochsPerHour = onion::kHourSeconds / onion::kEpochSeconds;
 
 }  // namespace
 
-NodeKeys::NodeKeys(IdentitySecret identity, Random random)
-    : identity_(std::move(identity)), random_(random) {
-  // Room for every key from the start: a vector that moves would leave copies behind. (Secrets wipe what
-  // they are moved from; this saves the work.)
-  epochs_.reserve(onion::kEpochsMax);
-  hours_.reserve(onion::kHoursMax);
+NodeKeys::NodeKeys(IdentitySecret identity, const KeySource& source, std::uint64_t now_ms)
+    : identity_(std::move(identity)), source_(source) {
+  advance(now_ms);
 }
 
-bool NodeKeys::erase_old(std::uint64_t now_ms) {
-  const std::size_t erased = std::erase_if(epochs_,
-                                           [now_ms](const onion::EpochSecrets& keys) {
-                                             return !is_epoch_alive(keys.epoch, now_ms);
-                                           }) +
-                             std::erase_if(hours_, [now_ms](const onion::HourKey& key) {
-                               return !is_hour_alive(key.hour, now_ms);
-                             });
-  return erased > 0;
-}
-
-bool NodeKeys::make_epoch(std::uint64_t epoch) {
-  const bool is_there = std::any_of(epochs_.begin(), epochs_.end(),
-                                    [epoch](const auto& keys) { return keys.epoch == epoch; });
-  if (is_there) {
-    return false;
-  }
-  onion::EpochSecrets keys;
+void NodeKeys::make_epoch(std::uint64_t epoch) {
+  const Random random = source_.random_for(source_.state, "epoch", epoch);
+  onion::EpochSecrets& keys = epochs_[epoch];
   keys.epoch = epoch;
   for (Secret<16>* key :
        {&keys.segment, &keys.secret, &keys.return_block, &keys.replay, &keys.cookie}) {
-    random_(key->bytes());
+    random(key->bytes());
   }
-  insert_key<onion::EpochSecrets, &onion::EpochSecrets::epoch>(epochs_, std::move(keys));
-  return true;
 }
 
-bool NodeKeys::make_hour(std::uint64_t hour) {
-  if (this->hour(hour) != nullptr) {
-    return false;
-  }
-  onion::HourKey key;
+void NodeKeys::make_hour(std::uint64_t hour) {
+  const Random random = source_.random_for(source_.state, "hour", hour);
+  onion::HourKey& key = hours_[hour];
   key.hour = hour;
-  random_(key.private_key.bytes());
+  random(key.private_key.bytes());
   key.public_key = crypto_accel::x25519_public(key.private_key);
-  insert_key<onion::HourKey, &onion::HourKey::hour>(hours_, std::move(key));
-  return true;
 }
 
 bool NodeKeys::advance(std::uint64_t now_ms) {
-  const std::uint64_t ahead_ms = now_ms + 1000 * kKeyLeadSeconds;
-  bool changed = erase_old(now_ms);
-  changed = make_epoch(onion::epoch_of(now_ms)) || changed;
-  changed = make_epoch(onion::epoch_of(ahead_ms)) || changed;
-  for (std::uint64_t hour = onion::hour_of(now_ms); hour <= onion::hour_of(ahead_ms) + 1; ++hour) {
-    changed = make_hour(hour) || changed;
+  const std::uint64_t epoch = onion::epoch_of(now_ms);
+  const std::uint64_t hour = onion::hour_of(now_ms);
+  const std::uint64_t into_hour_s = onion::seconds_of(now_ms) - hour * onion::kHourSeconds;
+  bool changed = false;
+  // Epoch e issues during e and is accepted during e + 1. The one to come exists a whole epoch ahead.
+  for (const std::uint64_t wanted : {epoch, epoch + 1}) {
+    if (epochs_.count(wanted) == 0) {
+      make_epoch(wanted);
+      changed = true;
+    }
   }
+  changed |= std::erase_if(epochs_, [&](const auto& item) { return item.first + 1 < epoch; }) > 0;
+  for (std::uint64_t wanted = hour; wanted <= hour + kHoursAhead; ++wanted) {
+    if (hours_.count(wanted) == 0) {
+      make_hour(wanted);
+      record_changed_ = true;
+      changed = true;
+    }
+  }
+  const std::uint64_t oldest = into_hour_s < onion::kOverlapSeconds ? hour - 1 : hour;
+  changed |= std::erase_if(hours_, [&](const auto& item) { return item.first < oldest; }) > 0;
+  // Link keys come from the hours' keys: what was handed out is remembered as long as those live, so that
+  // a clock that steps back never gets a range twice.
+  std::erase_if(starts_in_epoch_,
+                [&](const auto& item) { return hours_.count(item.first / kEpochsPerHour) == 0; });
+  std::erase_if(range_of_epoch_, [&](const auto& item) { return item.first + 1 < epoch; });
   return changed;
 }
 
-const onion::HourKey* NodeKeys::hour(std::uint64_t hour) const noexcept {
-  for (const onion::HourKey& key : hours_) {
-    if (key.hour == hour) {
-      return &key;
-    }
-  }
-  return nullptr;
+bool NodeKeys::record_changed() noexcept {
+  return std::exchange(record_changed_, false);
 }
 
-Result<SignedNodeRecord> NodeKeys::make_record(std::vector<onion::Endpoint> endpoints,
-                                               std::uint64_t number, std::uint64_t now_ms) const {
-  ALLIUM_CHECK(!hours_.empty());
-  NodeRecord record;
-  record.identity = identity_.public_key();
-  record.number = number;
-  record.valid_from_s = onion::seconds_of(now_ms);
-  record.valid_until_s = (hours_.back().hour + 1) * onion::kHourSeconds;
-  record.endpoints = std::move(endpoints);
-  for (const onion::HourKey& key : hours_) {
-    record.keys.push_back({key.hour, key.public_key});
+std::vector<OnionKey> NodeKeys::public_keys(std::uint64_t now_ms) const {
+  std::vector<OnionKey> keys;
+  for (const auto& [hour, key] : hours_) {
+    if (hour >= onion::hour_of(now_ms)) {
+      keys.push_back({hour, key.public_key});
+    }
   }
+  return keys;
+}
+
+std::vector<OnionKey> NodeKeys::link_public_keys() const {
+  std::vector<OnionKey> keys;
+  for (const auto& [hour, key] : hours_) {
+    keys.push_back({hour, key.public_key});
+  }
+  return keys;
+}
+
+Result<SignedNodeRecord> NodeKeys::make_record(const std::vector<onion::Endpoint>& endpoints,
+                                               std::uint64_t now_ms) {
+  NodeRecord record;
+  record.identity = identity();
+  record.number = ++record_number_;
+  record.keys = public_keys(now_ms);
+  record.valid_from_s = onion::seconds_of(now_ms);
+  record.valid_until_s = (record.keys.back().hour + 1) * onion::kHourSeconds;
+  record.endpoints = endpoints;
   return sign(record, identity_);
 }
 
-std::uint64_t next_key_change_ms(std::uint64_t now_ms) noexcept {
-  // The turn of an epoch (hours turn with one, and their 600 s end with one), the end of the old link key,
-  // and the moment at which the next keys are made.
-  constexpr std::array<std::uint64_t, 3> kOffsets = {
-      kLinkGraceSeconds, onion::kEpochSeconds - kKeyLeadSeconds, onion::kEpochSeconds};
-  const std::uint64_t start_ms = onion::epoch_of(now_ms) * onion::kEpochSeconds * 1000;
-  for (const std::uint64_t offset : kOffsets) {
-    if (start_ms + offset * 1000 > now_ms) {
-      return start_ms + offset * 1000;
+Result<void> NodeKeys::begin_start(std::size_t worker_count, std::uint64_t now_ms) {
+  ALLIUM_CHECK(worker_count >= 1 && worker_count <= kWorkersMax);
+  advance(now_ms);
+  if (starts_in_epoch_[onion::epoch_of(now_ms)] >= kRangesMax) {
+    return fail(Errc::full,
+                "started " + std::to_string(kRangesMax) +
+                    " times in ten minutes, and no link numbers are left: wait for the next "
+                    "epoch");
+  }
+  if (next_salt_alloc_ + worker_count > kSaltAllocsMax) {
+    next_salt_alloc_ = 0;
+  }
+  salt_alloc_first_ = std::exchange(next_salt_alloc_, next_salt_alloc_ + worker_count);
+  range_of_epoch_.clear();
+  return {};
+}
+
+std::vector<onion::LinkSecrets> NodeKeys::links_with(const PeerKeys& peer) const {
+  std::vector<onion::LinkSecrets> links;
+  for (const auto& [epoch, unused] : epochs_) {
+    const auto own = hours_.find(epoch / kEpochsPerHour);
+    const auto theirs = std::find_if(peer.keys.begin(), peer.keys.end(), [&](const OnionKey& key) {
+      return key.hour == epoch / kEpochsPerHour;
+    });
+    if (own == hours_.end() || theirs == peer.keys.end()) {
+      continue;
+    }
+    auto secrets =
+        onion::derive_link_secrets(own->second.private_key, {id(), own->second.public_key},
+                                   {peer.id, theirs->public_key}, epoch);
+    if (secrets) {
+      links.push_back(std::move(*secrets));
     }
   }
-  return start_ms + onion::kEpochSeconds * 1000;
+  return links;
+}
+
+Result<NodeSnapshot> NodeKeys::make_snapshot(const onion::Endpoint& own_endpoint,
+                                             std::span<const PeerKeys> peers,
+                                             std::uint64_t now_ms) {
+  advance(now_ms);
+  NodeSnapshot snapshot;
+  control_port::SnapshotBegin& begin = snapshot.begin;
+  begin.serial = ++snapshot_serial_;
+  begin.own_id = id();
+  begin.own_endpoint = own_endpoint;
+  begin.salt_alloc_first = static_cast<std::uint16_t>(salt_alloc_first_);
+  for (const auto& [epoch, keys] : epochs_) {
+    onion::EpochSecrets& copy = begin.epochs.emplace_back();
+    copy.epoch = epoch;
+    copy.segment.copy_from(keys.segment);
+    copy.secret.copy_from(keys.secret);
+    copy.return_block.copy_from(keys.return_block);
+    copy.replay.copy_from(keys.replay);
+    copy.cookie.copy_from(keys.cookie);
+    // Range k of an epoch belongs to the k-th start in it; without one left nothing is sent.
+    auto range = range_of_epoch_.find(epoch);
+    if (range == range_of_epoch_.end()) {
+      range = range_of_epoch_.emplace(epoch, starts_in_epoch_[epoch]++).first;
+    }
+    if (range->second < kRangesMax) {
+      begin.sequences.push_back(
+          {epoch, range->second * kRangeNumbers, (range->second + 1) * kRangeNumbers});
+    }
+  }
+  for (const auto& [hour, key] : hours_) {
+    onion::HourKey& copy = begin.hours.emplace_back();
+    copy.hour = hour;
+    copy.private_key.copy_from(key.private_key);
+    copy.public_key = key.public_key;
+  }
+  for (const PeerKeys& peer : peers) {
+    if (peer.id != id()) {
+      onion::PeerConfig& config = snapshot.peers.emplace_back();
+      config.id = peer.id;
+      config.endpoint = peer.endpoint;
+      config.links = links_with(peer);
+    }
+  }
+  begin.peer_count = static_cast<std::uint32_t>(snapshot.peers.size());
+  return snapshot;
 }
 
 }  // namespace allium::control

@@ -1,70 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The keys of one node and their lives (SPEC.md section 3): made ahead of time, erased on schedule.
-//
-//   epoch keys  of e and e - 1, and of e + 1 from kKeyLeadSeconds before it begins; erased at the end of
-//               the epoch after their own.
-//   onion keys  of h and h + 1, of h + 2 from kKeyLeadSeconds before hour h + 1, of h - 1 for 600 s.
+// The keys of one relay over time: made ahead, handed to the dataplane, published, erased on schedule
+// (SPEC.md section 3), and with them the numbers that may be used once only.
 //
 //   Units      now_ms is Unix time in milliseconds.
-//   Ownership  owns its keys and wipes them; borrows the random source, which outlives it.
-//   Errors     none but those of make_record.
+//   Ownership  owns every private key of the node; borrows the random source.
+//   Errors     Errc::full: more starts in an epoch than there are sequence ranges; the node has to wait for
+//              the next epoch.
 //   Threads    one.
-//   Limits     three epochs and three hours at a time: a clock that steps back or far ahead makes new keys
-//              for where it is, never the old ones again.
+//   Limits     onion::kEpochsMax epochs and kHoursMax hours at a time.
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
 #include "control/network/ed25519.hpp"
+#include "control/network/network_document.hpp"
 #include "control/network/node_record.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/base/result.hpp"
-#include "dataplane/onion/relay_snapshot.hpp"
+#include "dataplane/control_port/messages.hpp"
 
 namespace allium::control {
 
-/// Well above the 16 s that SPEC.md asks for: time to publish records, and to derive links.
-inline constexpr std::uint64_t kKeyLeadSeconds = 120;
+/// Another relay of the network: where it is, and its onion keys as its record says.
+struct PeerKeys {
+  std::uint32_t id = 0;
+  onion::Endpoint endpoint;
+  std::vector<OnionKey> keys;
+};
+
+/// A snapshot for the dataplane, in the two parts in which it travels.
+struct NodeSnapshot {
+  control_port::SnapshotBegin begin;
+  std::vector<onion::PeerConfig> peers;
+};
+
+/// Where the randomness of a period's keys comes from: called once for each key set, with what it is for.
+struct KeySource {
+  void* state = nullptr;
+  /// `purpose` is "epoch" or "hour", `index` which.
+  Random (*random_for)(void* state, const char* purpose, std::uint64_t index) = nullptr;
+};
 
 class NodeKeys {
  public:
-  /// Keys are made by the first advance().
-  NodeKeys(IdentitySecret identity, Random random);
+  NodeKeys(IdentitySecret identity, const KeySource& source, std::uint64_t now_ms);
 
-  [[nodiscard]] const IdentitySecret& identity() const noexcept { return identity_; }
-
-  /// Makes what is due and erases what is over. True where a key was made or erased.
+  /// Makes what will be needed and erases what is over. True where anything changed: publish a snapshot, and
+  /// the record where `record_changed()`.
   bool advance(std::uint64_t now_ms);
 
-  [[nodiscard]] std::span<const onion::EpochSecrets> epochs() const noexcept { return epochs_; }
+  [[nodiscard]] const IdentityKey& identity() const noexcept { return identity_.public_key(); }
 
-  [[nodiscard]] std::span<const onion::HourKey> hours() const noexcept { return hours_; }
+  [[nodiscard]] std::uint32_t id() const noexcept { return relay_id(identity()); }
 
-  /// Null where there is none.
-  [[nodiscard]] const onion::HourKey* hour(std::uint64_t hour) const noexcept;
+  /// True once after the hour keys changed.
+  [[nodiscard]] bool record_changed() noexcept;
 
-  /// A record of all hours here, signed. Requires that advance() was called. `number` rises from record to
-  /// record.
-  [[nodiscard]] Result<SignedNodeRecord> make_record(std::vector<onion::Endpoint> endpoints,
-                                                     std::uint64_t number,
-                                                     std::uint64_t now_ms) const;
+  /// The public halves of this hour and the hours to come.
+  [[nodiscard]] std::vector<OnionKey> public_keys(std::uint64_t now_ms) const;
+
+  /// The same with the hour before, as long as its links may be in use.
+  [[nodiscard]] std::vector<OnionKey> link_public_keys() const;
+
+  /// A record with the next number.
+  Result<SignedNodeRecord> make_record(const std::vector<onion::Endpoint>& endpoints,
+                                       std::uint64_t now_ms);
+
+  /// The dataplane is about to start (again): fresh sequence ranges and salts for `worker_count` workers,
+  /// at most kWorkersMax.
+  Result<void> begin_start(std::size_t worker_count, std::uint64_t now_ms);
+
+  /// Everything that the dataplane needs now.
+  Result<NodeSnapshot> make_snapshot(const onion::Endpoint& own_endpoint,
+                                     std::span<const PeerKeys> peers, std::uint64_t now_ms);
 
  private:
-  bool erase_old(std::uint64_t now_ms);
-  bool make_epoch(std::uint64_t epoch);
-  bool make_hour(std::uint64_t hour);
+  static constexpr std::uint64_t kRangeNumbers = std::uint64_t{1} << 34;
+  static constexpr std::uint64_t kRangesMax = (onion::kSeqMax + 1) / kRangeNumbers;
+  static constexpr std::uint64_t kSaltAllocsMax = 4096;
+  static constexpr std::uint64_t kWorkersMax = 16;
+  // Salt allocs come round only in a later epoch, under other keys.
+  static_assert(2 * kRangesMax * kWorkersMax < kSaltAllocsMax);
+
+  void make_epoch(std::uint64_t epoch);
+  void make_hour(std::uint64_t hour);
+  std::vector<onion::LinkSecrets> links_with(const PeerKeys& peer) const;
 
   IdentitySecret identity_;
-  Random random_;
-  std::vector<onion::EpochSecrets> epochs_;  ///< rising
-  std::vector<onion::HourKey> hours_;        ///< rising
+  KeySource source_;
+  std::map<std::uint64_t, onion::EpochSecrets> epochs_;
+  std::map<std::uint64_t, onion::HourKey> hours_;
+  std::map<std::uint64_t, std::uint64_t> starts_in_epoch_;  ///< ranges handed out; kept as long as
+                                                            ///< the onion key of the epoch's hour
+  std::map<std::uint64_t, std::uint64_t> range_of_epoch_;   ///< of the running start
+  std::uint64_t next_salt_alloc_ = 0;
+  std::uint64_t salt_alloc_first_ = 0;
+  std::uint64_t snapshot_serial_ = 0;
+  std::uint64_t record_number_ = 0;
+  bool record_changed_ = true;
 };
-
-/// The next moment at which keys of nodes or the epochs of their links change: when to call advance() and to
-/// publish. Later than `now_ms`.
-[[nodiscard]] std::uint64_t next_key_change_ms(std::uint64_t now_ms) noexcept;
 
 }  // namespace allium::control
