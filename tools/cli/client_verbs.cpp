@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/client_verbs.hpp"
 
+#include <map>
+#include <memory>
+#include <string>
+
 #include <CLI/Config.hpp>
 #include <CLI/Error.hpp>
 #include <CLI/Formatter.hpp>
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
-#include <map>
-#include <memory>
-#include <string>
 
 #include "tools/client/echo.hpp"
 #include "tools/client/ping.hpp"
@@ -32,9 +33,9 @@ void add_shared_options(CLI::App& verb, Options& options) {
       ->check(CLI::Range(1, 4))
       ->capture_default_str()
       ->excludes(path);
-  CLI::Option* const network =
-      verb.add_option("--network", options.network_file,
-                      "A network document, with the nodes' records beside it; else the running devnet");
+  CLI::Option* const network = verb.add_option(
+      "--network", options.network_file,
+      "A network document, with the nodes' records beside it; else the running devnet");
   CLI::Option* const authority =
       verb.add_option("--authority", options.authority, "The authority's public key, in hex");
   network->needs(authority);
@@ -60,10 +61,11 @@ void add_ping(CLI::App& client) {
   verb->add_option("--timeout", options->timeout_ms,
                    "Milliseconds after which a packet counts as lost")
       ->capture_default_str();
-  verb->footer("Examples:\n"
-               "  allium client ping --hops 3 --count 10\n"
-               "  allium client ping --path n1,n5,n9 --class v --trace\n"
-               "  allium client ping --json | jq .rtt_us_median");
+  verb->footer(
+      "Examples:\n"
+      "  allium client ping --hops 3 --count 10\n"
+      "  allium client ping --path n1,n5,n9 --class v --trace\n"
+      "  allium client ping --json | jq .rtt_us_median");
   verb->callback([options] { finish_with(client::run_client_ping(*options)); });
 }
 
@@ -78,10 +80,11 @@ void add_echo(CLI::App& client) {
                    "Seconds without any answer after which to end; a path is not left before")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str();
-  verb->footer("Examples:\n"
-               "  allium client echo README.md\n"
-               "  allium client echo big.iso --path n1,n5,n9 --out copy.iso\n"
-               "  allium client echo big.iso --json | jq .goodput_mbyte_s");
+  verb->footer(
+      "Examples:\n"
+      "  allium client echo README.md\n"
+      "  allium client echo big.iso --path n1,n5,n9 --out copy.iso\n"
+      "  allium client echo big.iso --json | jq .goodput_mbyte_s");
   verb->callback([options] { finish_with(client::run_client_echo(*options)); });
 }
 

@@ -69,7 +69,8 @@ Result<ClientPath::Sent> ClientPath::build(PacketClass packet_class, Bytes paylo
   std::array<std::uint8_t, 1072> data;
   const Bytes block = state.reply_block->view();
   std::copy(block.begin(), block.end(), data.begin());
-  std::copy(payload.begin(), payload.end(), data.begin() + static_cast<std::ptrdiff_t>(block.size()));
+  std::copy(payload.begin(), payload.end(),
+            data.begin() + static_cast<std::ptrdiff_t>(block.size()));
   const std::uint64_t seq = state.next_seq;
   Result<onion::Datagram> datagram = onion::build_data(
       packet_class, onion::slot_of(phased_ms(unix_ms, phase_ms_)), session_.hops(),

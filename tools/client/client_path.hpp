@@ -27,11 +27,11 @@ namespace allium::client {
 
 /// What came to us and was not used.
 struct IgnoredCounts {
-  std::uint64_t unknown = 0;     ///< no session or request of ours, or not an onion packet
+  std::uint64_t unknown = 0;  ///< no session or request of ours, or not an onion packet
   std::uint64_t slot = 0;
   std::uint64_t client_tag = 0;
   std::uint64_t zero = 0;
-  std::uint64_t repeated = 0;    ///< a seq that has come already
+  std::uint64_t repeated = 0;  ///< a seq that has come already
 };
 
 /// When a path opened by an S packet sent at `sent_unix_ms` is not usable any more (section 3).

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/echo.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "tools/client/path_keeper.hpp"
 
@@ -112,18 +112,19 @@ class EchoSession {
       stalled_ = transfer_.stalled();
       if (stalled_) {
         stalled_since_us_ = transfer_.last_arrival_us();
-        talk_.say(fmt::format("path {} stalls: nothing has come back for {}; sending on", path_number_,
-                              in_ms(now.tick_us - stalled_since_us_)));
+        talk_.say(fmt::format("path {} stalls: nothing has come back for {}; sending on",
+                              path_number_, in_ms(now.tick_us - stalled_since_us_)));
         keeper_.diagnose();
       }
     }
     const std::uint64_t silent_us = now.tick_us - std::max(transfer_.last_arrival_us(), start_us_);
     if (silent_us >= options_.give_up_s * 1'000'000) {
-      return fail(Errc::timeout,
-                  fmt::format("nothing has come back for {} s{}. See 'allium devnet status', or choose "
-                              "another path with --path",
-                              silent_us / 1'000'000,
-                              keeper_.finding().empty() ? "" : " (" + keeper_.finding() + ")"));
+      return fail(
+          Errc::timeout,
+          fmt::format("nothing has come back for {} s{}. See 'allium devnet status', or choose "
+                      "another path with --path",
+                      silent_us / 1'000'000,
+                      keeper_.finding().empty() ? "" : " (" + keeper_.finding() + ")"));
     }
     return {};
   }
@@ -135,11 +136,11 @@ class EchoSession {
     next_progress_us_ = now.tick_us + kProgressUs;
     const double seconds = static_cast<double>(now.tick_us - start_us_) / 1e6;
     const auto back = static_cast<double>(transfer_.bytes_back());
-    talk_.say(fmt::format(
-        "{:5.1f} %  {:.1f} of {:.1f} MB back  {:.2f} MB/s  window {}  sent again {}",
-        file_bytes_ == 0 ? 0.0 : 100.0 * back / static_cast<double>(file_bytes_), back / 1e6,
-        static_cast<double>(file_bytes_) / 1e6, back / 1e6 / seconds, transfer_.window(),
-        transfer_.counts().retransmitted));
+    talk_.say(
+        fmt::format("{:5.1f} %  {:.1f} of {:.1f} MB back  {:.2f} MB/s  window {}  sent again {}",
+                    file_bytes_ == 0 ? 0.0 : 100.0 * back / static_cast<double>(file_bytes_),
+                    back / 1e6, static_cast<double>(file_bytes_) / 1e6, back / 1e6 / seconds,
+                    transfer_.window(), transfer_.counts().retransmitted));
   }
 
   [[nodiscard]] std::uint64_t deadline_us(const Moment& now) {
@@ -166,8 +167,8 @@ class EchoSession {
       if (data && data->received.packet_class == onion::PacketClass::d) {
         transfer_.arrived(data->path_number, data->received.packet.seq, data->received.payload(),
                           now.tick_us);
-        talk_.trace(now, fmt::format("path {} seq {} back", data->path_number,
-                                     data->received.packet.seq));
+        talk_.trace(
+            now, fmt::format("path {} seq {} back", data->path_number, data->received.packet.seq));
         note_recovery(now);
       }
     }

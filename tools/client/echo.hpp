@@ -40,11 +40,11 @@ struct EchoResult {
   IgnoredCounts ignored;
   std::uint64_t paths_opened = 0;
   std::uint64_t open_us = 0;
-  std::uint64_t duration_us = 0;     ///< first packet to last chunk
-  std::uint64_t round_trip_us = 0;   ///< smoothed, at the end
-  std::uint64_t stalled_us = 0;      ///< all stalls together
-  std::vector<std::string> hops;     ///< of the last path, entry first
-  bool complete = false;             ///< false: interrupted
+  std::uint64_t duration_us = 0;    ///< first packet to last chunk
+  std::uint64_t round_trip_us = 0;  ///< smoothed, at the end
+  std::uint64_t stalled_us = 0;     ///< all stalls together
+  std::vector<std::string> hops;    ///< of the last path, entry first
+  bool complete = false;            ///< false: interrupted
 };
 
 [[nodiscard]] Result<EchoResult> echo_file(Wire& wire, NetworkSource& network,

@@ -196,8 +196,7 @@ void EchoTransfer::arrived(std::uint64_t path_number, std::uint64_t seq, Bytes p
   store(*chunk);
 }
 
-void EchoTransfer::note_answer(std::uint64_t path_number, std::uint64_t seq,
-                               std::uint64_t now_us) {
+void EchoTransfer::note_answer(std::uint64_t path_number, std::uint64_t seq, std::uint64_t now_us) {
   const auto place = std::lower_bound(
       in_flight_.begin(), in_flight_.end(), std::pair(path_number, seq),
       [](const InFlight& packet, const std::pair<std::uint64_t, std::uint64_t>& key) {

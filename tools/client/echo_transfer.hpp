@@ -125,7 +125,7 @@ class EchoTransfer {
   std::size_t flying_ = 0;          ///< of in_flight_, those still open
   std::uint64_t next_order_ = 0;
   std::uint64_t highest_back_ = 0;  ///< order of the latest packet that has come back
-  std::uint32_t chosen_ = 0;  ///< what next() gave last
+  std::uint32_t chosen_ = 0;        ///< what next() gave last
   RoundTrip round_trip_;
   std::size_t window_ = kWindowFirst;
   std::size_t window_doubles_until_ = kWindowMax;

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files, output and exit code of `allium client echo`.
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
 #include <utility>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <sodium.h>
 
 #include "crypto_accel/base/random.hpp"
 #include "tools/client/echo.hpp"
@@ -24,11 +25,13 @@ namespace {
 class File {
  public:
   explicit File(int descriptor) : descriptor_(descriptor) {}
+
   ~File() {
     if (descriptor_ >= 0) {
       ::close(descriptor_);
     }
   }
+
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
@@ -44,7 +47,9 @@ Error file_error(const std::string& verb, const std::string& path) {
 
 Result<std::vector<std::uint8_t>> read_file(const std::string& path) {
   const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+
   struct stat status {};
+
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
     return tl::unexpected(file_error("read", path));
   }
@@ -106,19 +111,20 @@ struct Comparison {
 };
 
 double megabytes_per_s(const Comparison& comparison, const EchoResult& result) {
-  return result.duration_us == 0 ? 0.0
-                                 : static_cast<double>(comparison.byte_count) /
-                                       static_cast<double>(result.duration_us);
+  return result.duration_us == 0
+             ? 0.0
+             : static_cast<double>(comparison.byte_count) / static_cast<double>(result.duration_us);
 }
 
 void print_summary(const Comparison& comparison, const EchoResult& result) {
   fmt::print("{} bytes through {} and back in {:.2f} s, {:.2f} MB/s\n", comparison.byte_count,
              fmt::join(result.hops, " "), static_cast<double>(result.duration_us) / 1e6,
              megabytes_per_s(comparison, result));
-  fmt::print("{} packets sent, {} of them again; round trip {}; {} path{} opened; {} stall{}, {} in all\n",
-             result.counts.packets_sent, result.counts.retransmitted, in_ms(result.round_trip_us),
-             result.paths_opened, result.paths_opened == 1 ? "" : "s", result.counts.stalls,
-             result.counts.stalls == 1 ? "" : "s", in_ms(result.stalled_us));
+  fmt::print(
+      "{} packets sent, {} of them again; round trip {}; {} path{} opened; {} stall{}, {} in all\n",
+      result.counts.packets_sent, result.counts.retransmitted, in_ms(result.round_trip_us),
+      result.paths_opened, result.paths_opened == 1 ? "" : "s", result.counts.stalls,
+      result.counts.stalls == 1 ? "" : "s", in_ms(result.stalled_us));
   fmt::print("sha256 sent     {}\nsha256 received {}\n{}\n", comparison.sent, comparison.received,
              comparison.same() ? "equal" : "DIFFERENT");
 }
@@ -128,30 +134,29 @@ void print_json(const Comparison& comparison, const EchoResult& result) {
   for (const std::string& hop : result.hops) {
     hops.emplace_back(hop);
   }
-  const boost::json::object object = {
-      {"schema", "allium.client.echo/1"},
-      {"file_bytes", comparison.byte_count},
-      {"hops", hops},
-      {"sha256_sent", comparison.sent},
-      {"sha256_received", comparison.received},
-      {"equal", comparison.same()},
-      {"duration_us", result.duration_us},
-      {"goodput_mbyte_s", megabytes_per_s(comparison, result)},
-      {"packets_sent", result.counts.packets_sent},
-      {"packets_received", result.counts.packets_received},
-      {"retransmitted", result.counts.retransmitted},
-      {"repeated", result.counts.repeated},
-      {"rtt_us_smoothed", result.round_trip_us},
-      {"open_us", result.open_us},
-      {"paths_opened", result.paths_opened},
-      {"stalls", result.counts.stalls},
-      {"stalled_us", result.stalled_us},
-      {"ignored",
-       {{"unknown", result.ignored.unknown},
-        {"slot", result.ignored.slot},
-        {"client_tag", result.ignored.client_tag},
-        {"zero", result.ignored.zero},
-        {"repeated", result.ignored.repeated}}}};
+  const boost::json::object object = {{"schema", "allium.client.echo/1"},
+                                      {"file_bytes", comparison.byte_count},
+                                      {"hops", hops},
+                                      {"sha256_sent", comparison.sent},
+                                      {"sha256_received", comparison.received},
+                                      {"equal", comparison.same()},
+                                      {"duration_us", result.duration_us},
+                                      {"goodput_mbyte_s", megabytes_per_s(comparison, result)},
+                                      {"packets_sent", result.counts.packets_sent},
+                                      {"packets_received", result.counts.packets_received},
+                                      {"retransmitted", result.counts.retransmitted},
+                                      {"repeated", result.counts.repeated},
+                                      {"rtt_us_smoothed", result.round_trip_us},
+                                      {"open_us", result.open_us},
+                                      {"paths_opened", result.paths_opened},
+                                      {"stalls", result.counts.stalls},
+                                      {"stalled_us", result.stalled_us},
+                                      {"ignored",
+                                       {{"unknown", result.ignored.unknown},
+                                        {"slot", result.ignored.slot},
+                                        {"client_tag", result.ignored.client_tag},
+                                        {"zero", result.ignored.zero},
+                                        {"repeated", result.ignored.repeated}}}};
   std::cout << boost::json::serialize(object) << '\n';
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/hop_probe.hpp"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "tools/client/client_path.hpp"
 
@@ -72,8 +72,7 @@ std::string HopProbe::finding() const {
     return plan_.size() == 1 ? fmt::format("hop 1 ({}) answers one-shot requests", plan_[0].name)
                              : fmt::format("all {} hops answer one-shot requests", plan_.size());
   }
-  std::string text =
-      fmt::format("hop {} ({}) does not answer", answered + 1, plan_[answered].name);
+  std::string text = fmt::format("hop {} ({}) does not answer", answered + 1, plan_[answered].name);
   if (answered > 0) {
     text += fmt::format(", hop {} ({}) does", answered, plan_[answered - 1].name);
   }

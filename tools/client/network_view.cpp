@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/network_view.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "crypto_accel/base/bytes.hpp"
 
@@ -28,9 +28,8 @@ Result<PathPlan> choose_named(const NetworkView& view, const PathChoice& choice)
 }
 
 void take_entry(std::vector<const RelayView*>& candidates, std::string_view entry, PathPlan& plan) {
-  const auto found =
-      std::find_if(candidates.begin(), candidates.end(),
-                   [entry](const RelayView* relay) { return relay->name == entry; });
+  const auto found = std::find_if(candidates.begin(), candidates.end(),
+                                  [entry](const RelayView* relay) { return relay->name == entry; });
   if (found != candidates.end()) {
     plan.push_back(**found);
     candidates.erase(found);
@@ -46,10 +45,11 @@ Result<PathPlan> choose_random(const NetworkView& view, const PathChoice& choice
     }
   }
   if (candidates.size() < choice.hop_count) {
-    return fail(Errc::not_found,
-                fmt::format("{} of {} relays publish an onion key for this hour, and a path of {} hops "
-                            "needs as many: use fewer hops or a larger network",
-                            candidates.size(), view.relays.size(), choice.hop_count));
+    return fail(
+        Errc::not_found,
+        fmt::format("{} of {} relays publish an onion key for this hour, and a path of {} hops "
+                    "needs as many: use fewer hops or a larger network",
+                    candidates.size(), view.relays.size(), choice.hop_count));
   }
   PathPlan plan;
   take_entry(candidates, choice.entry, plan);
@@ -64,10 +64,11 @@ Result<PathPlan> choose_random(const NetworkView& view, const PathChoice& choice
 Result<void> check_plan(const PathPlan& plan, std::uint64_t hour) {
   for (std::size_t i = 0; i < plan.size(); ++i) {
     if (plan[i].key_of(hour) == nullptr) {
-      return fail(Errc::not_found,
-                  fmt::format("hop {} ({}) publishes no onion key for this hour: check the clock, or get "
-                              "newer node records",
-                              i + 1, plan[i].name));
+      return fail(
+          Errc::not_found,
+          fmt::format("hop {} ({}) publishes no onion key for this hour: check the clock, or get "
+                      "newer node records",
+                      i + 1, plan[i].name));
     }
     for (std::size_t other = 0; other < i; ++other) {
       if (plan[other].id == plan[i].id) {
@@ -114,8 +115,8 @@ std::uint64_t random_below(std::uint64_t bound, const Random& random) {
 
 Result<PathPlan> choose_path(const NetworkView& view, const PathChoice& choice, std::uint64_t hour,
                              const Random& random) {
-  Result<PathPlan> plan = choice.names.empty() ? choose_random(view, choice, hour, random)
-                                               : choose_named(view, choice);
+  Result<PathPlan> plan =
+      choice.names.empty() ? choose_random(view, choice, hour, random) : choose_named(view, choice);
   if (plan) {
     if (Result<void> checked = check_plan(*plan, hour); !checked) {
       return tl::unexpected(checked.error());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/path_keeper.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "dataplane/onion/time_index.hpp"
 
@@ -24,7 +24,9 @@ std::uint64_t ticks_until_ms(const Moment& now, std::uint64_t unix_ms) {
 PathKeeper::PathKeeper(NetworkSource& network, PathChoice choice, const Random& random, Talk& talk)
     : network_(&network), choice_(std::move(choice)), random_(random), talk_(&talk) {}
 
-Result<void> PathKeeper::start(const Moment& now) { return begin_opening(now); }
+Result<void> PathKeeper::start(const Moment& now) {
+  return begin_opening(now);
+}
 
 Result<void> PathKeeper::begin_opening(const Moment& now) {
   const Result<NetworkView> view = network_->load();
@@ -39,7 +41,8 @@ Result<void> PathKeeper::begin_opening(const Moment& now) {
     return tl::unexpected(plan.error());
   }
   request.plan = std::move(*plan);
-  talk_->trace(now, fmt::format("opening path {}: {}", paths_opened_ + 1, path_names(request.plan)));
+  talk_->trace(now,
+               fmt::format("opening path {}: {}", paths_opened_ + 1, path_names(request.plan)));
   opening_ = std::make_unique<SetupExchange>(std::move(request), cookies_, random_);
   return {};
 }
@@ -108,9 +111,9 @@ void PathKeeper::take_opening(const Moment& now) {
                                   in_ms(opening->challenge_after_us())));
   }
   previous_ = std::move(current_);
-  current_ = std::make_unique<ClientPath>(opening->request().plan, std::move(opening->session()),
-                                          opening->request().phase_ms, opening->sent_unix_ms(),
-                                          random_);
+  current_ =
+      std::make_unique<ClientPath>(opening->request().plan, std::move(opening->session()),
+                                   opening->request().phase_ms, opening->sent_unix_ms(), random_);
   ++paths_opened_;
   open_us_ = opening->round_trip_us();
   retry_wait_us_ = 0;
@@ -150,12 +153,12 @@ void PathKeeper::take_probe(const Moment& now) {
   }
   if (paths_opened_ == 0) {
     const bool all = probe->round_trips_us().size() == probe->plan().size();
-    failure_ = Error{Errc::timeout,
-                     fmt::format("cannot open a path over {}: {}. {}", path_names(probe->plan()),
-                                 finding_,
-                                 all ? "Try again"
-                                     : "See 'allium devnet status' and start that relay, or choose "
-                                       "another path with --path")};
+    failure_ =
+        Error{Errc::timeout,
+              fmt::format("cannot open a path over {}: {}. {}", path_names(probe->plan()), finding_,
+                          all ? "Try again"
+                              : "See 'allium devnet status' and start that relay, or choose "
+                                "another path with --path")};
   }
 }
 
@@ -200,8 +203,7 @@ std::uint64_t PathKeeper::deadline_us(const Moment& now) const {
     deadline = std::min(deadline, ticks_until_ms(now, current_->end_ms()));
   }
   if (!opening_ && paths_opened_ > 0) {
-    const std::uint64_t due =
-        current_ ? ticks_until_ms(now, current_->renewal_ms()) : now.tick_us;
+    const std::uint64_t due = current_ ? ticks_until_ms(now, current_->renewal_ms()) : now.tick_us;
     deadline = std::min(deadline, std::max(due, retry_at_us_));
   }
   return deadline;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/ping.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "tools/client/path_keeper.hpp"
 
@@ -60,9 +60,7 @@ class PingSession {
     std::uint64_t sent_us;
   };
 
-  [[nodiscard]] bool finished() const {
-    return result_.sent == options_.count && waiting_.empty();
-  }
+  [[nodiscard]] bool finished() const { return result_.sent == options_.count && waiting_.empty(); }
 
   /// With --trace the hops are asked one by one first.
   [[nodiscard]] bool ready() {
@@ -90,7 +88,8 @@ class PingSession {
     note_hops(path);
     waiting_[{keeper_.paths_opened(), sent->seq}] = {result_.sent, now.tick_us};
     next_send_us_ = now.tick_us + options_.interval_ms * 1000;
-    talk_.trace(now, fmt::format("sent number {} on path {}", result_.sent, keeper_.paths_opened()));
+    talk_.trace(now,
+                fmt::format("sent number {} on path {}", result_.sent, keeper_.paths_opened()));
     return {};
   }
 
@@ -120,8 +119,7 @@ class PingSession {
       deadline = std::min(deadline, next_send_us_);
     }
     if (!waiting_.empty()) {
-      deadline =
-          std::min(deadline, waiting_.begin()->second.sent_us + options_.timeout_ms * 1000);
+      deadline = std::min(deadline, waiting_.begin()->second.sent_us + options_.timeout_ms * 1000);
     }
     return deadline;
   }

@@ -42,7 +42,7 @@ struct PingResult {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t paths_opened = 0;
-  std::uint64_t open_us = 0;  ///< round trip of the last path open
+  std::uint64_t open_us = 0;                  ///< round trip of the last path open
   std::vector<std::uint64_t> round_trips_us;  ///< in order of arrival
   std::vector<std::string> hops;              ///< of the last path, entry first
   IgnoredCounts ignored;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The output and the exit code of `allium client ping`.
-#include <fmt/format.h>
-
-#include <boost/json.hpp>
 #include <cstdio>
 #include <iostream>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
 
 #include "crypto_accel/base/random.hpp"
 #include "tools/client/ping.hpp"
@@ -35,8 +35,9 @@ void print_answer(const PingAnswer& answer) {
 void print_summary(const PingResult& result) {
   const Spread spread = spread_of(result.round_trips_us);
   fmt::print("--- {} ---\n", joined(result.hops));
-  fmt::print("{} sent, {} received, {:.1f} % lost, {} path{} opened\n", result.sent, result.received,
-             loss_percent(result), result.paths_opened, result.paths_opened == 1 ? "" : "s");
+  fmt::print("{} sent, {} received, {:.1f} % lost, {} path{} opened\n", result.sent,
+             result.received, loss_percent(result), result.paths_opened,
+             result.paths_opened == 1 ? "" : "s");
   if (result.received > 0) {
     fmt::print("round trip min {} median {} max {}\n", in_ms(spread.min), in_ms(spread.median),
                in_ms(spread.max));

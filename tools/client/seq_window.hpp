@@ -29,9 +29,7 @@ class SeqWindow {
   }
 
  private:
-  static std::size_t index(std::uint64_t seq) noexcept {
-    return seq % kNumbers;
-  }
+  static std::size_t index(std::uint64_t seq) noexcept { return seq % kNumbers; }
 
   /// Forgets the numbers that fall out of the window and those that are passed over.
   void advance(std::uint64_t seq) noexcept {

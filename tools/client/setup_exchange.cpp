@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/setup_exchange.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "dataplane/onion/time_index.hpp"
 
@@ -66,9 +66,9 @@ void SetupExchange::on_time(Wire& wire, const Moment& now) {
     return;
   }
   const RelayView& entry = request_.plan.front();
-  give_up({Errc::timeout, entry_spoke_ ? fmt::format("{} answers, but nothing comes from behind it",
-                                                     entry.name)
-                                       : fmt::format("nothing comes from {}", entry.name)});
+  give_up({Errc::timeout,
+           entry_spoke_ ? fmt::format("{} answers, but nothing comes from behind it", entry.name)
+                        : fmt::format("nothing comes from {}", entry.name)});
 }
 
 void SetupExchange::send_attempt(Wire& wire, const Moment& now) {
@@ -76,9 +76,10 @@ void SetupExchange::send_attempt(Wire& wire, const Moment& now) {
   const std::uint64_t hour = onion::hour_of(clock_ms);
   for (const RelayView& relay : request_.plan) {
     if (relay.key_of(hour) == nullptr) {
-      give_up({Errc::stale, fmt::format("{} publishes no onion key for this hour: check the clock, or "
-                                        "get newer node records",
-                                        relay.name)});
+      give_up(
+          {Errc::stale, fmt::format("{} publishes no onion key for this hour: check the clock, or "
+                                    "get newer node records",
+                                    relay.name)});
       return;
     }
   }

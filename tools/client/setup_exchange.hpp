@@ -43,7 +43,7 @@ class SetupExchange {
   struct Request {
     onion::PacketType type = onion::PacketType::s1;
     PathPlan plan;
-    std::int64_t phase_ms = 0;      ///< added to the clock (SPEC.md section 3)
+    std::int64_t phase_ms = 0;  ///< added to the clock (SPEC.md section 3)
     std::size_t attempts = kAttemptsMax;
     std::uint64_t timeout_us = 600'000;  ///< of the first attempt; doubles with each
   };

@@ -5,11 +5,11 @@
 //
 //   Threads    one.
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <functional>
 #include <string>
+
+#include <fmt/format.h>
 
 #include "tools/client/wire.hpp"
 
@@ -33,7 +33,8 @@ class Talk {
     if (start_us_ == kNever) {
       start_us_ = now.tick_us;
     }
-    sink_(fmt::format("{:10.3f} ms  {}", static_cast<double>(now.tick_us - start_us_) / 1000.0, line));
+    sink_(fmt::format("{:10.3f} ms  {}", static_cast<double>(now.tick_us - start_us_) / 1000.0,
+                      line));
   }
 
  private:

@@ -22,7 +22,9 @@ constexpr std::uint64_t kSecondUs = 1'000'000;
 
 volatile std::sig_atomic_t interrupt_seen = 0;
 
-void note_interrupt(int) { interrupt_seen = 1; }
+void note_interrupt(int) {
+  interrupt_seen = 1;
+}
 
 int open_socket(int family) {
   const int socket_fd = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
@@ -105,12 +107,15 @@ UdpWire::~UdpWire() {
 
 void UdpWire::catch_interrupts() {
   struct sigaction action {};
+
   action.sa_handler = note_interrupt;  // no SA_RESTART: poll must come back
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-bool UdpWire::interrupted() { return interrupt_seen != 0; }
+bool UdpWire::interrupted() {
+  return interrupt_seen != 0;
+}
 
 Moment UdpWire::now() {
   return {read_clock_us(CLOCK_REALTIME) / 1000, read_clock_us(CLOCK_MONOTONIC)};

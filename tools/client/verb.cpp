@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/verb.hpp"
 
-#include <fmt/format.h>
-
 #include <cstdio>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "tools/client/network_files.hpp"
 
@@ -53,9 +53,10 @@ Result<void> check_path(const PathChoice& choice, onion::PacketClass packet_clas
   const std::size_t hop_count = choice.names.empty() ? choice.hop_count : choice.names.size();
   const std::size_t hops_max = onion::header_blocks(packet_class);
   if (hop_count < 1 || hop_count > hops_max) {
-    return fail(Errc::out_of_range,
-                fmt::format("a path of {} hops does not fit packets of class {}: use 1 to {}", hop_count,
-                            packet_class == onion::PacketClass::v ? "v" : "d", hops_max));
+    return fail(
+        Errc::out_of_range,
+        fmt::format("a path of {} hops does not fit packets of class {}: use 1 to {}", hop_count,
+                    packet_class == onion::PacketClass::v ? "v" : "d", hops_max));
   }
   return {};
 }

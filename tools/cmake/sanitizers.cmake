@@ -6,6 +6,7 @@ if(ALLIUM_SANITIZE)
 endif()
 if(ALLIUM_FUZZ)
   # Everything is instrumented for coverage; only the fuzzers themselves link the engine.
-  target_compile_options(allium_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  target_compile_options(allium_options INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(allium_options INTERFACE -fsanitize=address,undefined)
 endif()

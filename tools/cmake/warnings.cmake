@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# allium_options: the flags of every target of ours. Libraries come in as system headers and are not judged by them.
+# allium_options: the flags of every target of ours. Libraries come in as system headers and are not
+# judged by them.
 add_library(allium_options INTERFACE)
 target_include_directories(allium_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(allium_options INTERFACE
@@ -10,7 +11,7 @@ target_compile_options(allium_options INTERFACE
   -fstack-protector-strong
   # The baseline of every binary: x86-64-v2 with AES-NI and PCLMUL. Wider code is chosen at run time.
   -march=x86-64-v2 -maes -mpclmul)
-if(NOT ALLIUM_SANITIZE)
+if(NOT ALLIUM_SANITIZE AND NOT ALLIUM_FUZZ)
   target_compile_options(allium_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
 endif()
 target_link_options(allium_options INTERFACE -Wl,-z,relro,-z,now)

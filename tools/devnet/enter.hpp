@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How other verbs find the running devnet and step into its network.
+// How a verb of the command gets into a running devnet: its namespaces, and its supervisor's ear.
 //
-//   Ownership  values.
-//   Errors     Errc::not_found (no devnet runs, no such node), Errc::refused (it is another user's),
-//              Errc::io.
-//   Threads    find_devnet: any. enter_devnet: a process of one thread only, before it opens sockets or
-//              enters anything else; it changes the whole process.
+//   Errors     Errc::not_found: no devnet runs; the text says how to start one. Errc::unavailable: it is
+//              somebody else's.
+//   Threads    one, in a process that has no other.
 
-#include <sys/types.h>
-
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,19 +15,14 @@
 
 namespace allium::devnet {
 
-struct RunningDevnet {
-  std::string directory;     ///< the runtime directory
-  std::string network_file;  ///< the bundle, replaced whole when keys turn
-  std::string authority;     ///< 64 hex digits
-  pid_t supervisor_pid = 0;
-  std::size_t node_count = 0;
-};
+/// Moves this process into the devnet's network, next to the bridge; or into that of one node.
+Result<void> enter_devnet(std::optional<std::string_view> node = std::nullopt);
 
-/// The devnet of the runtime directory ($ALLIUM_DEVNET_DIR, or the user's own).
-[[nodiscard]] Result<RunningDevnet> find_devnet();
+/// Sends one request (a JSON object in a line) to the supervisor and returns its answer (another). An answer
+/// that is an error becomes one.
+Result<std::string> ask_supervisor(const std::string& request, int timeout_ms = 20000);
 
-/// Steps into the user and network namespace of the devnet (none: where 10.88.0.1 is, beside the bridge) or
-/// of one node ("n3", or a prefix of its id). Inside already: nothing happens.
-[[nodiscard]] Result<void> enter_devnet(std::optional<std::string_view> node);
+/// The running supervisor's process; nothing where none runs.
+[[nodiscard]] std::optional<int> running_supervisor();
 
 }  // namespace allium::devnet

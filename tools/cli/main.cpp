@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// allium: the command. Data go to standard output, talk to standard error; exit codes are a contract.
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "tools/cli/client_verbs.hpp"
+#include "tools/cli/devnet_verbs.hpp"
+#include "tools/cli/output.hpp"
+
+namespace {
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App program{"Allium: an onion relay box. A local network, a client and a benchmark of it."};
+  program.name("allium");
+  program.require_subcommand(0, 1);
+  program.set_help_all_flag("--help-all", "Help of every verb");
+  program.footer(
+      "Start here:\n"
+      "  allium devnet up --nodes 12     a local network of real relays\n"
+      "  allium client ping --hops 3     round trips through three of them\n"
+      "  allium bench forward --class d  packets per second of one relay on one core\n"
+      "Exit codes: 0 done, 1 negative answer, 2 usage, 3 refused, 4 cannot reach, 6 conflict.");
+  allium::cli::add_devnet_verbs(program);
+  allium::cli::add_show_verbs(program);
+  allium::cli::add_client_verbs(program);
+  program.add_subcommand("version", "Which version this is")->callback([] {
+    std::puts("allium " ALLIUM_VERSION);
+  });
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    const int code = program.exit(error);
+    return code == 0 ? 0 : allium::cli::kExitUsage;
+  }
+  if (program.get_subcommands().empty()) {
+    std::fputs(program.help().c_str(), stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s; this is a defect of allium, please report it\n", error.what());
+    return allium::cli::kExitInternal;
+  }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Counters of one relay as JSON: totals, drops by reason, drops by class.
+
+#include <boost/json/object.hpp>
+#include <string>
+
+#include "dataplane/control_port/messages.hpp"
+
+namespace allium::devnet {
+
+[[nodiscard]] boost::json::object counters_json(const std::string& node,
+                                                const control_port::Counters& counters);
+
+}  // namespace allium::devnet

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Where a devnet keeps what others need to find it: socket, network file, authority key, logs. No secrets.
+//
+//   Errors     Errc::refused: the folder belongs to somebody else; Errc::io.
+//   Threads    reentrant.
+
+#include <string>
+
+#include "crypto_accel/base/result.hpp"
+
+namespace allium::devnet {
+
+struct RuntimeDirectory {
+  std::string path;
+
+  [[nodiscard]] std::string socket() const { return path + "/supervisor.sock"; }
+
+  [[nodiscard]] std::string state() const { return path + "/state"; }
+
+  [[nodiscard]] std::string network() const { return path + "/network"; }
+
+  [[nodiscard]] std::string authority() const { return path + "/authority"; }
+
+  [[nodiscard]] std::string node_socket(const std::string& node) const {
+    return path + "/" + node + ".sock";
+  }
+
+  [[nodiscard]] std::string node_log(const std::string& node) const {
+    return path + "/" + node + ".log";
+  }
+};
+
+/// ALLIUM_DEVNET_DIR, else $XDG_RUNTIME_DIR/allium-devnet, else /run/allium-devnet for root, else
+/// /tmp/allium-devnet-UID. Not created.
+[[nodiscard]] RuntimeDirectory runtime_directory();
+
+/// Creates it with mode 0700, or takes it if it is the caller's own.
+[[nodiscard]] Result<void> create_runtime_directory(const RuntimeDirectory& directory);
+
+void remove_runtime_directory(const RuntimeDirectory& directory) noexcept;
+
+}  // namespace allium::devnet

@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/devnet/supervisor.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "control/network/network_view.hpp"
+#include "dataplane/onion/endpoint_text.hpp"
+#include "dataplane/onion/time_index.hpp"
+#include "tools/devnet/counters_json.hpp"
+#include "tools/devnet/enter.hpp"
+#include "tools/devnet/node.hpp"
+#include "tools/devnet/runtime_directory.hpp"
+#include "tools/devnet/topology.hpp"
+
+namespace allium::devnet {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int kStartingTickMs = 10;
+constexpr int kIdleTickMs = 1000;
+constexpr int kUpTimeoutMs = 60000;
+constexpr std::uint64_t kDocumentLifeS = 7 * 86400;
+constexpr std::size_t kRequestBytesMax = 4096;
+constexpr unsigned kCrashRestartsMax = 20;
+
+std::uint64_t now_ms() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+}
+
+std::string hex_id(std::uint32_t id) {
+  std::array<char, 9> text{};
+  std::snprintf(text.data(), text.size(), "%08x", id);
+  return text.data();
+}
+
+class Supervisor {
+ public:
+  Supervisor(const DevnetOptions& options, int report)
+      : options_(options), report_(report), directory_(runtime_directory()), started_ms_(now_ms()) {}
+
+  Result<void> set_up();
+  void run();
+
+ private:
+  void tell(const std::string& line) const;
+  Result<void> open_socket();
+  Result<void> publish_network();
+  std::vector<control::PeerKeys> peers() const;
+  void rotate();
+  void tend_starting();
+  void reap();
+  void restart_after_crash(Node& node);
+  void serve_verb();
+  json::object answer(const json::object& request);
+  json::object status();
+  json::object counters(const json::object& request);
+  json::object start(Node& node);
+  Node* find(const json::object& request);
+
+  DevnetOptions options_;
+  int report_;  ///< pipe to the command that started us; -1 when it has gone
+  RuntimeDirectory directory_;
+  std::uint64_t started_ms_;
+  std::optional<Topology> topology_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::optional<control::IdentitySecret> authority_;
+  std::uint64_t serial_ = 0;
+  int listener_ = -1;
+  int signals_ = -1;
+  bool is_ending_ = false;
+  unsigned crash_restarts_ = 0;
+};
+
+void Supervisor::tell(const std::string& line) const {
+  const std::string text = line + "\n";
+  if (report_ >= 0) {
+    static_cast<void>(!write(report_, text.data(), text.size()));
+  }
+}
+
+tl::unexpected<Error> system_error(const std::string& what) {
+  return fail(Errc::io, what + ": " + std::strerror(errno));
+}
+
+Result<void> Supervisor::open_socket() {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = directory_.socket();
+  if (path.size() >= sizeof address.sun_path) {
+    return fail(Errc::out_of_range, path + " is too long for a socket; set ALLIUM_DEVNET_DIR");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  unlink(path.c_str());
+  listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener_ < 0 ||
+      bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      listen(listener_, 16) != 0) {
+    return system_error(path);
+  }
+  return {};
+}
+
+Result<void> Supervisor::set_up() {
+  if (auto left = leave_host_network(); !left) {
+    return left;
+  }
+  auto topology = Topology::create(options_.node_count);
+  if (!topology) {
+    return tl::unexpected(topology.error());
+  }
+  topology_.emplace(std::move(*topology));
+  if (auto opened = open_socket(); !opened) {
+    return opened;
+  }
+  SeededRandom seeded(options_.seed.value_or(0), "authority");
+  authority_ =
+      control::IdentitySecret::generate(options_.seed ? seeded.source() : system_random());
+  for (std::size_t index = 0; index < options_.node_count; ++index) {
+    NodePlan plan;
+    plan.index = index;
+    plan.network_namespace = topology_->namespace_of(index);
+    plan.dataplane_program = options_.dataplane_program;
+    plan.no_huge = options_.no_huge;
+    plan.worker_count = options_.worker_count;
+    plan.seed = options_.seed;
+    plan.started_ms = started_ms_;
+    auto node = Node::create(plan, directory_);
+    if (!node) {
+      return tl::unexpected(node.error());
+    }
+    nodes_.push_back(std::move(*node));
+  }
+  if (auto published = publish_network(); !published) {
+    return published;
+  }
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT}) {
+    sigaddset(&signals, number);
+  }
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signals_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  for (const auto& node : nodes_) {
+    if (auto spawned = node->spawn(now_ms()); !spawned) {
+      return spawned;
+    }
+  }
+  return {};
+}
+
+Result<void> Supervisor::publish_network() {
+  const std::uint64_t now = now_ms();
+  control::NetworkDocument document;
+  document.serial = ++serial_;
+  document.valid_from_s = onion::seconds_of(started_ms_);
+  document.valid_until_s = onion::seconds_of(now) + kDocumentLifeS;
+  control::NetworkBundle bundle;
+  for (const auto& node : nodes_) {
+    document.relays.push_back({node->keys().identity(), node->name(), node->endpoints()});
+    static_cast<void>(node->keys().record_changed());
+    auto record = node->keys().make_record(node->endpoints(), now);
+    if (!record) {
+      return tl::unexpected(record.error());
+    }
+    bundle.records.push_back(std::move(*record));
+  }
+  std::sort(bundle.records.begin(), bundle.records.end(),
+            [](const auto& left, const auto& right) { return left.text < right.text; });
+  auto text = control::serialise(document);
+  if (!text) {
+    return tl::unexpected(text.error());
+  }
+  bundle.document.text = std::move(*text);
+  control::sign(bundle.document, *authority_);
+  if (auto written = control::write_bundle_file(directory_.network(), bundle); !written) {
+    return written;
+  }
+  std::ofstream authority(directory_.authority());
+  authority << control::identity_key_text(authority_->public_key()) << "\n";
+  return authority ? Result<void>() : system_error(directory_.authority());
+}
+
+std::vector<control::PeerKeys> Supervisor::peers() const {
+  std::vector<control::PeerKeys> all;
+  for (const auto& node : nodes_) {
+    all.push_back({node->keys().id(), node->endpoints().front(), node->keys().link_public_keys()});
+  }
+  return all;
+}
+
+// Keys exist long before they are needed; this only has to come round once an epoch.
+void Supervisor::rotate() {
+  bool changed = false;
+  bool records_changed = false;
+  for (const auto& node : nodes_) {
+    changed |= node->keys().advance(now_ms());
+    records_changed |= node->keys().record_changed();
+  }
+  if (!changed) {
+    return;
+  }
+  const std::vector<control::PeerKeys> all = peers();
+  for (const auto& node : nodes_) {
+    if (auto published = node->publish(all, now_ms()); !published) {
+      std::fprintf(stderr, "%s: keys not taken: %s\n", node->name().c_str(),
+                   published.error().text.c_str());
+    }
+  }
+  if (records_changed) {
+    if (auto published = publish_network(); !published) {
+      std::fprintf(stderr, "network not published: %s\n", published.error().text.c_str());
+    }
+  }
+}
+
+void Supervisor::tend_starting() {
+  std::size_t up = 0;
+  bool news = false;
+  for (const auto& node : nodes_) {
+    if (node->state() == NodeState::starting) {
+      auto is_up = node->connect_if_ready(peers(), now_ms());
+      if (!is_up) {
+        std::fprintf(stderr, "%s: %s\n", node->name().c_str(), is_up.error().text.c_str());
+        tell("E" + is_up.error().text);
+        node->stop();
+        continue;
+      }
+      news |= *is_up;
+    }
+    up += node->state() == NodeState::up ? 1U : 0U;
+  }
+  if (!news || report_ < 0) {
+    return;
+  }
+  tell("P" + std::to_string(up) + "/" + std::to_string(nodes_.size()));
+  if (up == nodes_.size()) {
+    tell("R");
+    close(report_);
+    report_ = -1;
+  }
+}
+
+void Supervisor::restart_after_crash(Node& node) {
+  std::fprintf(stderr, "%s crashed: %s\n", node.name().c_str(), node.last_words().c_str());
+  if (++crash_restarts_ > kCrashRestartsMax) {
+    return;
+  }
+  if (auto spawned = node.spawn(now_ms()); !spawned) {
+    std::fprintf(stderr, "%s: %s\n", node.name().c_str(), spawned.error().text.c_str());
+  }
+}
+
+void Supervisor::reap() {
+  for (const auto& node : nodes_) {
+    int status = 0;
+    if (node->pid() <= 0 || waitpid(node->pid(), &status, WNOHANG) != node->pid()) {
+      continue;
+    }
+    const bool was_starting = node->state() == NodeState::starting;
+    node->on_exit();
+    if (was_starting && report_ >= 0) {
+      tell("E" + node->name() + " does not start: " + node->last_words());
+    } else {
+      restart_after_crash(*node);
+    }
+  }
+}
+
+Node* Supervisor::find(const json::object& request) {
+  const json::value* wanted = request.if_contains("node");
+  if (wanted == nullptr || !wanted->is_string()) {
+    return nullptr;
+  }
+  const std::string text(wanted->as_string());
+  Node* found = nullptr;
+  for (const auto& node : nodes_) {
+    if (node->name() == text) {
+      return node.get();
+    }
+    if (text.size() >= 2 && hex_id(node->keys().id()).rfind(text, 0) == 0) {
+      found = found == nullptr ? node.get() : found;
+    }
+  }
+  return found;
+}
+
+json::object error_answer(const Error& error) {
+  return {{"error", error.text}, {"code", static_cast<int>(error.code)}};
+}
+
+json::object Supervisor::status() {
+  json::array list;
+  std::size_t up = 0;
+  for (const auto& node : nodes_) {
+    json::array addresses;
+    for (const onion::Endpoint& endpoint : node->endpoints()) {
+      addresses.emplace_back(onion::endpoint_text(endpoint));
+    }
+    up += node->state() == NodeState::up ? 1U : 0U;
+    list.push_back(json::object{{"name", node->name()},
+                                {"id", hex_id(node->keys().id())},
+                                {"state", node_state_name(node->state())},
+                                {"pid", node->pid()},
+                                {"starts", node->starts()},
+                                {"endpoints", std::move(addresses)}});
+  }
+  return {{"schema", "allium.devnet.status/1"},
+          {"running", true},
+          {"supervisor_pid", getpid()},
+          {"uptime_s", (now_ms() - started_ms_) / 1000},
+          {"network_file", directory_.network()},
+          {"authority", control::identity_key_text(authority_->public_key())},
+          {"nodes_up", up},
+          {"nodes_total", nodes_.size()},
+          {"nodes", std::move(list)}};
+}
+
+json::object Supervisor::counters(const json::object& request) {
+  json::array list;
+  const json::value* wanted = request.if_contains("node");
+  const bool all = wanted != nullptr && wanted->is_string() && wanted->as_string() == "all";
+  Node* one = all ? nullptr : find(request);
+  if (!all && one == nullptr) {
+    return error_answer({Errc::not_found, "no such node; see: allium devnet status"});
+  }
+  for (const auto& node : nodes_) {
+    if (one != nullptr && one != node.get()) {
+      continue;
+    }
+    auto read = node->counters();
+    if (!read && one != nullptr) {
+      return error_answer(read.error());
+    }
+    if (read) {
+      list.push_back(counters_json(node->name(), *read));
+    }
+  }
+  return {{"schema", "allium.counters/1"}, {"nodes", std::move(list)}};
+}
+
+json::object Supervisor::start(Node& node) {
+  if (node.state() == NodeState::up || node.state() == NodeState::starting) {
+    return error_answer({Errc::refused, node.name() + " is up already"});
+  }
+  const std::uint64_t begin_ms = now_ms();
+  auto spawned = node.spawn(begin_ms);
+  while (spawned) {
+    auto is_up = node.connect_if_ready(peers(), now_ms());
+    if (!is_up) {
+      node.stop();
+      return error_answer(is_up.error());
+    }
+    if (*is_up) {
+      return {{"schema", "allium.devnet.start/1"},
+              {"node", node.name()},
+              {"pid", node.pid()},
+              {"start_ms", now_ms() - begin_ms},
+              {"accepts_from_ms", node.accepts_from_ms()}};
+    }
+    int status = 0;
+    if (waitpid(node.pid(), &status, WNOHANG) == node.pid()) {
+      node.on_exit();
+      return error_answer({Errc::unavailable, node.name() + ": " + node.last_words()});
+    }
+    poll(nullptr, 0, kStartingTickMs);
+  }
+  return error_answer(spawned.error());
+}
+
+json::object Supervisor::answer(const json::object& request) {
+  const json::value* verb = request.if_contains("verb");
+  const std::string name = verb != nullptr && verb->is_string() ? std::string(verb->as_string()) : "";
+  if (name == "status") {
+    return status();
+  }
+  if (name == "counters") {
+    return counters(request);
+  }
+  if (name == "down") {
+    is_ending_ = true;
+    return {{"schema", "allium.devnet.down/1"}, {"supervisor_pid", getpid()}};
+  }
+  Node* node = find(request);
+  if (node == nullptr) {
+    return error_answer({Errc::not_found, "no such node; see: allium devnet status"});
+  }
+  if (name == "kill") {
+    if (node->pid() <= 0) {
+      return error_answer({Errc::refused, node->name() + " is not running"});
+    }
+    const pid_t pid = node->pid();
+    node->kill_now();
+    return {{"schema", "allium.devnet.kill/1"}, {"node", node->name()}, {"pid", pid}};
+  }
+  if (name == "start") {
+    return start(*node);
+  }
+  if (name == "namespace") {
+    return {{"descriptor", node->network_namespace()}};
+  }
+  return error_answer({Errc::malformed, "unknown request; are both programs of one version?"});
+}
+
+void Supervisor::serve_verb() {
+  const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  if (connection < 0) {
+    return;
+  }
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  const bool is_own =
+      getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
+      (credentials.uid == geteuid() || credentials.uid == 0);
+  std::string line;
+  std::array<char, kRequestBytesMax> buffer{};
+  while (is_own && line.find('\n') == std::string::npos && line.size() < kRequestBytesMax) {
+    pollfd wait{connection, POLLIN, 0};
+    const ssize_t count =
+        poll(&wait, 1, 500) == 1 ? recv(connection, buffer.data(), buffer.size(), 0) : 0;
+    if (count <= 0) {
+      break;
+    }
+    line.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+  boost::system::error_code error;
+  const json::value request = json::parse(line, error);
+  if (is_own && !error && request.is_object()) {
+    const std::string text = json::serialize(answer(request.as_object()));
+    static_cast<void>(!send(connection, text.data(), text.size(), MSG_NOSIGNAL));
+  }
+  close(connection);
+}
+
+void Supervisor::run() {
+  while (!is_ending_) {
+    bool is_starting = false;
+    std::vector<pollfd> waits = {{listener_, POLLIN, 0}, {signals_, POLLIN, 0}};
+    for (const auto& node : nodes_) {
+      is_starting |= node->state() == NodeState::starting;
+      waits.push_back({node->control_descriptor(), POLLIN, 0});
+    }
+    poll(waits.data(), waits.size(), is_starting ? kStartingTickMs : kIdleTickMs);
+    signalfd_siginfo signal{};
+    while (read(signals_, &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal)) {
+      is_ending_ |= signal.ssi_signo != SIGCHLD;
+    }
+    reap();
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (waits[i + 2].revents != 0) {
+        static_cast<void>(nodes_[i]->drain());
+      }
+    }
+    tend_starting();
+    rotate();
+    if (waits[0].revents != 0) {
+      serve_verb();
+    }
+  }
+  for (const auto& node : nodes_) {
+    if (node->pid() > 0) {
+      kill(node->pid(), SIGTERM);  // all at once; the destructors wait for each
+    }
+  }
+  nodes_.clear();
+}
+
+Result<void> write_state(const RuntimeDirectory& directory) {
+  std::ifstream stat("/proc/self/stat");
+  std::string line;
+  std::getline(stat, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  std::string field;
+  for (int i = 3; i <= 22; ++i) {
+    fields >> field;
+  }
+  std::ofstream state(directory.state());
+  state << getpid() << " " << field << "\n";
+  return state ? Result<void>() : system_error(directory.state());
+}
+
+// The life of the supervisor's process, after the fork.
+[[noreturn]] void live(const DevnetOptions& options, int report) {
+  setsid();
+  const RuntimeDirectory directory = runtime_directory();
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  const int log = open((directory.path + "/supervisor.log").c_str(),
+                       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  dup2(null, STDIN_FILENO);
+  dup2(log, STDOUT_FILENO);
+  dup2(log, STDERR_FILENO);
+  prctl(PR_SET_NAME, "allium-devnet");
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  {
+    Supervisor supervisor(options, report);
+    Result<void> ready = supervisor.set_up();
+    if (ready) {
+      ready = write_state(directory);
+    }
+    if (!ready) {
+      const std::string text = "E" + ready.error().text + "\n";
+      static_cast<void>(!write(report, text.data(), text.size()));
+      remove_runtime_directory(directory);
+      _exit(1);
+    }
+    supervisor.run();
+  }
+  remove_runtime_directory(directory);
+  _exit(0);
+}
+
+Result<void> follow_start(int report, const std::function<void(const std::string&)>& progress) {
+  std::string text;
+  std::array<char, 1024> buffer{};
+  for (;;) {
+    pollfd wait{report, POLLIN, 0};
+    const ssize_t count =
+        poll(&wait, 1, kUpTimeoutMs) == 1 ? read(report, buffer.data(), buffer.size()) : 0;
+    if (count <= 0) {
+      return fail(Errc::timeout, "the devnet did not come up; see the logs in " +
+                                     runtime_directory().path + ", then: allium devnet down");
+    }
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+    for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
+      const std::string line = text.substr(0, end);
+      text.erase(0, end + 1);
+      if (line[0] == 'R') {
+        return {};
+      }
+      if (line[0] == 'E') {
+        return fail(Errc::unavailable, line.substr(1));
+      }
+      progress(line.substr(1));
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> start_devnet(const DevnetOptions& options,
+                          const std::function<void(const std::string&)>& progress) {
+  if (running_supervisor()) {
+    return fail(Errc::refused,
+                "a devnet is running already; see: allium devnet status, or end it: allium devnet down");
+  }
+  const RuntimeDirectory directory = runtime_directory();
+  if (access(options.dataplane_program.c_str(), X_OK) != 0) {
+    return fail(Errc::not_found, options.dataplane_program +
+                                     " is not there; build it: cmake --build --preset release");
+  }
+  if (auto created = create_runtime_directory(directory); !created) {
+    return created;
+  }
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) {
+    return system_error("pipe");
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    close(report[0]);
+    live(options, report[1]);
+  }
+  close(report[1]);
+  auto started = child < 0 ? Result<void>(system_error("fork")) : follow_start(report[0], progress);
+  close(report[0]);
+  if (!started && child > 0) {
+    kill(child, SIGTERM);
+    waitpid(child, nullptr, 0);
+  }
+  return started;
+}
+
+Result<bool> stop_devnet() {
+  const RuntimeDirectory directory = runtime_directory();
+  const auto pid = running_supervisor();
+  if (!pid) {
+    const bool left_over = access(directory.path.c_str(), F_OK) == 0;
+    remove_runtime_directory(directory);
+    return left_over;
+  }
+  const auto asked = ask_supervisor(R"({"verb":"down"})", 5000);
+  for (int tries = 0; tries < 100 && running_supervisor(); ++tries) {
+    if (!asked && tries == 0) {
+      kill(*pid, SIGTERM);
+    }
+    if (tries == 80) {
+      kill(*pid, SIGKILL);  // its relays and namespaces go with it
+    }
+    poll(nullptr, 0, 50);
+  }
+  if (running_supervisor()) {
+    return fail(Errc::timeout, "the supervisor (pid " + std::to_string(*pid) + ") does not end");
+  }
+  remove_runtime_directory(directory);
+  return true;
+}
+
+}  // namespace allium::devnet
