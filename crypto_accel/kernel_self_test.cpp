@@ -155,8 +155,8 @@ class OnionTrial {
   }
 
   OnionBatch batch_;
-  LinkKey link_{};
   std::vector<std::string_view> wrong_;
+  LinkKey link_{};
 };
 
 // Lane 1 is the point 0, which has to be refused; the others have the known secret.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/primitives.hpp"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
+
+#include <sodium.h>
 
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
@@ -47,7 +47,7 @@ void check_whole_blocks(Bytes message) noexcept {
   ALLIUM_CHECK(message.size() % kBlockBytes == 0);
 }
 
-// Both libraries refuse null pointers, even to nothing.
+// CMAC jobs and libsodium's HMAC refuse null pointers, even to nothing.
 const std::uint8_t* not_null(Bytes bytes) noexcept {
   return bytes.empty() ? kZeroBlock.data() : bytes.data();
 }
@@ -203,11 +203,9 @@ void gcm_seal(const Block& key, std::span<const std::uint8_t, kGcmNonceBytes> no
               MutableBytes text, std::span<std::uint8_t, kGcmTagBytes> tag) noexcept {
   Wiped<gcm_key_data> schedule;
   Wiped<gcm_context_data> context;
-  Block nothing;
-  std::uint8_t* bytes = text.empty() ? nothing.data() : text.data();
   IMB_AES128_GCM_PRE(manager().get(), key.data(), &schedule.value);
-  IMB_AES128_GCM_ENC(manager().get(), &schedule.value, &context.value, bytes, bytes, text.size(),
-                     nonce.data(), not_null(aad), aad.size(), tag.data(), kGcmTagBytes);
+  IMB_AES128_GCM_ENC(manager().get(), &schedule.value, &context.value, text.data(), text.data(),
+                     text.size(), nonce.data(), aad.data(), aad.size(), tag.data(), kGcmTagBytes);
 }
 
 bool gcm_open(const Block& key, std::span<const std::uint8_t, kGcmNonceBytes> nonce, Bytes aad,
@@ -215,11 +213,10 @@ bool gcm_open(const Block& key, std::span<const std::uint8_t, kGcmNonceBytes> no
   Wiped<gcm_key_data> schedule;
   Wiped<gcm_context_data> context;
   Wiped<Block> expected;
-  Block nothing;
-  std::uint8_t* bytes = text.empty() ? nothing.data() : text.data();
   IMB_AES128_GCM_PRE(manager().get(), key.data(), &schedule.value);
-  IMB_AES128_GCM_DEC(manager().get(), &schedule.value, &context.value, bytes, bytes, text.size(),
-                     nonce.data(), not_null(aad), aad.size(), expected.value.data(), kGcmTagBytes);
+  IMB_AES128_GCM_DEC(manager().get(), &schedule.value, &context.value, text.data(), text.data(),
+                     text.size(), nonce.data(), aad.data(), aad.size(), expected.value.data(),
+                     kGcmTagBytes);
   const bool good = equal(expected.value.data(), tag.data(), kGcmTagBytes);
   if (!good) {
     wipe(text.data(), text.size());
@@ -243,7 +240,7 @@ PublicKey x25519_public(const PrivateKey& scalar) noexcept {
 }
 
 std::uint32_t relay_id(const PublicKey& identity) noexcept {
-  std::array<std::uint8_t, crypto_hash_sha256_BYTES> hash;
+  std::array<std::uint8_t, crypto_hash_sha256_BYTES> hash{};
   crypto_hash_sha256(hash.data(), identity.data(), identity.size());
   return static_cast<std::uint32_t>(load_be(hash.data(), 4));
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/base/random.hpp"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <sodium.h>
 
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"

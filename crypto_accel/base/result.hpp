@@ -6,22 +6,23 @@
 
 #include <cstdint>
 #include <string>
-#include <tl/expected.hpp>
 #include <utility>
+
+#include <tl/expected.hpp>
 
 namespace allium {
 
 enum class Errc : std::uint8_t {
-  malformed = 1,   ///< bytes from outside break their format
-  out_of_range,    ///< a number beyond its bound
-  bad_signature,   ///< a signature or MAC that does not hold
-  stale,           ///< not valid any more, or older than what is known
+  malformed = 1,  ///< bytes from outside break their format
+  out_of_range,   ///< a number beyond its bound
+  bad_signature,  ///< a signature or MAC that does not hold
+  stale,          ///< not valid any more, or older than what is known
   not_found,
-  refused,         ///< by policy; nothing changed
-  full,            ///< a bound was reached
-  unavailable,     ///< the other side is not there, or the machine cannot
+  refused,      ///< by policy; nothing changed
+  full,         ///< a bound was reached
+  unavailable,  ///< the other side is not there, or the machine cannot
   timeout,
-  io,              ///< the operating system said no; `text` has its words
+  io,  ///< the operating system said no; `text` has its words
   internal,
 };
 

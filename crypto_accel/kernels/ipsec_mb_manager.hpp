@@ -10,10 +10,10 @@
 //   Threads    one thread an object.
 //   Timing     constant in keys and data.
 
-#include <intel-ipsec-mb.h>
-
 #include <cstddef>
 #include <cstdint>
+
+#include <intel-ipsec-mb.h>
 
 #include "crypto_accel/base/bytes.hpp"
 #include "crypto_accel/onion_batch.hpp"

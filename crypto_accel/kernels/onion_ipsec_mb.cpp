@@ -24,7 +24,9 @@ constexpr std::size_t kLinkMessageBytesMax = kBlockBytes + kHeaderBytesMax + kBl
 constexpr std::uint8_t kHeaderMaskCounter = 0x80;
 constexpr std::uint8_t kBackwardMaskLabel = 0x5a;
 
-enum DerivedKey : std::size_t { k_et, k_s, k_m, h, h_s, kDerivedKeys };
+constexpr std::size_t kDerivedKeys = 5;
+
+enum DerivedKey : std::size_t { k_et, k_s, k_m, h, h_s };
 
 struct LaneKeys {
   MbSchedule encrypt_tweak;  // K_et
@@ -50,7 +52,7 @@ struct Memory {
 };
 
 struct State {
-  explicit State(MbCode code) noexcept : manager(code), memory{}, jobs{} {}
+  explicit State(MbCode code) noexcept : manager(code), jobs{}, memory{} {}
 
   ~State() { wipe(&memory, sizeof memory); }
 
@@ -58,9 +60,9 @@ struct State {
   State& operator=(const State&) = delete;
 
   MbManager manager;
-  Memory memory;
-  std::array<IMB_JOB, kLanesMax> jobs;  // of one CTR burst
   std::uint32_t job_count = 0;
+  std::array<IMB_JOB, kLanesMax> jobs;  // of one CTR burst
+  Memory memory;
 };
 
 State& state_of(void* state) noexcept {

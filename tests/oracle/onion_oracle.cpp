@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/oracle/onion_oracle.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <memory>
 #include <stdexcept>
+
+#include <openssl/evp.h>
 
 namespace allium::oracle {
 namespace {

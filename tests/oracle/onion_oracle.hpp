@@ -50,10 +50,10 @@ struct LayerKeys {
 
 /// One layer before or after: the block T, and X_R, with what lay between.
 struct Layer {
-  Block x_l;
+  Block x_l{};
   ByteVector x_r;
-  Block v;
-  Block w;
+  Block v{};
+  Block w{};
 };
 
 [[nodiscard]] Layer encrypt_layer(const LayerKeys& keys, const Block& ctx, const Block& x_l,

@@ -4,11 +4,11 @@
 // keys may still be there. Every object of a kernel is over-aligned, so only the aligned operators
 // are replaced.
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <new>
 #include <string_view>
+
+#include <gtest/gtest.h>
 
 #include "crypto_accel/onion_batch.hpp"
 #include "tests/oracle/onion_oracle.hpp"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/kernel_registry.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace allium::crypto_accel {
 namespace {

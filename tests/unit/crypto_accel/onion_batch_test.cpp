@@ -6,14 +6,14 @@
 
 #include "crypto_accel/onion_batch.hpp"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <bit>
 #include <map>
 #include <memory>
 #include <ostream>
 #include <tuple>
+
+#include <gtest/gtest.h>
 
 #include "tests/oracle/onion_oracle.hpp"
 #include "tests/unit/crypto_accel/guarded_buffer.hpp"
@@ -22,7 +22,10 @@
 namespace allium::crypto_accel {
 
 // GoogleTest finds it by the argument's namespace; test names would have addresses in them without.
-static void PrintTo(const OnionKernel* kernel, std::ostream* stream) { *stream << kernel->name; }
+// NOLINTNEXTLINE(readability-identifier-naming): the name is GoogleTest's
+static void PrintTo(const OnionKernel* kernel, std::ostream* stream) {
+  *stream << kernel->name;
+}
 
 namespace {
 
@@ -56,23 +59,23 @@ constexpr Placement kBack{Placement::Edge::back, 0};
 
 // One lane: what goes in, and what the oracle says comes out.
 struct Lane {
-  Block secret;
-  Block ctx;
-  Block x_l;
+  Block secret{};
+  Block ctx{};
+  Block x_l{};
   ByteVector x_r;
   ByteVector header;
   ByteVector datagram;  // LL, HR, T
   ByteVector mac_message;
-  Block replay_key;
-  Block link_mac_key;
-  Block link_veil_key;
+  Block replay_key{};
+  Block link_mac_key{};
+  Block link_veil_key{};
 
-  oracle::LayerKeys keys;
-  oracle::Layer after;
+  oracle::LayerKeys keys{};
+  oracle::Layer after{};
   ByteVector shifted;
-  Block mac;
-  std::uint64_t replay_tag;
-  std::uint64_t link_tag;
+  Block mac{};
+  std::uint64_t replay_tag{};
+  std::uint64_t link_tag{};
   ByteVector veiled;
 };
 

@@ -4,12 +4,12 @@
 
 #include "crypto_accel/primitives.hpp"
 
-#include <gtest/gtest.h>
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <memory>
 #include <thread>
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
 
 #include "tests/oracle/onion_oracle.hpp"
 #include "tests/unit/crypto_accel/guarded_buffer.hpp"
@@ -104,8 +104,8 @@ TEST(Ghash, EqualsTheOracleOnRandomBlocks) {
   TestRandom random(24);
   for (int i = 0; i < 60; ++i) {
     const Block h = random.block();
-    const ByteVector a = random.bytes(16 * (random.word() % 4));
-    const ByteVector c = random.bytes(16 * (random.word() % 70));
+    const ByteVector a = random.bytes(std::size_t{16} * (random.word() % 4));
+    const ByteVector c = random.bytes(std::size_t{16} * (random.word() % 70));
     EXPECT_EQ(ghash(h, a, c), oracle::ghash(h, a, c));
   }
 }
@@ -180,7 +180,7 @@ TEST(Hkdf, GivesTheAnswersOfRfc5869) {
 }
 
 TEST(Hkdf, GivesALongAnswerWhoseStartIsTheShortOne) {
-  const ByteVector long_answer = hkdf({}, counting(1, 32), counting(2, 5), 255 * 32);
+  const ByteVector long_answer = hkdf({}, counting(1, 32), counting(2, 5), std::size_t{255} * 32);
   for (const std::size_t byte_count : {0U, 1U, 31U, 32U, 33U, 64U, 8159U}) {
     const ByteVector answer = hkdf({}, counting(1, 32), counting(2, 5), byte_count);
     EXPECT_TRUE(std::equal(answer.begin(), answer.end(), long_answer.begin())) << byte_count;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/base/random.hpp"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <set>
 #include <string_view>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace allium {
 namespace {

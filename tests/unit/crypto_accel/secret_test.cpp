@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/base/secret.hpp"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <memory>
 #include <type_traits>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 namespace allium {
 namespace {
@@ -48,11 +48,13 @@ TEST(Secret, IsWipedWhenItIsMovedFrom) {
   Key source{std::span<const std::uint8_t, 32>(bytes)};
   Key target(std::move(source));
   EXPECT_EQ(target.bytes(), bytes);
+  // NOLINTNEXTLINE(bugprone-use-after-move): what is left there is the point
   EXPECT_TRUE(is_zero(&source, sizeof source));
 
   Key assigned;
   assigned = std::move(target);
   EXPECT_EQ(assigned.bytes(), bytes);
+  // NOLINTNEXTLINE(bugprone-use-after-move): as above
   EXPECT_TRUE(is_zero(&target, sizeof target));
 }
 

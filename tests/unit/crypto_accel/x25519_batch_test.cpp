@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/x25519_batch.hpp"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <ostream>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "crypto_accel/primitives.hpp"
 #include "tests/unit/crypto_accel/test_bytes.hpp"
@@ -13,7 +13,10 @@
 namespace allium::crypto_accel {
 
 // GoogleTest finds it by the argument's namespace; test names would have addresses in them without.
-static void PrintTo(const X25519Kernel* kernel, std::ostream* stream) { *stream << kernel->name; }
+// NOLINTNEXTLINE(readability-identifier-naming): the name is GoogleTest's
+static void PrintTo(const X25519Kernel* kernel, std::ostream* stream) {
+  *stream << kernel->name;
+}
 
 namespace {
 
