@@ -5,7 +5,7 @@ add_library(allium_options INTERFACE)
 target_include_directories(allium_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(allium_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-align
-  -Wnull-dereference -Wformat=2 -Wundef -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wformat=2 -Wundef -Wnon-virtual-dtor -Woverloaded-virtual
   $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-cond -Wduplicated-branches -Wlogical-op -Wuseless-cast>
   $<$<BOOL:${ALLIUM_WERROR}>:-Werror>
   -fstack-protector-strong
