@@ -33,6 +33,11 @@ class ClientNet {
 
   /// Waits until `count` datagrams are here or nothing moves any more, and hands over what came.
   [[nodiscard]] virtual std::vector<Arrived> collect(std::size_t count) = 0;
+
+  [[nodiscard]] virtual control_port::Counters counters(std::size_t relay_index) = 0;
+
+  /// The relay's process dies without warning and is started again with the memory that outlives it.
+  virtual void crash(std::size_t relay_index) = 0;
 };
 
 }  // namespace allium::dataplane

@@ -239,6 +239,12 @@ std::vector<Arrived> RingWorld::collect(std::size_t) {
   return take_arrived();
 }
 
+void RingWorld::crash(std::size_t relay_index) {
+  relays_[relay_index]->restart();
+  publish_all();
+  publish_neighbours();
+}
+
 void RingWorld::forward(FrameBytes frame) {
   ASSERT_TRUE(is_sound(frame));
   if (std::equal(kClientMac.begin(), kClientMac.end(), frame.begin())) {

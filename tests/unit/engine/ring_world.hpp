@@ -121,6 +121,12 @@ class RingWorld final : public ClientNet {
   bool send(std::size_t relay_index, Bytes datagram) override;
   [[nodiscard]] std::vector<Arrived> collect(std::size_t count) override;
 
+  [[nodiscard]] control_port::Counters counters(std::size_t relay_index) override {
+    return relays_[relay_index]->counters();
+  }
+
+  void crash(std::size_t relay_index) override;
+
   void advance_ms(std::uint64_t ms);
 
   /// New keys for everybody, by the clock.
