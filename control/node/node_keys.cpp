@@ -53,7 +53,10 @@ bool NodeKeys::advance(std::uint64_t now_ms) {
       changed = true;
     }
   }
-  changed |= std::erase_if(epochs_, [&](const auto& item) { return item.first + 1 < epoch; }) > 0;
+  // Keys of a future that the clock has left again go too: there is room for those of now only.
+  changed |= std::erase_if(epochs_, [&](const auto& item) {
+               return item.first + 1 < epoch || item.first > epoch + 1;
+             }) > 0;
   for (std::uint64_t wanted = hour; wanted <= hour + kHoursAhead; ++wanted) {
     if (hours_.count(wanted) == 0) {
       make_hour(wanted);
@@ -62,7 +65,9 @@ bool NodeKeys::advance(std::uint64_t now_ms) {
     }
   }
   const std::uint64_t oldest = into_hour_s < onion::kOverlapSeconds ? hour - 1 : hour;
-  changed |= std::erase_if(hours_, [&](const auto& item) { return item.first < oldest; }) > 0;
+  changed |= std::erase_if(hours_, [&](const auto& item) {
+               return item.first < oldest || item.first > hour + kHoursAhead;
+             }) > 0;
   // Link keys come from the hours' keys: what was handed out is remembered as long as those live, so that
   // a clock that steps back never gets a range twice.
   std::erase_if(starts_in_epoch_,
