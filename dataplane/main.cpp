@@ -5,8 +5,10 @@
 
 #include <getopt.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/signalfd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <csignal>
@@ -30,7 +32,7 @@ namespace {
 
 constexpr int kExitUsage = 2;
 constexpr int kExitFailed = 1;
-constexpr int kTickMs = 20;
+constexpr int kTickMs = 100;  // Engine::maintain wants no less
 constexpr unsigned kPacketsPerWorker = 4095;
 
 constexpr const char* kHelp =
@@ -45,6 +47,7 @@ usage: allium-dp --vdev DEVICE --control SOCKET [options]
   --control SOCKET    where the controller connects (made with mode 0600)
   --port N            the onion port, UDP [22100]
   --workers N         poll-mode workers, queue i of every port is worker i's [1]
+  --lcores LIST       CPUs of the workers, such as 2,4-6 [any]
   --address IP        own address on a device without an interface; repeatable
   --next-hop MAC      where everything goes on a device without an interface
   --huge, --no-huge   use 2-MiB pages or not [use them where enough are free]
@@ -63,6 +66,7 @@ struct Options {
   std::string control_path;
   std::uint16_t onion_port = 22100;
   std::size_t workers = 1;
+  std::vector<int> lcores;
   std::vector<std::array<std::uint8_t, 16>> addresses;
   std::optional<MacAddress> next_hop;
 };
@@ -92,6 +96,43 @@ bool parse_mac(const std::string& text, MacAddress& mac) {
   return true;
 }
 
+// "2,4-6": CPUs that this process may use.
+bool parse_lcores(const std::string& text, std::vector<int>& cpus) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  sched_getaffinity(0, sizeof allowed, &allowed);
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find(',', start), text.size());
+    const std::string part = text.substr(start, end - start);
+    const std::size_t dash = part.find('-');
+    int first = 0;
+    int last = 0;
+    if (!parse_number<int>(part.substr(0, dash).c_str(), 0, CPU_SETSIZE - 1, first) ||
+        !parse_number<int>(part.substr(dash == std::string::npos ? 0 : dash + 1).c_str(), first,
+                           CPU_SETSIZE - 1, last)) {
+      return false;
+    }
+    for (int cpu = first; cpu <= last; ++cpu) {
+      if (CPU_ISSET(static_cast<std::size_t>(cpu), &allowed) == 0) {
+        return false;
+      }
+      cpus.push_back(cpu);
+    }
+    start = end + 1;
+  }
+  return true;
+}
+
+// An af_packet device has as many queues as its arguments say: one for each worker.
+void add_queues(Options& options) {
+  for (std::string& vdev : options.eal.vdevs) {
+    if (options.workers > 1 && vdev.starts_with("net_af_packet") &&
+        vdev.find("qpairs=") == std::string::npos) {
+      vdev += ",qpairs=" + std::to_string(options.workers);
+    }
+  }
+}
+
 // The value of "iface=" in a device string.
 std::string interface_of(const std::string& vdev) {
   const std::size_t start = vdev.find("iface=");
@@ -111,13 +152,27 @@ int list_kernels() {
   return 0;
 }
 
-enum Flag : int { vdev, control, port, workers, address, next_hop, huge, no_huge, memory, kernels,
-                  version, help };
+enum Flag : int {
+  vdev,
+  control,
+  port,
+  workers,
+  address,
+  next_hop,
+  lcores,
+  huge,
+  no_huge,
+  memory,
+  kernels,
+  version,
+  help
+};
 
 constexpr option kOptions[] = {{"vdev", required_argument, nullptr, vdev},
                                {"control", required_argument, nullptr, control},
                                {"port", required_argument, nullptr, port},
                                {"workers", required_argument, nullptr, workers},
+                               {"lcores", required_argument, nullptr, lcores},
                                {"address", required_argument, nullptr, address},
                                {"next-hop", required_argument, nullptr, next_hop},
                                {"huge", no_argument, nullptr, huge},
@@ -141,6 +196,8 @@ bool take_option(int flag, Options& options) {
       return parse_number<std::uint16_t>(optarg, 1, 65535, options.onion_port);
     case workers:
       return parse_number<std::size_t>(optarg, 1, kWorkersMax, options.workers);
+    case lcores:
+      return parse_lcores(optarg, options.lcores);
     case address: {
       const auto parsed = onion::parse_address(optarg);
       if (parsed) {
@@ -181,9 +238,8 @@ std::optional<int> read_options(int argc, char** argv, Options& options) {
       return list_kernels();
     }
     if (flag == '?' || flag == ':') {
-      return complain(kExitUsage,
-                      std::string("unknown or incomplete option '") + argv[optind - 1] +
-                          "'; see: allium-dp --help");
+      return complain(kExitUsage, std::string("unknown or incomplete option '") + argv[optind - 1] +
+                                      "'; see: allium-dp --help");
     }
     if (!take_option(flag, options)) {
       return complain(kExitUsage, std::string("--") + kOptions[index].name + " " +
@@ -192,12 +248,13 @@ std::optional<int> read_options(int argc, char** argv, Options& options) {
     }
   }
   if (optind < argc) {
-    return complain(kExitUsage, std::string("'") + argv[optind] +
-                                    "' is not an option; see: allium-dp --help");
+    return complain(kExitUsage,
+                    std::string("'") + argv[optind] + "' is not an option; see: allium-dp --help");
   }
   if (options.eal.vdevs.empty() || options.control_path.empty()) {
     return complain(kExitUsage, "needs --vdev and --control; see: allium-dp --help");
   }
+  add_queues(options);
   return std::nullopt;
 }
 
@@ -228,6 +285,7 @@ Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
                                     std::vector<KernelPort>& kernel_ports) {
   EngineConfig config;
   config.worker_count = options.workers;
+  config.worker_cpus = options.lcores;
   const auto packets = static_cast<unsigned>(options.eal.vdevs.size() * options.workers);
   auto pool = make_packet_pool("allium_packets", packets * kPacketsPerWorker);
   if (!pool) {
@@ -279,7 +337,9 @@ void publish_fixed_next_hop(Engine& engine, const EngineConfig& config, const Op
   engine.publish_next_hops(NextHopTable({}, hop));
 }
 
-std::uint64_t now_ms() { return system_clock().now_ms(nullptr); }
+std::uint64_t now_ms() {
+  return system_clock().now_ms(nullptr);
+}
 
 void on_snapshot(Process& process, const std::vector<onion::PeerConfig>& peers,
                  std::uint64_t accepts_from_ms) {
@@ -314,19 +374,22 @@ void tick(Process& process) {
     process.neighbours->want(address, now);
   }
   process.neighbours->solicit(now);
-  if (auto table = process.neighbours->changed_table()) {
+  if (auto table = process.neighbours->changed_table(now)) {
     process.engine->publish_next_hops(NextHopTable(std::move(*table)));
   }
 }
 
 int run_loop(Process& process, int signals) {
   for (;;) {
-    std::array<pollfd, 4> waits = {{{signals, POLLIN, 0},
-                                    {process.server->listener(), POLLIN, 0},
-                                    {process.server->connection(), POLLIN, 0},
-                                    {process.neighbours ? process.neighbours->descriptor() : -1,
-                                     POLLIN, 0}}};
-    poll(waits.data(), waits.size(), kTickMs);
+    std::array<pollfd, 5> waits = {
+        {{signals, POLLIN, 0},
+         {process.server->listener(), POLLIN, 0},
+         {process.server->connection(), POLLIN, 0},
+         {process.neighbours ? process.neighbours->descriptor() : -1, POLLIN, 0},
+         {process.engine->news_descriptor(), POLLIN, 0}}};
+    const bool is_table_due = process.neighbours && process.neighbours->has_news();
+    poll(waits.data(), waits.size(),
+         is_table_due ? static_cast<int>(KernelNeighbours::kTableEveryMs) : kTickMs);
     if (waits[0].revents != 0) {
       return 0;
     }
@@ -338,6 +401,9 @@ int run_loop(Process& process, int signals) {
     }
     if (waits[3].revents != 0) {
       process.neighbours->read_news();
+    }
+    if (waits[4].revents != 0) {
+      process.engine->read_news();
     }
     tick(process);
   }
@@ -369,8 +435,9 @@ Result<void> bring_up(const Options& options, const crypto_accel::KernelSet& ker
                                    ",x25519=" + std::string(kernel_set.x25519->name);
   std::fprintf(stderr, "kernels   %s\n", kernel_names.c_str());
   std::fprintf(stderr, "pages     %s\n",
-               eal->uses_huge_pages ? "2 MiB"
-                                    : "4 KiB: no free 2-MiB pages were used; large packets cost more");
+               eal->uses_huge_pages
+                   ? "2 MiB"
+                   : "4 KiB: no free 2-MiB pages were used; large packets cost more");
   auto engine = Engine::create(*config);
   if (!engine) {
     return tl::unexpected(engine.error());
@@ -426,4 +493,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace allium::dataplane
 
-int main(int argc, char** argv) { return allium::dataplane::run(argc, argv); }
+int main(int argc, char** argv) {
+  return allium::dataplane::run(argc, argv);
+}

@@ -112,6 +112,7 @@ class Mapping {
   static Result<Mapping> map(const Descriptor& descriptor, std::size_t byte_count,
                              const char* what) {
     struct stat status {};
+
     const int seals = fcntl(descriptor.get(), F_GET_SEALS);
     if (fstat(descriptor.get(), &status) != 0 || seals < 0 || (seals & F_SEAL_SHRINK) == 0 ||
         static_cast<std::uint64_t>(status.st_size) != byte_count) {
@@ -203,14 +204,15 @@ Result<void> ControlServer::State::configure(const control_port::Configure& mess
     return {};  // a new controller of a running relay: its sets go on
   }
   const std::uint64_t lines = message.replay_lines;
-  if (descriptors.size() != 2 || lines < 64 || lines > kReplayLinesMax || (lines & (lines - 1)) != 0 ||
-      message.handles_max < 1 || message.handles_max > kHandlesMax) {
+  if (descriptors.size() != 2 || lines < 64 || lines > kReplayLinesMax ||
+      (lines & (lines - 1)) != 0 || message.handles_max < 1 || message.handles_max > kHandlesMax) {
     return fail(Errc::malformed,
                 "configure needs two memfds, a power of two of lines and a bound of handles");
   }
   const onion::HandleLimits limits{message.handles_max, message.handles_per_host,
                                    message.handles_per_site};
-  auto replay_map = Mapping::map(descriptors[0], onion::ReplaySet::bytes_needed(lines), "replay set");
+  auto replay_map =
+      Mapping::map(descriptors[0], onion::ReplaySet::bytes_needed(lines), "replay set");
   if (!replay_map) {
     return tl::unexpected(replay_map.error());
   }
@@ -310,7 +312,8 @@ bool ControlServer::State::dispatch(Message&& message, const std::vector<Descrip
     return true;
   }
   if (const auto* reply = std::get_if<control_port::ReturnReply>(&message)) {
-    static_cast<void>(engine->reply(*reply));  // a full queue loses the answer, as a full link would
+    static_cast<void>(
+        engine->reply(*reply));  // a full queue loses the answer, as a full link would
     return true;
   }
   if (const auto* reply = std::get_if<control_port::BlockReply>(&message)) {
@@ -356,9 +359,13 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(ControlServerConfig c
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(state)));
 }
 
-int ControlServer::listener() const noexcept { return state_->listener.get(); }
+int ControlServer::listener() const noexcept {
+  return state_->listener.get();
+}
 
-int ControlServer::connection() const noexcept { return state_->connection.get(); }
+int ControlServer::connection() const noexcept {
+  return state_->connection.get();
+}
 
 void ControlServer::accept_one() noexcept {
   Descriptor arrived(accept4(state_->listener.get(), nullptr, nullptr, SOCK_CLOEXEC));

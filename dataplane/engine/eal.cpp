@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/engine/eal.hpp"
 
-#include <rte_bus_vdev.h>
-#include <rte_eal.h>
-#include <rte_errno.h>
-#include <rte_ethdev.h>
-#include <rte_log.h>
-#include <rte_mbuf.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -16,6 +10,13 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include <rte_bus_vdev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
 
 namespace allium::dataplane {
 namespace {
@@ -104,14 +105,9 @@ std::string lcore_argument() {
 }
 
 std::vector<std::string> eal_arguments(const EalConfig& config, bool huge) {
-  std::vector<std::string> arguments = {"allium-dp",
-                                        lcore_argument(),
-                                        "--no-pci",
-                                        "--no-telemetry",
-                                        "--no-shconf",
-                                        "--log-level=*:4",
-                                        "-m",
-                                        std::to_string(config.memory_mb)};
+  std::vector<std::string> arguments = {
+      "allium-dp",   lcore_argument(),  "--no-pci", "--no-telemetry",
+      "--no-shconf", "--log-level=*:4", "-m",       std::to_string(config.memory_mb)};
   arguments.emplace_back(huge ? "--in-memory" : "--no-huge");
   if (huge) {
     arguments.emplace_back("--single-file-segments");
@@ -130,10 +126,10 @@ Result<EalState> start_eal(const EalConfig& config) {
   const bool huge = config.pages == Pages::huge ||
                     (config.pages == Pages::automatic && pages_free >= pages_needed);
   if (huge && pages_free < pages_needed) {
-    return fail(Errc::unavailable,
-                "--huge needs " + std::to_string(pages_needed) + " free 2-MiB pages, there are " +
-                    std::to_string(pages_free) +
-                    "; reserve some (sysctl vm.nr_hugepages) or use --no-huge");
+    return fail(Errc::unavailable, "--huge needs " + std::to_string(pages_needed) +
+                                       " free 2-MiB pages, there are " +
+                                       std::to_string(pages_free) +
+                                       "; reserve some (sysctl vm.nr_hugepages) or use --no-huge");
   }
   const RuntimeDirectory directory;
   log_buffer();
@@ -195,7 +191,9 @@ Result<MacAddress> start_device(std::uint16_t dpdk_port, const DeviceQueues& que
   return mac;
 }
 
-void PoolFree::operator()(rte_mempool* pool) const noexcept { rte_mempool_free(pool); }
+void PoolFree::operator()(rte_mempool* pool) const noexcept {
+  rte_mempool_free(pool);
+}
 
 Result<PacketPool> make_packet_pool(const std::string& name, unsigned packet_count) {
   rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), packet_count, 64, 0,

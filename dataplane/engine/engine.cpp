@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/engine/engine.hpp"
 
-#include <rte_ethdev.h>
-#include <rte_lcore.h>
-#include <rte_malloc.h>
-#include <rte_ring_elem.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <thread>
 #include <utility>
+
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_ring_elem.h>
 
 #include "crypto_accel/base/check.hpp"
 #include "dataplane/engine/internal/shared.hpp"
@@ -62,6 +66,14 @@ class IdlePolicy {
   long sleep_ns_ = kSleepNsFirst;
 };
 
+// A CPU that went away since it was chosen leaves the worker where it is.
+void pin_to(int cpu) noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<std::size_t>(cpu), &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
 // Rings are found by name in one table of the process: names must differ between engines.
 std::string next_ring_name() {
   static std::atomic<unsigned> serial{0};
@@ -69,10 +81,9 @@ std::string next_ring_name() {
 }
 
 Result<RingPointer> make_ring(std::size_t element_bytes, std::size_t count, unsigned flags) {
-  rte_ring* ring = rte_ring_create_elem(next_ring_name().c_str(),
-                                        static_cast<unsigned>(element_bytes),
-                                        static_cast<unsigned>(count), SOCKET_ID_ANY,
-                                        flags | RING_F_EXACT_SZ);
+  rte_ring* ring =
+      rte_ring_create_elem(next_ring_name().c_str(), static_cast<unsigned>(element_bytes),
+                           static_cast<unsigned>(count), SOCKET_ID_ANY, flags | RING_F_EXACT_SZ);
   if (ring == nullptr) {
     return fail(Errc::unavailable, "no memory for a ring; give the EAL more with --memory");
   }
@@ -81,7 +92,9 @@ Result<RingPointer> make_ring(std::size_t element_bytes, std::size_t count, unsi
 
 }  // namespace
 
-EngineClock system_clock() noexcept { return {nullptr, realtime_ms}; }
+EngineClock system_clock() noexcept {
+  return {nullptr, realtime_ms};
+}
 
 struct Engine::State {
   Shared shared;
@@ -97,6 +110,9 @@ struct Engine::State {
     delete shared.snapshot.exchange(nullptr);
     delete shared.next_hops.exchange(nullptr);
     rte_free(shared.quiescence);
+    if (shared.bell >= 0) {
+      close(shared.bell);
+    }
   }
 
   // Publishes a pointer and frees the old one when no worker can see it.
@@ -109,7 +125,9 @@ struct Engine::State {
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Engine::~Engine() { stop(); }
+Engine::~Engine() {
+  stop();
+}
 
 Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
   if (config.worker_count < 1 || config.worker_count > kWorkersMax || config.ports.empty() ||
@@ -125,6 +143,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
       rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(threads), RTE_CACHE_LINE_SIZE));
   if (shared.quiescence == nullptr || rte_rcu_qsbr_init(shared.quiescence, threads) != 0) {
     return fail(Errc::unavailable, "no memory for the workers; give the EAL more with --memory");
+  }
+  shared.bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (shared.bell < 0) {
+    return fail(Errc::unavailable, "no descriptor is left for the workers' bell");
   }
   auto unresolved = make_ring(16, 256, RING_F_SC_DEQ);
   auto replies = make_ring(sizeof(ReplySlot), 256, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -155,13 +177,12 @@ Result<std::uint64_t> Engine::configure(const control_port::Configure& configure
   }
   const onion::HandleLimits limits{configure.handles_max, configure.handles_per_host,
                                    configure.handles_per_site};
-  auto replay = onion::ReplaySet::attach(memory.replay, configure.replay_lines,
-                                         configure.slot_floor_if_new);
+  auto replay =
+      onion::ReplaySet::attach(memory.replay, configure.replay_lines, configure.slot_floor_if_new);
   if (!replay) {
     return tl::unexpected(replay.error());
   }
-  auto handles =
-      onion::HandleTable::attach(memory.handles, limits, configure.first_handle_if_new);
+  auto handles = onion::HandleTable::attach(memory.handles, limits, configure.first_handle_if_new);
   if (!handles) {
     return tl::unexpected(handles.error());
   }
@@ -224,6 +245,16 @@ void Engine::publish_next_hops(NextHopTable table) {
                                        std::make_unique<const NextHopTable>(std::move(table)));
 }
 
+int Engine::news_descriptor() const noexcept {
+  return state_->shared.bell;
+}
+
+void Engine::read_news() noexcept {
+  eventfd_t count = 0;
+  eventfd_read(state_->shared.bell, &count);
+  state_->shared.is_bell_armed.store(true, std::memory_order_release);
+}
+
 std::vector<NextHopTable::Address> Engine::take_unresolved(std::size_t count_max) {
   std::vector<NextHopTable::Address> addresses;
   NextHopTable::Address address{};
@@ -239,8 +270,13 @@ std::vector<NextHopTable::Address> Engine::take_unresolved(std::size_t count_max
 void Engine::start() {
   ALLIUM_CHECK(is_configured() && has_snapshot() && !state_->running.load());
   state_->running.store(true);
-  for (const auto& worker : state_->workers) {
-    state_->threads.emplace_back([this, one = worker.get()] {
+  const std::vector<int>& cpus = state_->shared.config.worker_cpus;
+  for (std::size_t i = 0; i < state_->workers.size(); ++i) {
+    const int cpu = cpus.empty() ? -1 : cpus[i % cpus.size()];
+    state_->threads.emplace_back([this, one = state_->workers[i].get(), cpu] {
+      if (cpu >= 0) {
+        pin_to(cpu);
+      }
       // An EAL thread id gives the thread its cache of the packet pool; without one it still works.
       const bool is_registered = rte_thread_register() == 0;
       IdlePolicy policy;
@@ -296,16 +332,14 @@ control_port::Deliveries Engine::take_deliveries(std::size_t count_max) {
   deliveries.lost = state_->shared.deliveries_lost.load(std::memory_order_relaxed);
   DeliverySlot slot;
   for (std::size_t i = 0; i < state_->workers.size(); ++i) {
-    Worker& worker =
-        *state_->workers[(state_->next_delivery_worker + i) % state_->workers.size()];
+    Worker& worker = *state_->workers[(state_->next_delivery_worker + i) % state_->workers.size()];
     while (deliveries.records.size() < count_max &&
            rte_ring_sc_dequeue_elem(worker.deliveries(), &slot, sizeof slot) == 0) {
       control_port::DeliveryRecord& record = deliveries.records.emplace_back();
       record.type = static_cast<onion::PacketType>(slot.type);
       record.t = slot.t;
       record.data.assign(slot.data.begin(), slot.data.begin() + slot.data_bytes);
-      record.sealed_context.assign(slot.context.begin(),
-                                   slot.context.begin() + slot.context_bytes);
+      record.sealed_context.assign(slot.context.begin(), slot.context.begin() + slot.context_bytes);
     }
   }
   ++state_->next_delivery_worker;
@@ -344,10 +378,16 @@ Result<void> Engine::reply(const control_port::BlockReply& reply) {
   return enqueue_reply(state_->shared.replies.get(), slot, reply.reply_block, reply.data);
 }
 
-std::size_t Engine::worker_count() const noexcept { return state_->workers.size(); }
+std::size_t Engine::worker_count() const noexcept {
+  return state_->workers.size();
+}
 
-bool Engine::is_configured() const noexcept { return state_->shared.replay.has_value(); }
+bool Engine::is_configured() const noexcept {
+  return state_->shared.replay.has_value();
+}
 
-bool Engine::has_snapshot() const noexcept { return state_->shared.snapshot.load() != nullptr; }
+bool Engine::has_snapshot() const noexcept {
+  return state_->shared.snapshot.load() != nullptr;
+}
 
 }  // namespace allium::dataplane

@@ -55,10 +55,11 @@ struct EngineConfig {
   std::size_t worker_count = 1;
   rte_mempool* pool = nullptr;
   EngineClock clock = system_clock();
-  std::size_t burst_max = 32;       ///< packets a receive call, 1 to 32
-  std::size_t parked_max = 1024;    ///< packets a worker that wait for a delay
-  std::size_t unresolved_max = 256; ///< packets a worker that wait for a neighbour
-  std::size_t deliveries_max = 256; ///< datagrams a worker on their way to the controlling side
+  std::size_t burst_max = 32;        ///< packets a receive call, 1 to 32
+  std::size_t parked_max = 1024;     ///< packets a worker that wait for a delay
+  std::size_t unresolved_max = 256;  ///< packets a worker that wait for a neighbour
+  std::size_t deliveries_max = 256;  ///< datagrams a worker on their way to the controlling side
+  std::vector<int> worker_cpus;      ///< worker i runs on the one at i mod size; empty: on any
 };
 
 /// The memory of the replay set and the handle table, mapped by whoever owns the file descriptors.
@@ -85,6 +86,11 @@ class Engine {
 
   /// A new table of next hops.
   void publish_next_hops(NextHopTable table);
+
+  /// Readable when a worker has something for the main thread: an unknown address, a delivery. Then
+  /// read_news(), then take_*: what comes after read_news makes it readable again.
+  [[nodiscard]] int news_descriptor() const noexcept;
+  void read_news() noexcept;
 
   /// Addresses that workers asked for since the last call, at most `count_max`.
   [[nodiscard]] std::vector<NextHopTable::Address> take_unresolved(std::size_t count_max);

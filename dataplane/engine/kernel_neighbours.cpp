@@ -4,17 +4,18 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netlink/cache.h>
-#include <netlink/errno.h>
-#include <netlink/route/neighbour.h>
-#include <netlink/route/nexthop.h>
-#include <netlink/route/route.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include <netlink/cache.h>
+#include <netlink/errno.h>
+#include <netlink/route/neighbour.h>
+#include <netlink/route/nexthop.h>
+#include <netlink/route/route.h>
 
 #include "dataplane/onion/endpoint.hpp"
 
@@ -143,6 +144,7 @@ struct KernelNeighbours::State {
   std::unordered_map<Address, Wanted, NextHopTable::AddressHash> wanted;
   NextHopTable::Entries table;
   bool is_stale = true;
+  std::uint64_t made_ms = 0;
 
   ~State() {
     if (manager != nullptr) {
@@ -208,7 +210,8 @@ std::optional<NextHop> KernelNeighbours::State::resolve(const Address& address,
                                                         const std::vector<Route>& all_routes,
                                                         const NextHopTable::Entries& known) const {
   for (const Route& route : all_routes) {
-    if (is_v4(route.prefix) != is_v4(address) || !has_prefix(address, route.prefix, route.bit_count)) {
+    if (is_v4(route.prefix) != is_v4(address) ||
+        !has_prefix(address, route.prefix, route.bit_count)) {
       continue;
     }
     const auto neighbour = known.find(route.gateway.value_or(address));
@@ -314,10 +317,17 @@ void KernelNeighbours::solicit(std::uint64_t now_ms) noexcept {
   }
 }
 
-std::optional<NextHopTable::Entries> KernelNeighbours::changed_table() {
-  if (!std::exchange(state_->is_stale, false)) {
+bool KernelNeighbours::has_news() const noexcept {
+  return state_->is_stale;
+}
+
+std::optional<NextHopTable::Entries> KernelNeighbours::changed_table(std::uint64_t now_ms) {
+  // A clock that stepped back makes the difference huge, and the table is made.
+  if (!state_->is_stale || now_ms - state_->made_ms < kTableEveryMs) {
     return std::nullopt;
   }
+  state_->is_stale = false;
+  state_->made_ms = now_ms;
   const std::vector<Route> routes = state_->usable_routes();
   const NextHopTable::Entries known = state_->known_neighbours();
   NextHopTable::Entries table;
@@ -330,12 +340,11 @@ std::optional<NextHopTable::Entries> KernelNeighbours::changed_table() {
     return left.port_index == right.port_index && left.mac == right.mac &&
            left.source_address == right.source_address;
   };
-  const bool is_equal =
-      table.size() == state_->table.size() &&
-      std::all_of(table.begin(), table.end(), [&](const auto& entry) {
-        const auto old = state_->table.find(entry.first);
-        return old != state_->table.end() && same(old->second, entry.second);
-      });
+  const bool is_equal = table.size() == state_->table.size() &&
+                        std::all_of(table.begin(), table.end(), [&](const auto& entry) {
+                          const auto old = state_->table.find(entry.first);
+                          return old != state_->table.end() && same(old->second, entry.second);
+                        });
   if (is_equal) {
     return std::nullopt;
   }

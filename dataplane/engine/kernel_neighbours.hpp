@@ -31,6 +31,8 @@ struct KernelPort {
 
 class KernelNeighbours {
  public:
+  static constexpr std::uint64_t kTableEveryMs = 10;
+
   static Result<std::unique_ptr<KernelNeighbours>> open(std::vector<KernelPort> ports);
   ~KernelNeighbours();
   KernelNeighbours(const KernelNeighbours&) = delete;
@@ -47,8 +49,12 @@ class KernelNeighbours {
   /// Asks the kernel again for what is wanted and unknown.
   void solicit(std::uint64_t now_ms) noexcept;
 
-  /// The table of everything wanted and known; nothing where it did not change since the last call.
-  [[nodiscard]] std::optional<NextHopTable::Entries> changed_table();
+  /// changed_table may have something to say.
+  [[nodiscard]] bool has_news() const noexcept;
+
+  /// The table of everything wanted and known; nothing where it did not change since the last call, or where the
+  /// last one was made less than kTableEveryMs ago: news of the kernel come in crowds.
+  [[nodiscard]] std::optional<NextHopTable::Entries> changed_table(std::uint64_t now_ms);
 
  private:
   struct State;

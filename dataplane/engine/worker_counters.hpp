@@ -41,7 +41,9 @@ class alignas(64) WorkerCounters {
     add(by_type_[wire_type][static_cast<std::size_t>(verdict)], 1);
   }
 
-  void add_parked(std::int64_t change) noexcept { add(parked_, static_cast<std::uint64_t>(change)); }
+  void add_parked(std::int64_t change) noexcept {
+    add(parked_, static_cast<std::uint64_t>(change));
+  }
 
   /// Adds this worker's numbers to `sum`.
   void sum_into(control_port::Counters& sum) const noexcept;

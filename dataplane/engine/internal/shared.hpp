@@ -4,13 +4,13 @@
 // What the workers of one engine share. The main thread writes the two published pointers; workers read
 // them between two quiescent states (rte_rcu_qsbr) and never keep them.
 
-#include <rte_mempool.h>
-#include <rte_rcu_qsbr.h>
-#include <rte_ring.h>
-
 #include <atomic>
 #include <memory>
 #include <optional>
+
+#include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
 
 #include "dataplane/engine/engine.hpp"
 #include "dataplane/engine/sequence_numbers.hpp"
@@ -36,11 +36,12 @@ struct DeliverySlot {
   std::array<std::uint8_t, onion::kReturnBlockBytes * 4> context;
   std::array<std::uint8_t, 1072> data;
 };
+
 static_assert(sizeof(DeliverySlot) % 4 == 0);
 
 /// An answer from the controlling side.
 struct ReplySlot {
-  std::uint8_t is_block;      ///< reply block, else return context
+  std::uint8_t is_block;  ///< reply block, else return context
   std::uint8_t packet_class;
   std::uint16_t route_bytes;
   std::uint16_t data_bytes;
@@ -49,6 +50,7 @@ struct ReplySlot {
   std::array<std::uint8_t, onion::kReturnBlockBytes * 4> route;
   std::array<std::uint8_t, 1072> data;
 };
+
 static_assert(sizeof(ReplySlot) % 4 == 0);
 static_assert(onion::kReplyBlockBytesD <= onion::kReturnBlockBytes * 4);
 
@@ -71,6 +73,8 @@ struct Shared {
   RingPointer unresolved;  ///< addresses; producers: workers; consumer: main
   RingPointer replies;     ///< ReplySlot; producer: main; consumer: worker 0
   std::atomic<std::uint64_t> deliveries_lost{0};
+  int bell = -1;  ///< an eventfd that wakes the main thread
+  std::atomic<bool> is_bell_armed{true};
 };
 
 }  // namespace allium::dataplane

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/engine/internal/worker.hpp"
 
-#include <rte_cycles.h>
-#include <rte_ethdev.h>
-#include <rte_pause.h>
-#include <rte_ring_elem.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+#include <rte_ring_elem.h>
 
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
@@ -93,6 +95,7 @@ std::size_t Worker::poll() noexcept {
     if (index_ == 0) {
       run_replies();
     }
+    ring_bell();
   }
   rte_rcu_qsbr_thread_offline(shared_.quiescence, thread_id);
   return received_this_turn_;
@@ -102,10 +105,9 @@ std::size_t Worker::poll() noexcept {
 
 void Worker::receive(std::size_t port_index) noexcept {
   onion::Lanes<rte_mbuf*> packets;
-  const std::uint16_t count =
-      rte_eth_rx_burst(shared_.config.ports[port_index].dpdk_port,
-                       static_cast<std::uint16_t>(index_), packets.data(),
-                       static_cast<std::uint16_t>(shared_.config.burst_max));
+  const std::uint16_t count = rte_eth_rx_burst(
+      shared_.config.ports[port_index].dpdk_port, static_cast<std::uint16_t>(index_),
+      packets.data(), static_cast<std::uint16_t>(shared_.config.burst_max));
   if (count == 0) {
     return;
   }
@@ -130,9 +132,8 @@ void Worker::parse(std::size_t port_index, std::span<rte_mbuf*> packets) noexcep
   }
   for (rte_mbuf* packet : packets) {
     auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-    const auto parsed = packet->nb_segs == 1
-                            ? parse_frame({frame, packet->data_len}, identity)
-                            : std::optional<ParsedFrame>();
+    const auto parsed = packet->nb_segs == 1 ? parse_frame({frame, packet->data_len}, identity)
+                                             : std::optional<ParsedFrame>();
     if (!parsed || !has_room(packet, frame + parsed->payload_offset)) {
       rte_pktmbuf_free(packet);
       continue;
@@ -153,8 +154,7 @@ void Worker::parse(std::size_t port_index, std::span<rte_mbuf*> packets) noexcep
   }
 }
 
-void Worker::move_lane(const PacketBurst& source, std::size_t lane,
-                       PacketBurst& target) noexcept {
+void Worker::move_lane(const PacketBurst& source, std::size_t lane, PacketBurst& target) noexcept {
   const onion::Burst& from = source.burst;
   onion::Burst& to = target.burst;
   const std::size_t i = to.count++;
@@ -182,8 +182,7 @@ void Worker::take_setup_lanes() noexcept {
   onion::LaneMask setup_lanes = 0;
   for (onion::LaneMask rest = burst.pending(); rest != 0; rest &= rest - 1) {
     const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
-    const bool is_setup =
-        burst.type[lane] == PacketType::s0 || burst.type[lane] == PacketType::s1;
+    const bool is_setup = burst.type[lane] == PacketType::s0 || burst.type[lane] == PacketType::s1;
     setup_lanes |= onion::LaneMask{is_setup} << lane;
   }
   if (setup_lanes == 0) {
@@ -252,6 +251,9 @@ void Worker::park_delayed(PacketBurst& packets) noexcept {
 }
 
 void Worker::run_parked() noexcept {
+  if (parked_.empty() || parked_checked_ms_ == now_ms_) {
+    return;
+  }
   other_.clear();
   onion::Burst& burst = other_.burst;
   for (std::size_t i = 0; i < parked_.size() && burst.count < onion::kBurstMax;) {
@@ -275,6 +277,7 @@ void Worker::run_parked() noexcept {
     other_.wire_type[lane] = waiting.wire_type;
     other_.origin[lane] = Origin::parked;
   }
+  parked_checked_ms_ = burst.count < onion::kBurstMax ? now_ms_ : 0;
   if (burst.count > 0) {
     finish(other_);
   }
@@ -286,8 +289,7 @@ void Worker::finish(PacketBurst& packets) noexcept {
   onion::Burst& burst = packets.burst;
   relay_->transmit(*snapshot_, burst, now_ms_);
   for (std::size_t lane = 0; lane < burst.count; ++lane) {
-    const bool on_its_way =
-        burst.outgoing[lane] != Outgoing::none && queue_for_send(packets, lane);
+    const bool on_its_way = burst.outgoing[lane] != Outgoing::none && queue_for_send(packets, lane);
     if (!on_its_way && packets.packet[lane] != nullptr) {
       rte_pktmbuf_free(std::exchange(packets.packet[lane], nullptr));
     }
@@ -316,8 +318,8 @@ bool Worker::queue_for_send(PacketBurst& packets, std::size_t lane) noexcept {
   rte_mbuf* packet = packets.packet[lane];
   const std::size_t header_bytes = headers_bytes(target.is_v4());
   const std::uint8_t* frame = burst.data[lane] - header_bytes;
-  packet->data_off = static_cast<std::uint16_t>(
-      frame - static_cast<const std::uint8_t*>(packet->buf_addr));
+  packet->data_off =
+      static_cast<std::uint16_t>(frame - static_cast<const std::uint8_t*>(packet->buf_addr));
   packet->data_len = static_cast<std::uint16_t>(header_bytes + burst.bytes[lane]);
   packet->pkt_len = packet->data_len;
   packet->ol_flags = 0;
@@ -330,6 +332,7 @@ bool Worker::queue_for_send(PacketBurst& packets, std::size_t lane) noexcept {
 bool Worker::wait_for_neighbour(PacketBurst& packets, std::size_t lane) noexcept {
   onion::Burst& burst = packets.burst;
   // The ring's policy when full: the address is asked for again with the next packet.
+  has_news_ = true;
   static_cast<void>(rte_ring_mp_enqueue_elem(shared_.unresolved.get(),
                                              burst.target[lane].endpoint.address.data(), 16));
   if (unresolved_.size() == shared_.config.unresolved_max) {
@@ -357,6 +360,11 @@ bool Worker::wait_for_neighbour(PacketBurst& packets, std::size_t lane) noexcept
 
 // Datagrams whose link header is on already; their neighbour is known now, or they gave up.
 void Worker::run_unresolved() noexcept {
+  // A look at every waiting packet a turn would let spoofed sources cost more than their own packets.
+  if (unresolved_.empty() ||
+      (unresolved_checked_ms_ == now_ms_ && checked_next_hops_ == next_hops_)) {
+    return;
+  }
   other_.clear();
   onion::Burst& burst = other_.burst;
   for (std::size_t i = 0; i < unresolved_.size() && burst.count < onion::kBurstMax;) {
@@ -375,12 +383,14 @@ void Worker::run_unresolved() noexcept {
     burst.bytes[lane] = waiting.bytes;
     burst.outgoing[lane] = gave_up ? Outgoing::none : waiting.outgoing;
     burst.target[lane] = waiting.target;
-    burst.verdict[lane] = gave_up && waiting.outgoing != Outgoing::challenge ? Verdict::no_route
-                                                                            : waiting.verdict;
+    burst.verdict[lane] =
+        gave_up && waiting.outgoing != Outgoing::challenge ? Verdict::no_route : waiting.verdict;
     other_.packet[lane] = waiting.packet;
     other_.wire_type[lane] = waiting.wire_type;
     other_.origin[lane] = waiting.origin;
   }
+  unresolved_checked_ms_ = burst.count < onion::kBurstMax ? now_ms_ : 0;
+  checked_next_hops_ = next_hops_;
   for (std::size_t lane = 0; lane < burst.count; ++lane) {
     const bool on_its_way = burst.outgoing[lane] != Outgoing::none && queue_for_send(other_, lane);
     if (!on_its_way && other_.packet[lane] != nullptr) {
@@ -456,13 +466,14 @@ bool Worker::seal_context(const onion::ReturnContext& context, DeliverySlot& slo
   const std::size_t live_bytes = onion::kReturnBlockBytes * context.depth;
   std::uint8_t* block = slot.context.data();
   random_.source()({block, crypto_accel::kGcmNonceBytes});
-  block[0] = static_cast<std::uint8_t>((block[0] & 0xf8U) | (context.depth & 3U) << 1 | (epoch & 1));
+  block[0] =
+      static_cast<std::uint8_t>((block[0] & 0xf8U) | (context.depth & 3U) << 1 | (epoch & 1));
   std::uint8_t* plain = block + crypto_accel::kGcmNonceBytes;
   store_block(plain, context.k_ret);
   std::memcpy(plain + 16, context.previous.data(), context.previous.size());
   const std::uint64_t expiry = onion::unit10_of(now_ms_) + onion::kReturnLife10s;
-  store_be(plain + 22,
-           static_cast<std::uint64_t>(context.previous_type) << 12 | (expiry & 0xfff), 2);
+  store_be(plain + 22, static_cast<std::uint64_t>(context.previous_type) << 12 | (expiry & 0xfff),
+           2);
   std::memcpy(block + onion::kReturnBlockBytes, context.live.data(), live_bytes);
   std::array<std::uint8_t, crypto_accel::kGcmTagBytes> tag{};
   crypto_accel::gcm_seal(keys->return_block,
@@ -489,7 +500,16 @@ bool Worker::deliver(void* self, const onion::Delivery& delivery) noexcept {
     worker.shared_.deliveries_lost.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
+  worker.has_news_ = true;
   return true;
+}
+
+// The one system call of a worker, and only the first news after the main thread has looked cost it.
+void Worker::ring_bell() noexcept {
+  if (std::exchange(has_news_, false) &&
+      shared_.is_bell_armed.exchange(false, std::memory_order_acq_rel)) {
+    eventfd_write(shared_.bell, 1);
+  }
 }
 
 bool Worker::open_context(const ReplySlot& slot, onion::ReturnContext& context) const noexcept {
@@ -541,7 +561,8 @@ void Worker::originate(const ReplySlot& slot, PacketBurst& packets) noexcept {
   const Bytes data(slot.data.data(), slot.data_bytes);
   if (slot.is_block != 0) {
     relay_->reply_block(*snapshot_, static_cast<onion::PacketClass>(slot.packet_class),
-                        {slot.route.data(), slot.route_bytes}, slot.seq, data, burst, lane, now_ms_);
+                        {slot.route.data(), slot.route_bytes}, slot.seq, data, burst, lane,
+                        now_ms_);
     return;
   }
   onion::ReturnContext context;

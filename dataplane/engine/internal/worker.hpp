@@ -10,14 +10,14 @@
 //   Ownership  owns the packets that it received until they are sent or freed.
 //   Threads    one. Counters are read by others.
 
-#include <rte_mbuf.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
+
+#include <rte_mbuf.h>
 
 #include "crypto_accel/base/random.hpp"
 #include "dataplane/engine/internal/shared.hpp"
@@ -84,6 +84,7 @@ class Worker {
   void run_parked() noexcept;
   void run_unresolved() noexcept;
   void run_replies() noexcept;
+  void ring_bell() noexcept;
   void originate(const ReplySlot& slot, PacketBurst& packets) noexcept;
   bool open_context(const ReplySlot& slot, onion::ReturnContext& context) const noexcept;
   bool seal_context(const onion::ReturnContext& context, DeliverySlot& slot) noexcept;
@@ -113,6 +114,7 @@ class Worker {
   const NextHopTable* next_hops_ = nullptr;
   std::uint64_t now_ms_ = 0;
   std::size_t received_this_turn_ = 0;
+  bool has_news_ = false;  ///< something for the main thread
 
   PacketBurst data_;
   PacketBurst setup_;
@@ -122,6 +124,9 @@ class Worker {
   SequenceBlock sequence_;
   std::uint64_t salt_counter_ = 0;
   std::uint16_t salt_alloc_ = 0;
+  const NextHopTable* checked_next_hops_ = nullptr;  ///< compared, never followed
+  std::uint64_t unresolved_checked_ms_ = 0;
+  std::uint64_t parked_checked_ms_ = 0;
   std::vector<Waiting> parked_;      ///< at most config.parked_max
   std::vector<Waiting> unresolved_;  ///< at most config.unresolved_max
 
