@@ -77,18 +77,19 @@ TEST(SelectKernels, RefusesWhatIsNoWish) {
 
 class KernelsFromEnvironment : public testing::Test {
  protected:
-  void TearDown() override { unsetenv("ALLIUM_KERNEL"); }
+  // No other thread runs here.
+  void TearDown() override { unsetenv("ALLIUM_KERNEL"); }  // NOLINT(concurrency-mt-unsafe)
 };
 
 TEST_F(KernelsFromEnvironment, TakesTheVariable) {
-  setenv("ALLIUM_KERNEL", "onion=ipsec-mb-sse", 1);
+  setenv("ALLIUM_KERNEL", "onion=ipsec-mb-sse", 1);  // NOLINT(concurrency-mt-unsafe)
   const Result<KernelSet> chosen = kernels_from_environment();
   ASSERT_TRUE(chosen.has_value()) << chosen.error().text;
   EXPECT_EQ(chosen->onion->name, "ipsec-mb-sse");
 }
 
 TEST_F(KernelsFromEnvironment, NamesTheVariableInItsRefusal) {
-  setenv("ALLIUM_KERNEL", "onion=abacus", 1);
+  setenv("ALLIUM_KERNEL", "onion=abacus", 1);  // NOLINT(concurrency-mt-unsafe)
   const Result<KernelSet> chosen = kernels_from_environment();
   ASSERT_FALSE(chosen.has_value());
   EXPECT_TRUE(contains(chosen.error().text, "ALLIUM_KERNEL"));
