@@ -3,23 +3,20 @@
 // allium-dp: one relay's dataplane process. Brings up devices, listens for its controller, and forwards from
 // the first snapshot on. The main thread does everything that enters the kernel; the workers poll.
 
-#include <getopt.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "crypto_accel/kernel_registry.hpp"
+#include "dataplane/dp_options.hpp"
 #include "dataplane/engine/control_server.hpp"
 #include "dataplane/engine/eal.hpp"
 #include "dataplane/engine/engine.hpp"
@@ -30,233 +27,8 @@
 namespace allium::dataplane {
 namespace {
 
-constexpr int kExitUsage = 2;
-constexpr int kExitFailed = 1;
 constexpr int kTickMs = 100;  // Engine::maintain wants no less
 constexpr unsigned kPacketsPerWorker = 4095;
-
-constexpr const char* kHelp =
-    R"(allium-dp: the packet forwarder of one onion relay, driven by a controller over a Unix socket
-
-usage: allium-dp --vdev DEVICE --control SOCKET [options]
-
-  --vdev DEVICE       a DPDK device; more than once for several ports
-                        net_af_packet0,iface=eth0        any Linux interface
-                        net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap
-                        net_null0   net_ring0
-  --control SOCKET    where the controller connects (made with mode 0600)
-  --port N            the onion port, UDP [22100]
-  --workers N         poll-mode workers, queue i of every port is worker i's [1]
-  --lcores LIST       CPUs of the workers, such as 2,4-6 [any]
-  --address IP        own address on a device without an interface; repeatable
-  --next-hop MAC      where everything goes on a device without an interface
-  --huge, --no-huge   use 2-MiB pages or not [use them where enough are free]
-  --memory MB         for packets and queues [64]
-  --kernels           list the crypto kernels of this CPU, and which are chosen
-  --version, --help
-
-ALLIUM_KERNEL=onion=NAME,x25519=NAME forces kernels. The relay accepts packets when its controller has
-configured it and sent the first snapshot of keys. SIGTERM ends it cleanly.
-
-example: allium-dp --vdev net_af_packet0,iface=eth0 --control /run/allium/dp.sock
-)";
-
-struct Options {
-  EalConfig eal;
-  std::string control_path;
-  std::uint16_t onion_port = 22100;
-  std::size_t workers = 1;
-  std::vector<int> lcores;
-  std::vector<std::array<std::uint8_t, 16>> addresses;
-  std::optional<MacAddress> next_hop;
-};
-
-int complain(int code, const std::string& text) {
-  std::fprintf(stderr, "allium-dp: %s\n", text.c_str());
-  return code;
-}
-
-template <typename T>
-bool parse_number(const char* text, T low, T high, T& target) {
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, target);
-  return error == std::errc() && rest == end && target >= low && target <= high;
-}
-
-bool parse_mac(const std::string& text, MacAddress& mac) {
-  unsigned bytes[6];
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%c", &bytes[0], &bytes[1], &bytes[2],
-                  &bytes[3], &bytes[4], &bytes[5], &rest) != 6) {
-    return false;
-  }
-  for (std::size_t i = 0; i < mac.size(); ++i) {
-    mac[i] = static_cast<std::uint8_t>(bytes[i]);
-  }
-  return true;
-}
-
-// "2,4-6": CPUs that this process may use.
-bool parse_lcores(const std::string& text, std::vector<int>& cpus) {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  sched_getaffinity(0, sizeof allowed, &allowed);
-  for (std::size_t start = 0; start <= text.size();) {
-    const std::size_t end = std::min(text.find(',', start), text.size());
-    const std::string part = text.substr(start, end - start);
-    const std::size_t dash = part.find('-');
-    int first = 0;
-    int last = 0;
-    if (!parse_number<int>(part.substr(0, dash).c_str(), 0, CPU_SETSIZE - 1, first) ||
-        !parse_number<int>(part.substr(dash == std::string::npos ? 0 : dash + 1).c_str(), first,
-                           CPU_SETSIZE - 1, last)) {
-      return false;
-    }
-    for (int cpu = first; cpu <= last; ++cpu) {
-      if (CPU_ISSET(static_cast<std::size_t>(cpu), &allowed) == 0) {
-        return false;
-      }
-      cpus.push_back(cpu);
-    }
-    start = end + 1;
-  }
-  return true;
-}
-
-// An af_packet device has as many queues as its arguments say: one for each worker.
-void add_queues(Options& options) {
-  for (std::string& vdev : options.eal.vdevs) {
-    if (options.workers > 1 && vdev.starts_with("net_af_packet") &&
-        vdev.find("qpairs=") == std::string::npos) {
-      vdev += ",qpairs=" + std::to_string(options.workers);
-    }
-  }
-}
-
-// The value of "iface=" in a device string.
-std::string interface_of(const std::string& vdev) {
-  const std::size_t start = vdev.find("iface=");
-  if (start == std::string::npos) {
-    return {};
-  }
-  const std::size_t end = vdev.find(',', start);
-  return vdev.substr(start + 6, end == std::string::npos ? end : end - start - 6);
-}
-
-int list_kernels() {
-  const auto kernels = crypto_accel::kernels_from_environment();
-  if (!kernels) {
-    return complain(kExitFailed, kernels.error().text);
-  }
-  std::fputs(crypto_accel::describe_kernels(*kernels).c_str(), stdout);
-  return 0;
-}
-
-enum Flag : int {
-  vdev,
-  control,
-  port,
-  workers,
-  address,
-  next_hop,
-  lcores,
-  huge,
-  no_huge,
-  memory,
-  kernels,
-  version,
-  help
-};
-
-constexpr option kOptions[] = {{"vdev", required_argument, nullptr, vdev},
-                               {"control", required_argument, nullptr, control},
-                               {"port", required_argument, nullptr, port},
-                               {"workers", required_argument, nullptr, workers},
-                               {"lcores", required_argument, nullptr, lcores},
-                               {"address", required_argument, nullptr, address},
-                               {"next-hop", required_argument, nullptr, next_hop},
-                               {"huge", no_argument, nullptr, huge},
-                               {"no-huge", no_argument, nullptr, no_huge},
-                               {"memory", required_argument, nullptr, memory},
-                               {"kernels", no_argument, nullptr, kernels},
-                               {"version", no_argument, nullptr, version},
-                               {"help", no_argument, nullptr, help},
-                               {nullptr, 0, nullptr, 0}};
-
-// False where the value of an option is wrong.
-bool take_option(int flag, Options& options) {
-  switch (flag) {
-    case vdev:
-      options.eal.vdevs.emplace_back(optarg);
-      return options.eal.vdevs.size() <= kPortsMax;
-    case control:
-      options.control_path = optarg;
-      return true;
-    case port:
-      return parse_number<std::uint16_t>(optarg, 1, 65535, options.onion_port);
-    case workers:
-      return parse_number<std::size_t>(optarg, 1, kWorkersMax, options.workers);
-    case lcores:
-      return parse_lcores(optarg, options.lcores);
-    case address: {
-      const auto parsed = onion::parse_address(optarg);
-      if (parsed) {
-        options.addresses.push_back(*parsed);
-      }
-      return parsed.has_value();
-    }
-    case next_hop:
-      return parse_mac(optarg, options.next_hop.emplace());
-    case huge:
-      options.eal.pages = Pages::huge;
-      return true;
-    case no_huge:
-      options.eal.pages = Pages::small;
-      return true;
-    case memory:
-      return parse_number<unsigned>(optarg, 16, 65536, options.eal.memory_mb);
-    default:
-      return false;
-  }
-}
-
-// An exit code where the program ends here.
-std::optional<int> read_options(int argc, char** argv, Options& options) {
-  opterr = 0;
-  int flag = 0;
-  int index = 0;
-  while ((flag = getopt_long(argc, argv, "", kOptions, &index)) != -1) {
-    if (flag == help) {
-      std::fputs(kHelp, stdout);
-      return 0;
-    }
-    if (flag == version) {
-      std::puts("allium-dp " ALLIUM_VERSION);
-      return 0;
-    }
-    if (flag == kernels) {
-      return list_kernels();
-    }
-    if (flag == '?' || flag == ':') {
-      return complain(kExitUsage, std::string("unknown or incomplete option '") + argv[optind - 1] +
-                                      "'; see: allium-dp --help");
-    }
-    if (!take_option(flag, options)) {
-      return complain(kExitUsage, std::string("--") + kOptions[index].name + " " +
-                                      (optarg == nullptr ? "" : optarg) +
-                                      " is not a value it takes; see: allium-dp --help");
-    }
-  }
-  if (optind < argc) {
-    return complain(kExitUsage,
-                    std::string("'") + argv[optind] + "' is not an option; see: allium-dp --help");
-  }
-  if (options.eal.vdevs.empty() || options.control_path.empty()) {
-    return complain(kExitUsage, "needs --vdev and --control; see: allium-dp --help");
-  }
-  add_queues(options);
-  return std::nullopt;
-}
 
 /// Everything of the process, in the order in which it comes up; it goes down the other way round.
 struct Process {
@@ -266,6 +38,7 @@ struct Process {
   std::unique_ptr<ControlServer> server;
   std::unique_ptr<Engine> engine;  // last: workers stop before what they use goes
   bool is_started = false;
+  std::string report;  ///< said when everything is up, so that a failure is one line
 
   ~Process() {
     engine.reset();
@@ -318,14 +91,12 @@ Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
       engine_port.identity.addresses = *addresses;
       kernel_ports.push_back(
           {interface, static_cast<std::uint16_t>(config.ports.size() - 1), *addresses});
-    } else if (options.addresses.empty() || !options.next_hop) {
-      return fail(Errc::refused, name + " has no interface: give it --address and --next-hop");
     }
-    std::fprintf(stderr, "device    %s  %s", name.c_str(), text_of(*mac).c_str());
+    process.report += "device    " + name + "  " + text_of(*mac);
     for (const auto& own : engine_port.identity.addresses) {
-      std::fprintf(stderr, "  %s", onion::address_text(own).c_str());
+      process.report += "  " + onion::address_text(own);
     }
-    std::fprintf(stderr, "  udp %u\n", options.onion_port);
+    process.report += "  udp " + std::to_string(options.onion_port) + "\n";
   }
   return config;
 }
@@ -433,11 +204,10 @@ Result<void> bring_up(const Options& options, const crypto_accel::KernelSet& ker
   config->kernels = kernel_set;
   const std::string kernel_names = "onion=" + std::string(kernel_set.onion->name) +
                                    ",x25519=" + std::string(kernel_set.x25519->name);
-  std::fprintf(stderr, "kernels   %s\n", kernel_names.c_str());
-  std::fprintf(stderr, "pages     %s\n",
-               eal->uses_huge_pages
-                   ? "2 MiB"
-                   : "4 KiB: no free 2-MiB pages were used; large packets cost more");
+  process.report += "kernels   " + kernel_names + "\n";
+  process.report += eal->uses_huge_pages
+                        ? "pages     2 MiB\n"
+                        : "pages     4 KiB: without free 2-MiB pages, large packets cost more\n";
   auto engine = Engine::create(*config);
   if (!engine) {
     return tl::unexpected(engine.error());
@@ -469,8 +239,18 @@ Result<void> bring_up(const Options& options, const crypto_accel::KernelSet& ker
     return tl::unexpected(opened.error());
   }
   process.server = std::move(*opened);
-  std::fprintf(stderr, "control   %s: waiting for keys\n", options.control_path.c_str());
+  process.report += "control   " + options.control_path + ": waiting for keys\n";
   return {};
+}
+
+// Several relays that start at once may all see the same free pages. DPDK cannot be started twice in a
+// process, so the one that comes too late begins again.
+void start_again_without_huge_pages(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string no_huge = "--no-huge";
+  arguments.push_back(no_huge.data());
+  arguments.push_back(nullptr);
+  execv("/proc/self/exe", arguments.data());
 }
 
 int run(int argc, char** argv) {
@@ -485,8 +265,12 @@ int run(int argc, char** argv) {
   const int signals = block_signals();
   Process process;
   if (const auto up = bring_up(options, *kernel_set, process); !up) {
+    if (up.error().code == Errc::full) {
+      start_again_without_huge_pages(argc, argv);
+    }
     return complain(kExitFailed, up.error().text);
   }
+  std::fputs(process.report.c_str(), stderr);
   return run_loop(process, signals);
 }
 

@@ -25,7 +25,7 @@ constexpr std::size_t kLogBytes = 16384;
 constexpr unsigned kAnySocket = ~0U;  // SOCKET_ID_ANY, of the type that the calls take
 
 // DPDK prints what it thinks of a mistake over several lines; people get one. The log goes to memory, and
-// the last line that says something is quoted.
+// the first line is quoted.
 class LogBuffer {
  public:
   LogBuffer() : bytes_(kLogBytes, '\0'), stream_(fmemopen(bytes_.data(), kLogBytes - 1, "w")) {
@@ -35,13 +35,12 @@ class LogBuffer {
     }
   }
 
-  [[nodiscard]] std::string last_line() const {
-    std::string text(bytes_.c_str());
-    while (!text.empty() && text.back() == '\n') {
-      text.pop_back();
-    }
-    const std::size_t start = text.rfind('\n');
-    return start == std::string::npos ? text : text.substr(start + 1);
+  /// The first complaint says what is wrong; what follows is what fails because of it.
+  [[nodiscard]] std::string first_line() const {
+    const std::string text(bytes_.c_str());
+    const std::size_t start = text.find_first_not_of('\n');
+    return start == std::string::npos ? std::string()
+                                      : text.substr(start, text.find('\n', start) - start);
   }
 
  private:
@@ -56,7 +55,7 @@ LogBuffer& log_buffer() {
 }
 
 std::string quoted_log() {
-  const std::string line = log_buffer().last_line();
+  const std::string line = log_buffer().first_line();
   return line.empty() ? std::string() : " (DPDK: " + line + ")";
 }
 
@@ -141,6 +140,9 @@ Result<EalState> start_eal(const EalConfig& config) {
   }
   pointers.push_back(nullptr);
   if (rte_eal_init(static_cast<int>(arguments.size()), pointers.data()) < 0) {
+    if (huge && config.pages == Pages::automatic) {
+      return fail(Errc::full, "the huge pages that were free went to somebody else" + quoted_log());
+    }
     return fail(Errc::unavailable,
                 std::string("DPDK does not start: ") + rte_strerror(rte_errno) + quoted_log() +
                     "; check --vdev, --memory and, for af_packet, that the interface exists");

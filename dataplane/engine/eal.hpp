@@ -31,7 +31,8 @@ struct EalState {
   bool uses_huge_pages = false;
 };
 
-/// Brings the EAL up. Fails with Errc::unavailable.
+/// Brings the EAL up, once a process. Fails with Errc::unavailable; with Errc::full where automatic pages were
+/// huge ones and it did not start: another process may start with small ones.
 Result<EalState> start_eal(const EalConfig& config);
 
 /// A device by the name that it got from --vdev ("net_af_packet0"). Fails with Errc::not_found.

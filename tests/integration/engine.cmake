@@ -8,3 +8,11 @@ allium_test(engine_networks_tests
 target_compile_definitions(engine_networks_tests PRIVATE
   ALLIUM_DP_PROGRAM="$<TARGET_FILE:allium-dp>")
 add_dependencies(engine_networks_tests allium-dp)
+
+allium_test(engine_command_line_tests
+  SOURCES engine_command_line_test.cpp
+  LIBRARIES
+  LABELS integration)
+target_compile_definitions(engine_command_line_tests PRIVATE
+  ALLIUM_DP_PROGRAM="$<TARGET_FILE:allium-dp>")
+add_dependencies(engine_command_line_tests allium-dp)

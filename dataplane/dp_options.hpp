@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The command line of allium-dp.
+//
+//   Errors     one line on standard error and an exit code.
+//   Threads    the main thread, once: getopt.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/engine/eal.hpp"
+
+namespace allium::dataplane {
+
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitFailed = 1;
+
+struct Options {
+  EalConfig eal;
+  std::string control_path;
+  std::uint16_t onion_port = 22100;
+  std::size_t workers = 1;
+  std::vector<int> lcores;
+  std::vector<std::array<std::uint8_t, 16>> addresses;  ///< of devices without an interface
+  std::optional<MacAddress> next_hop;
+};
+
+/// An exit code where the program ends here: --help, or something wrong, which has been said.
+[[nodiscard]] std::optional<int> read_options(int argc, char** argv, Options& options);
+
+/// The value of "iface=" in a device string; empty where there is none.
+[[nodiscard]] std::string interface_of(const std::string& vdev);
+
+/// Says one line on standard error. Returns `code`.
+int complain(int code, const std::string& text);
+
+}  // namespace allium::dataplane
