@@ -10,6 +10,7 @@
 #include <exception>
 #include <string>
 
+#include "tools/cli/bench_verbs.hpp"
 #include "tools/cli/client_verbs.hpp"
 #include "tools/cli/devnet_verbs.hpp"
 #include "tools/cli/output.hpp"
@@ -30,6 +31,7 @@ int parse_and_run(int argc, char** argv) {
   allium::cli::add_devnet_verbs(program);
   allium::cli::add_show_verbs(program);
   allium::cli::add_client_verbs(program);
+  allium::cli::add_bench_verbs(program);
   program.add_subcommand("version", "Which version this is")->callback([] {
     std::puts("allium " ALLIUM_VERSION);
   });

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli/bench_verbs.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tools/bench/crypto.hpp"
+#include "tools/bench/environment.hpp"
+#include "tools/cli/output.hpp"
+
+namespace allium::cli {
+namespace {
+
+namespace json = boost::json;
+
+struct ForwardOptions {
+  std::string packet_class = "d";
+  std::size_t sessions = 4096;
+  std::size_t packets = 0;
+  std::size_t repeats = 7;
+  std::size_t passes = 4;
+  std::size_t burst = 32;
+  bool same_replay_key = false;
+  bool no_huge = false;
+  bool json = false;
+};
+
+struct Finished {
+  std::string output;
+  int exit_code = kExitInternal;
+};
+
+// Runs the program beside this one; its talk goes to our standard error.
+Finished run_helper(const std::vector<std::string>& words) {
+  std::error_code error;
+  const std::string program =
+      (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / words[0]).string();
+  std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
+  for (const std::string& word : words) {
+    arguments.push_back(const_cast<char*>(word.c_str()));
+  }
+  arguments.push_back(nullptr);
+  int out[2];
+  if (pipe(out) != 0) {
+    finish_with(Error{Errc::io, std::strerror(errno)});
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    close(out[0]);
+    close(out[1]);
+    execv(program.c_str(), arguments.data());
+    std::fprintf(stderr, "error: %s: %s; build it: cmake --build --preset release\n",
+                 program.c_str(), std::strerror(errno));
+    _exit(127);
+  }
+  close(out[1]);
+  Finished finished;
+  std::vector<char> buffer(16384);
+  ssize_t count = 0;
+  while ((count = read(out[0], buffer.data(), buffer.size())) > 0) {
+    finished.output.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+  close(out[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  finished.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : kExitInternal;
+  return finished;
+}
+
+double real(const json::object& object, const char* key) {
+  return object.at(key).to_number<double>();
+}
+
+void print_forward(const json::object& result) {
+  const json::object& place = result.at("environment").as_object();
+  std::printf("%s\n", bench::environment_text(place).c_str());
+  std::printf("          kernels %s, pages %s, steal %.1f %% during the run\n",
+              place.at("kernels").as_string().c_str(), place.at("pages").as_string().c_str(),
+              real(place, "steal_percent"));
+  std::printf("method    replay file -> one whole relay on one core -> null device; %.0f packets of "
+              "%.0f sessions, %.1f MB, a new replay key each pass; bursts of %.0f; medians of slices of 1024 packets\n",
+              real(result, "packets"), real(result, "sessions"), real(result, "loop_bytes") / 1e6,
+              real(result, "burst"));
+  std::printf("packets   received %.0f, forwarded %.0f, counted by the sink %.0f\n",
+              real(result, "received"), real(result, "forwarded"), real(result, "counted_by_sink"));
+  if (!result.at("valid").as_bool()) {
+    std::printf("drops    ");
+    for (const auto& [reason, count] : result.at("drops").as_object()) {
+      std::printf(" %s %.0f", std::string(reason).c_str(), count.to_number<double>());
+    }
+    std::printf("\nno figure: every packet has to be forwarded for one\n");
+    return;
+  }
+  std::printf("drops     none\n");
+  std::printf("class %s   %.3f Mpps  %.2f Gbit/s of UDP payload  %.0f TSC cycles a packet "
+              "(median of %.0f, min %.0f, max %.0f)\n",
+              result.at("class").as_string().c_str(), real(result, "mpps"), real(result, "gbit_s"),
+              real(result, "cycles_per_packet"), real(result, "repeats"),
+              real(result, "cycles_per_packet_min"), real(result, "cycles_per_packet_max"));
+  std::printf("          of these the devices' own copies take about %.0f cycles: a loop without any "
+              "relay, in the same run\n",
+              real(result, "io_cycles_per_packet"));
+}
+
+void forward(const ForwardOptions& options) {
+  std::vector<std::string> words = {"allium-bench-dp",
+                                    "--class",
+                                    options.packet_class,
+                                    "--sessions",
+                                    std::to_string(options.sessions),
+                                    "--repeats",
+                                    std::to_string(options.repeats),
+                                    "--passes",
+                                    std::to_string(options.passes),
+                                    "--burst",
+                                    std::to_string(options.burst)};
+  if (options.packets != 0) {
+    words.insert(words.end(), {"--packets", std::to_string(options.packets)});
+  }
+  if (options.same_replay_key) {
+    words.emplace_back("--same-replay-key");
+  }
+  if (options.no_huge) {
+    words.emplace_back("--no-huge");
+  }
+  const Finished finished = run_helper(words);
+  boost::system::error_code error;
+  const json::value result = json::parse(finished.output, error);
+  if (error || !result.is_object()) {
+    finish_with(finished.exit_code == 0 ? kExitInternal : finished.exit_code);
+    return;
+  }
+  if (options.json) {
+    print_json(result.as_object());
+  } else {
+    print_forward(result.as_object());
+  }
+  finish_with(finished.exit_code);
+}
+
+void add_forward(CLI::App& bench_verbs) {
+  CLI::App* verb = bench_verbs.add_subcommand(
+      "forward", "Packets a second of one whole relay on one core, from a replay file to nowhere");
+  auto options = std::make_shared<ForwardOptions>();
+  verb->add_option("--class", options->packet_class, "d: 1232-byte packets, v: 256-byte packets")
+      ->check(CLI::IsMember({"d", "v"}))
+      ->capture_default_str();
+  verb->add_option("--sessions", options->sessions, "Sessions that the packets belong to")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  verb->add_option("--packets", options->packets,
+                   "Packets in the loop, a multiple of 32 [as many as make 36 MB, at most 65536]")
+      ->check(CLI::Range(32, 65'536));
+  verb->add_option("--repeats", options->repeats, "Repeated measurements")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  verb->add_option("--passes", options->passes, "Passes over the loop in one of them")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
+      ->check(CLI::Range(1, 32))
+      ->capture_default_str();
+  verb->add_flag("--same-replay-key", options->same_replay_key,
+                 "Keep the replay key: every packet after the first pass is then a replay, and there "
+                 "is no figure; shows that the set is really used");
+  verb->add_flag("--no-huge", options->no_huge, "Leave huge pages alone");
+  verb->add_flag("--json", options->json, "One JSON object on standard output");
+  verb->footer("Examples:\n  allium bench forward --class d\n  allium bench forward --class v --json\n"
+               "Numbers of virtual machines are ratios, not product figures.");
+  verb->callback([options] {
+    if (options->packets % 32 != 0) {
+      std::fprintf(stderr, "error: --packets takes a multiple of 32\n");
+      finish_with(kExitUsage);
+    }
+    forward(*options);
+  });
+}
+
+void print_crypto(const std::vector<bench::CryptoFigure>& figures) {
+  std::printf("%s\n", bench::environment_text(bench::environment()).c_str());
+  std::printf("TSC cycles a packet by burst size; medians, packets and keys warm\n");
+  std::printf("%-14s %-15s %-5s", "KERNEL", "FUNCTION", "CLASS");
+  for (const std::size_t burst : bench::kBurstSizes) {
+    std::printf(" %8zu", burst);
+  }
+  std::printf("\n");
+  for (const bench::CryptoFigure& figure : figures) {
+    std::printf("%-14s %-15s %-5s", figure.kernel.c_str(), figure.function.c_str(),
+                figure.packet_class.c_str());
+    for (const double cycles : figure.cycles_per_packet) {
+      std::printf(" %8.0f", cycles);
+    }
+    std::printf("\n");
+  }
+}
+
+json::object crypto_json(const std::vector<bench::CryptoFigure>& figures) {
+  json::array list;
+  for (const bench::CryptoFigure& figure : figures) {
+    json::object cycles;
+    for (std::size_t i = 0; i < figure.cycles_per_packet.size(); ++i) {
+      cycles[std::to_string(bench::kBurstSizes[i])] = figure.cycles_per_packet[i];
+    }
+    list.push_back(json::object{{"kernel", figure.kernel},
+                                {"function", figure.function},
+                                {"class", figure.packet_class},
+                                {"cycles_per_packet_by_burst", std::move(cycles)}});
+  }
+  return {{"schema", "allium.bench.crypto/1"},
+          {"environment", bench::environment()},
+          {"figures", std::move(list)}};
+}
+
+void add_crypto(CLI::App& bench_verbs) {
+  CLI::App* verb = bench_verbs.add_subcommand(
+      "crypto", "Every kernel that this CPU runs: cycles a packet by burst size");
+  auto as_json = std::make_shared<bool>(false);
+  verb->add_flag("--json", *as_json, "One JSON object on standard output");
+  verb->callback([as_json] {
+    const auto figures = bench::measure_crypto(
+        [](const std::string& kernel) { std::fprintf(stderr, "measuring %s\n", kernel.c_str()); });
+    if (*as_json) {
+      print_json(crypto_json(figures));
+    } else {
+      print_crypto(figures);
+    }
+  });
+}
+
+void add_env(CLI::App& bench_verbs) {
+  CLI::App* verb = bench_verbs.add_subcommand("env", "What this machine is, for the record");
+  auto as_json = std::make_shared<bool>(false);
+  verb->add_flag("--json", *as_json, "One JSON object on standard output");
+  verb->callback([as_json] {
+    json::object environment = bench::environment();
+    if (*as_json) {
+      environment["schema"] = "allium.bench.env/1";
+      print_json(environment);
+    } else {
+      std::printf("%s\n", bench::environment_text(environment).c_str());
+    }
+  });
+}
+
+}  // namespace
+
+void add_bench_verbs(CLI::App& program) {
+  CLI::App* verbs = program.add_subcommand("bench", "Measurements of this machine");
+  verbs->require_subcommand(1);
+  add_forward(*verbs);
+  add_crypto(*verbs);
+  add_env(*verbs);
+}
+
+}  // namespace allium::cli
