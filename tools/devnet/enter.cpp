@@ -9,11 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+
+#include <boost/json.hpp>
 
 #include "tools/devnet/runtime_directory.hpp"
 
@@ -34,18 +35,23 @@ std::string start_time_of(int pid) {
   std::string line;
   std::getline(file, line);
   std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  std::string state;
+  fields >> state;
   std::string field;
-  for (int i = 3; i <= 22; ++i) {
+  for (int i = 4; i <= 22; ++i) {
     fields >> field;
   }
-  return fields ? field : std::string();
+  // A process that is dead and waits for its parent is none.
+  return fields && state != "Z" && state != "X" ? field : std::string();
 }
 
 bool is_same_namespace(const std::string& path, const char* own) {
   struct stat theirs {};
+
   struct stat ours {};
-  return stat(path.c_str(), &theirs) == 0 && stat(own, &ours) == 0 && theirs.st_ino == ours.st_ino &&
-         theirs.st_dev == ours.st_dev;
+
+  return stat(path.c_str(), &theirs) == 0 && stat(own, &ours) == 0 &&
+         theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
 }
 
 Result<void> join(const std::string& path, int kind) {
@@ -56,8 +62,8 @@ Result<void> join(const std::string& path, int kind) {
     close(descriptor);
   }
   if (!joined) {
-    return fail(Errc::unavailable, "cannot enter the devnet (" + path + "): " +
-                                       std::strerror(error) + "; is it another user's?");
+    return fail(Errc::unavailable, "cannot enter the devnet (" + path +
+                                       "): " + std::strerror(error) + "; is it another user's?");
   }
   return {};
 }
@@ -82,8 +88,8 @@ Result<void> enter_devnet(std::optional<std::string_view> node) {
   const std::string process = "/proc/" + std::to_string(*pid);
   std::string network = process + "/ns/net";
   if (node) {
-    const auto answer = ask_supervisor(json::serialize(
-        json::object{{"verb", "namespace"}, {"node", json::string_view(node->data(), node->size())}}));
+    const auto answer = ask_supervisor(json::serialize(json::object{
+        {"verb", "namespace"}, {"node", json::string_view(node->data(), node->size())}}));
     if (!answer) {
       return tl::unexpected(answer.error());
     }
@@ -118,7 +124,8 @@ Result<std::string> ask_supervisor(const std::string& request, int timeout_ms) {
     pollfd wait{connection, POLLIN, 0};
     if (poll(&wait, 1, timeout_ms) <= 0) {
       close(connection);
-      return fail(Errc::timeout, "the devnet's supervisor does not answer; see: allium devnet status");
+      return fail(Errc::timeout,
+                  "the devnet's supervisor does not answer; see: allium devnet status");
     }
     const ssize_t count = recv(connection, buffer.data(), buffer.size(), 0);
     if (count <= 0 || answer.size() > kAnswerBytesMax) {
