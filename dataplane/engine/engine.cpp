@@ -25,11 +25,13 @@
 namespace allium::dataplane {
 namespace {
 
-// An idle worker first gives way, then sleeps, longer each time: several relays share a core here.
+// An idle worker first gives way, then sleeps, each time a sixteenth longer: about 15 ms of silence until it
+// sleeps whole milliseconds, so that a conversation is answered quickly and 12 idle relays take an eighth of a core.
 constexpr unsigned kSpinPolls = 16;
 constexpr unsigned kYieldPolls = 64;
 constexpr long kSleepNsFirst = 50'000;
-constexpr long kSleepNsMax = 500'000;
+constexpr long kSleepNsMax = 1'000'000;
+constexpr long kSleepGrowth = 16;
 
 // A slice of a set of 2^21 lines is still cleared within 8 s of calls every 100 ms.
 constexpr std::size_t kClearLinesMin = 4096;
@@ -58,7 +60,7 @@ class IdlePolicy {
     }
     const timespec duration{0, sleep_ns_};
     clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
-    sleep_ns_ = std::min(sleep_ns_ * 2, kSleepNsMax);
+    sleep_ns_ = std::min(sleep_ns_ + sleep_ns_ / kSleepGrowth, kSleepNsMax);
   }
 
  private:
