@@ -85,8 +85,8 @@ TEST_P(ClientData, IsRefusedByTheNextHopWhereverABitChanges) {
 }
 
 TEST_P(ClientData, ShortDataArePaddedWithZeros) {
-  Result<Datagram> packet = build_data(packet_class_, kSlot, session_.hops(), Block{},
-                                       random_bytes(5), system_random());
+  Result<Datagram> packet =
+      build_data(packet_class_, kSlot, session_.hops(), Block{}, random_bytes(5), system_random());
   ASSERT_TRUE(packet);
   for (std::size_t i = 0; i < hop_count_; ++i) {
     ASSERT_TRUE(slow::relay_data(MutableBytes(packet->bytes).first(packet->byte_count),
@@ -143,11 +143,12 @@ TEST_P(ClientData, AChangeOnTheLastLinkIsSeenByTheClientTag) {
   const Result<ReplyBlock> block =
       build_reply_block(packet_class_, session_.hops(), system_random());
   ASSERT_TRUE(block);
-  const Datagram datagram = bring_back(*block, random_bytes(20), 7,
-                                           std::vector<std::uint64_t>(hop_count_, kSlot));
+  const Datagram datagram =
+      bring_back(*block, random_bytes(20), 7, std::vector<std::uint64_t>(hop_count_, kSlot));
   const TypeInfo& info = type_info(data_type(packet_class_, Direction::backward));
-  for (const std::size_t at : {kLastOffset, std::size_t{kLastOffset + 11}, std::size_t{info.t_offset},
-                               std::size_t{info.x_r_offset}, datagram.byte_count - 1}) {
+  for (const std::size_t at :
+       {kLastOffset, std::size_t{kLastOffset + 11}, std::size_t{info.t_offset},
+        std::size_t{info.x_r_offset}, datagram.byte_count - 1}) {
     Datagram changed = datagram;
     changed.bytes[at] ^= 1;
     const auto packet = open(changed);
@@ -160,8 +161,8 @@ TEST_P(ClientData, AStampFarFromTheClockIsRefused) {
   const Result<ReplyBlock> block =
       build_reply_block(packet_class_, session_.hops(), system_random());
   ASSERT_TRUE(block);
-  const Datagram datagram = bring_back(*block, random_bytes(20), 7,
-                                           std::vector<std::uint64_t>(hop_count_, kSlot));
+  const Datagram datagram =
+      bring_back(*block, random_bytes(20), 7, std::vector<std::uint64_t>(hop_count_, kSlot));
   EXPECT_TRUE(open(datagram, kNowMs + 8000));
   EXPECT_TRUE(open(datagram, kNowMs - 8000));
   const auto late = open(datagram, kNowMs + 16000);
@@ -174,8 +175,8 @@ TEST_P(ClientDataOverRelays, GarbageFromInsideThePathIsZero) {
   const Result<ReplyBlock> block =
       build_reply_block(packet_class_, session_.hops(), system_random());
   ASSERT_TRUE(block);
-  Datagram datagram = slow::answer(packet_class_, block->view(), session_.hop[hop_count_ - 1], kSlot,
-                                   7, random_bytes(20));
+  Datagram datagram = slow::answer(packet_class_, block->view(), session_.hop[hop_count_ - 1],
+                                   kSlot, 7, random_bytes(20));
   datagram.bytes[datagram.byte_count - 1] ^= 1;
   for (std::size_t i = hop_count_ - 1; i-- > 0;) {
     ASSERT_TRUE(slow::relay_back(bytes_of(datagram), packet_class_, kSlot, kSlot, session_.hop[i]));
@@ -189,8 +190,8 @@ TEST_P(ClientData, OtherLengthsTypesAndVersionsAreMalformed) {
   const Result<ReplyBlock> block =
       build_reply_block(packet_class_, session_.hops(), system_random());
   ASSERT_TRUE(block);
-  const Datagram datagram = bring_back(*block, random_bytes(20), 7,
-                                           std::vector<std::uint64_t>(hop_count_, kSlot));
+  const Datagram datagram =
+      bring_back(*block, random_bytes(20), 7, std::vector<std::uint64_t>(hop_count_, kSlot));
   Datagram shorter = datagram;
   --shorter.byte_count;
   Datagram other_type = datagram;
@@ -210,9 +211,9 @@ std::string case_name(const testing::TestParamInfo<Case>& tested) {
 }
 
 const auto kOneHop = testing::Values(Case{PacketClass::d, 1}, Case{PacketClass::v, 1});
-const auto kRelayed = testing::Values(Case{PacketClass::d, 2}, Case{PacketClass::d, 3},
-                                      Case{PacketClass::d, 4}, Case{PacketClass::v, 2},
-                                      Case{PacketClass::v, 3});
+const auto kRelayed =
+    testing::Values(Case{PacketClass::d, 2}, Case{PacketClass::d, 3}, Case{PacketClass::d, 4},
+                    Case{PacketClass::v, 2}, Case{PacketClass::v, 3});
 
 INSTANTIATE_TEST_SUITE_P(OneHop, ClientData, kOneHop, case_name);
 INSTANTIATE_TEST_SUITE_P(Relayed, ClientData, kRelayed, case_name);

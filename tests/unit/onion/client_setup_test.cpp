@@ -54,9 +54,10 @@ class ClientSetup : public testing::TestWithParam<Case> {
 
   static Record record_of(SetupPacket& packet) {
     Record record;
-    std::memcpy(record.data(),
-                packet.datagram.bytes.data() + kLinkHeaderBytes + kSetupHeaderBytes + kReturnStackBytes,
-                record.size());
+    std::memcpy(
+        record.data(),
+        packet.datagram.bytes.data() + kLinkHeaderBytes + kSetupHeaderBytes + kReturnStackBytes,
+        record.size());
     return record;
   }
 
@@ -78,7 +79,8 @@ TEST_P(ClientSetup, EveryHopReadsItsOwnRouteAndTheTerminalTheData) {
         slow::relay_setup(bytes_of(packet), kSlot, onion_keys_[i], issued_.hop[i]);
     ASSERT_TRUE(step.good) << "hop " << i + 1;
     EXPECT_EQ(step.rt[0], static_cast<std::uint8_t>(hops_[i].next.type));
-    EXPECT_TRUE(std::equal(hops_[i].next.next.begin(), hops_[i].next.next.end(), step.rt.begin() + 1));
+    EXPECT_TRUE(
+        std::equal(hops_[i].next.next.begin(), hops_[i].next.next.end(), step.rt.begin() + 1));
     EXPECT_EQ(step.rt[7], i);
     EXPECT_EQ(step.rt[8], i);
     EXPECT_EQ(load_be(step.rt.data() + 9, 7), 0U);
@@ -87,8 +89,8 @@ TEST_P(ClientSetup, EveryHopReadsItsOwnRouteAndTheTerminalTheData) {
   }
   const TypeInfo& info = type_info(GetParam().type);
   EXPECT_EQ(load_block(packet.datagram.bytes.data() + info.t_offset), t_);
-  EXPECT_TRUE(std::equal(data_.begin(), data_.end(),
-                         packet.datagram.bytes.begin() + info.x_r_offset));
+  EXPECT_TRUE(
+      std::equal(data_.begin(), data_.end(), packet.datagram.bytes.begin() + info.x_r_offset));
 }
 
 TEST_P(ClientPathOpen, TheRecordIsAcceptedOnlyUnchanged) {
@@ -154,7 +156,8 @@ TEST_P(ClientSetup, NothingIsSharedByTwoPackets) {
   const SetupPacket two = build();
   EXPECT_NE(one.stack_tag, two.stack_tag);
   for (std::size_t at = kLinkHeaderBytes; at + 16 <= one.datagram.byte_count; at += 16) {
-    EXPECT_NE(load_block(one.datagram.bytes.data() + at), load_block(two.datagram.bytes.data() + at));
+    EXPECT_NE(load_block(one.datagram.bytes.data() + at),
+              load_block(two.datagram.bytes.data() + at));
   }
 }
 

@@ -5,11 +5,11 @@
 // regard for speed: the other side for tests of what clients build. It knows a hop's secret directly, so
 // it needs no segments, links or replay set.
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <cstring>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "crypto_accel/primitives.hpp"
 #include "dataplane/onion/path_builder.hpp"
@@ -39,9 +39,13 @@ struct Keys {
   std::array<Block, 5> key{};
 
   [[nodiscard]] const Block& et() const { return key[0]; }
+
   [[nodiscard]] const Block& s() const { return key[1]; }
+
   [[nodiscard]] const Block& m() const { return key[2]; }
+
   [[nodiscard]] const Block& h() const { return key[3]; }
+
   [[nodiscard]] const Block& hs() const { return key[4]; }
 };
 
@@ -96,22 +100,21 @@ inline bool relay_data(MutableBytes datagram, PacketClass packet_class, std::uin
 
 /// Over what the layer hides: T before encryption.
 inline Block client_tag(const Keys& keys, PacketClass packet_class, std::uint64_t slot, Bytes t) {
-  const Block ctx = layer_context(Direction::backward,
-                                  static_cast<std::uint8_t>(packet_class) | 0x40, slot);
+  const Block ctx =
+      layer_context(Direction::backward, static_cast<std::uint8_t>(packet_class) | 0x40, slot);
   return mac(keys.m(), {ctx, t});
 }
 
 /// A terminal's answer over a reply block: a datagram on its way to hop n-1, or for n = 1 to the client.
 /// No bytes where the block's MAC does not hold.
 inline Datagram answer(PacketClass packet_class, Bytes reply_block, const HopSession& terminal,
-                     std::uint64_t slot, std::uint64_t seq, Bytes data) {
+                       std::uint64_t slot, std::uint64_t seq, Bytes data) {
   const PacketType type = data_type(packet_class, Direction::backward);
   const TypeInfo& info = type_info(type);
   const auto class_byte = static_cast<std::uint8_t>(packet_class);
   const Keys keys(terminal.secret.bytes(), 1, packet_class);
-  const Block expected =
-      mac(keys.m(), {layer_context(Direction::backward, class_byte | 0x80, 0),
-                     reply_block.first(16), reply_block.subspan(32)});
+  const Block expected = mac(keys.m(), {layer_context(Direction::backward, class_byte | 0x80, 0),
+                                        reply_block.first(16), reply_block.subspan(32)});
   if (load_block(reply_block.data()) != terminal.segment_backward ||
       load_block(reply_block.data() + 16) != expected) {
     return {};
