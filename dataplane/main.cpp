@@ -112,9 +112,10 @@ std::uint64_t now_ms() {
   return system_clock().now_ms(nullptr);
 }
 
-void on_snapshot(Process& process, const std::vector<onion::PeerConfig>& peers,
-                 std::uint64_t accepts_from_ms) {
+void on_snapshot(Process& process, const onion::Endpoint& own,
+                 const std::vector<onion::PeerConfig>& peers, std::uint64_t accepts_from_ms) {
   if (process.neighbours) {
+    process.neighbours->prefer_source(own.address);
     for (const onion::PeerConfig& peer : peers) {
       process.neighbours->want(peer.endpoint.address, now_ms());
     }
@@ -230,9 +231,10 @@ Result<void> bring_up(const Options& options, const crypto_accel::KernelSet& ker
   server.welcome.worker_count = static_cast<std::uint16_t>(options.workers);
   server.welcome.device = options.eal.vdevs.front();
   server.welcome.kernels = kernel_names;
-  server.on_snapshot = [&process](const std::vector<onion::PeerConfig>& peers,
+  server.on_snapshot = [&process](const onion::Endpoint& own,
+                                  const std::vector<onion::PeerConfig>& peers,
                                   std::uint64_t accepts_from_ms) {
-    on_snapshot(process, peers, accepts_from_ms);
+    on_snapshot(process, own, peers, accepts_from_ms);
   };
   auto opened = ControlServer::open(std::move(server), *process.engine);
   if (!opened) {

@@ -270,13 +270,14 @@ bool ControlServer::State::commit(const control_port::SnapshotCommit& message) {
   }
   const auto published = engine->publish(*begin, std::move(peers));
   const std::uint64_t serial = begin->serial;
+  const onion::Endpoint own = begin->own_endpoint;
   begin.reset();
   peers.clear();
   if (!published) {
     refuse(serial, published.error());
     return true;
   }
-  config.on_snapshot(addresses, accepts_from_ms);
+  config.on_snapshot(own, addresses, accepts_from_ms);
   send(control_port::Accepted{serial, accepts_from_ms});
   return true;
 }

@@ -23,8 +23,10 @@ namespace allium::dataplane {
 struct ControlServerConfig {
   std::string path;
   control_port::Welcome welcome;
-  /// Called after a snapshot was taken into use: its relays, and the time from which packets are accepted.
-  std::function<void(const std::vector<onion::PeerConfig>& peers, std::uint64_t accepts_from_ms)>
+  /// Called after a snapshot was taken into use: where this relay is known to be, its relays, and the time from
+  /// which packets are accepted.
+  std::function<void(const onion::Endpoint& own, const std::vector<onion::PeerConfig>& peers,
+                     std::uint64_t accepts_from_ms)>
       on_snapshot;
 };
 

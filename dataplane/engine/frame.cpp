@@ -19,6 +19,22 @@ bool is_own_address(const PortIdentity& identity, const onion::Endpoint& target)
          identity.addresses.end();
 }
 
+// Nobody sends from port 0, from the whole of a network or to it, or from inside the machine; an answer to such
+// a source would go to somebody who did not ask.
+bool can_be_source(const onion::Endpoint& source) noexcept {
+  constexpr std::array<std::uint8_t, 16> kUnspecified{};
+  constexpr std::array<std::uint8_t, 16> kLoopback = {0, 0, 0, 0, 0, 0, 0, 0,
+                                                      0, 0, 0, 0, 0, 0, 0, 1};
+  if (source.port == 0) {
+    return false;
+  }
+  if (source.is_v4()) {
+    const std::uint8_t first = source.v4()[0];
+    return first != 0 && first != 127 && first < 224;
+  }
+  return source.address[0] != 0xff && source.address != kUnspecified && source.address != kLoopback;
+}
+
 // `udp` is what the IP header says the datagram is.
 std::optional<ParsedFrame> parse_udp(Bytes udp, std::size_t udp_offset,
                                      const PortIdentity& identity, onion::Endpoint source,
@@ -32,6 +48,9 @@ std::optional<ParsedFrame> parse_udp(Bytes udp, std::size_t udp_offset,
     return std::nullopt;
   }
   source.port = static_cast<std::uint16_t>(load_be(udp.data(), 2));
+  if (!can_be_source(source)) {
+    return std::nullopt;
+  }
   return ParsedFrame{udp_offset + kUdpBytes, udp_bytes - kUdpBytes, source};
 }
 
@@ -60,9 +79,12 @@ std::optional<ParsedFrame> parse_v6(Bytes packet, const PortIdentity& identity) 
   if (packet[6] != kProtocolUdp || payload_bytes > packet.size() - kIpV6Bytes) {
     return std::nullopt;
   }
+  const onion::Endpoint source = onion::Endpoint::from_v6(packet.data() + 8, 0);
+  if (source.is_v4()) {
+    return std::nullopt;  // an IPv4 address has no place in an IPv6 header
+  }
   return parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), kEthernetBytes + kIpV6Bytes, identity,
-                   onion::Endpoint::from_v6(packet.data() + 8, 0),
-                   onion::Endpoint::from_v6(packet.data() + 24, 0));
+                   source, onion::Endpoint::from_v6(packet.data() + 24, 0));
 }
 
 // The ones' complement sum of RFC 1071 over big-endian words; an odd last byte counts as a high byte.

@@ -7,8 +7,8 @@
 //   Units      bytes; ports in host order.
 //   Errors     a frame that is not for this relay's MAC, address and onion port, or breaks its own
 //              headers, is not ours: parse says nothing more.
-//   Limits     no VLAN tags, no fragments, no IPv6 extension headers: onion senders have no use for
-//              them. Received UDP checksums are not looked at: veth pairs leave them unfinished, and
+//   Limits     no VLAN tags, no fragments, no IPv6 extension headers, no source that cannot be answered
+//              (port 0, multicast, loopback): onion senders have no use for them. Received UDP checksums are not looked at: veth pairs leave them unfinished, and
 //              every packet carries MACs of its own.
 
 #include <array>

@@ -288,6 +288,17 @@ int KernelNeighbours::descriptor() const noexcept {
   return nl_cache_mngr_get_fd(state_->manager);
 }
 
+void KernelNeighbours::prefer_source(const Address& address) {
+  for (State::Port& port : state_->ports) {
+    std::vector<Address>& own = port.config.addresses;
+    const auto found = std::find(own.begin(), own.end(), address);
+    if (found != own.end() && found != own.begin()) {
+      std::rotate(own.begin(), found, found + 1);
+      state_->is_stale = true;
+    }
+  }
+}
+
 void KernelNeighbours::read_news() noexcept {
   nl_cache_mngr_data_ready(state_->manager);
   state_->is_stale = true;

@@ -38,6 +38,10 @@ class KernelNeighbours {
   KernelNeighbours(const KernelNeighbours&) = delete;
   KernelNeighbours& operator=(const KernelNeighbours&) = delete;
 
+  /// Datagrams leave from this address where a port has it: the one that other relays know. Else from the first
+  /// of the family.
+  void prefer_source(const NextHopTable::Address& address);
+
   /// Readable when the kernel has news.
   [[nodiscard]] int descriptor() const noexcept;
 

@@ -83,8 +83,8 @@ class StampSearch {
  private:
   bool run_choice(std::size_t index, std::uint64_t slot, const Block& x_l, Bytes undone) noexcept {
     slot_[index] = slot;
-    const Block ctx = layer_context(Direction::backward, static_cast<std::uint8_t>(packet_class_),
-                                    slot);
+    const Block ctx =
+        layer_context(Direction::backward, static_cast<std::uint8_t>(packet_class_), slot);
     const Block left = internal::undo_left(keys_[index], ctx, x_l, undone);
     if (index == 0) {
       const Block expected = client_tag(keys_[0], packet_class_, stamp_, left);

@@ -20,6 +20,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+
 #include <tl/expected.hpp>
 
 #include "crypto_accel/base/bytes.hpp"

@@ -35,8 +35,7 @@ void put_payload(Datagram& datagram, const TypeInfo& info, const Block& t, Bytes
 Block undo_in_place(const LayerKeys& keys, const Block& ctx, Datagram& datagram,
                     const TypeInfo& info, Block& x_l_out) noexcept {
   std::uint8_t* const t = datagram.bytes.data() + info.t_offset;
-  const MutableBytes x_r =
-      MutableBytes(datagram.bytes).subspan(info.x_r_offset, info.x_r_bytes);
+  const MutableBytes x_r = MutableBytes(datagram.bytes).subspan(info.x_r_offset, info.x_r_bytes);
   x_l_out = load_block(t);
   const Block w = internal::undo_right(keys, x_l_out, x_r);
   store_block(t, internal::undo_left(keys, ctx, x_l_out, x_r));
@@ -57,6 +56,7 @@ struct HeaderHop {
   HeaderHop& operator=(const HeaderHop&) = delete;
   HeaderHop(HeaderHop&&) = delete;
   HeaderHop& operator=(HeaderHop&&) = delete;
+
   ~HeaderHop() { wipe(mask.data(), mask.size()); }
 };
 
@@ -111,7 +111,8 @@ Result<void> check_data_request(PacketClass packet_class, std::size_t hop_count,
                                         std::to_string(header_blocks(packet_class)));
   }
   if (data_bytes > data_bytes_max) {
-    return fail(Errc::out_of_range, std::to_string(data_bytes) + " bytes do not fit the packet: at most " +
+    return fail(Errc::out_of_range, std::to_string(data_bytes) +
+                                        " bytes do not fit the packet: at most " +
                                         std::to_string(data_bytes_max));
   }
   return {};
@@ -131,6 +132,7 @@ struct SetupLayer {
   SetupLayer& operator=(const SetupLayer&) = delete;
   SetupLayer(SetupLayer&&) = delete;
   SetupLayer& operator=(SetupLayer&&) = delete;
+
   ~SetupLayer() { wipe(stream.data(), stream.size()); }
 };
 
@@ -194,7 +196,8 @@ void build_setup_header(const SetupRequest& request, const SetupLayers& layers, 
                         std::uint8_t* header) noexcept {
   const std::size_t hop_count = request.hops.size();
   // The last hop's rest is spare ‖ φ; the spare has been drawn into place.
-  std::uint8_t* const filler = header + kSetupBlockBytes + kSetupBlockBytes * (kHopsMax - hop_count);
+  std::uint8_t* const filler =
+      header + kSetupBlockBytes + kSetupBlockBytes * (kHopsMax - hop_count);
   std::fill_n(filler, kSetupBlockBytes * (hop_count - 1), std::uint8_t{0});
   for (std::size_t i = 1; i < hop_count; ++i) {
     const std::size_t filler_bytes = kSetupBlockBytes * i;
@@ -257,8 +260,9 @@ Result<SetupPacket> build_setup(const SetupRequest& request, const Random& rando
   SetupLayers layers;
   for (std::size_t i = 0; i < hop_count; ++i) {
     if (!agree(request.hops[i], request, random, layers[i], packet->hop[i])) {
-      return fail(Errc::malformed, "hop " + std::to_string(i + 1) +
-                                       " publishes an onion key of low order: leave that relay out");
+      return fail(Errc::malformed,
+                  "hop " + std::to_string(i + 1) +
+                      " publishes an onion key of low order: leave that relay out");
     }
   }
   Datagram& datagram = packet->datagram;
@@ -275,8 +279,8 @@ Result<SetupPacket> build_setup(const SetupRequest& request, const Random& rando
     std::copy(packet->record.begin(), packet->record.end(), stack.end());
   }
   put_payload(datagram, info, request.t, request.data);
-  const Block ctx = layer_context(Direction::forward, static_cast<std::uint8_t>(info.packet_class),
-                                  request.slot);
+  const Block ctx =
+      layer_context(Direction::forward, static_cast<std::uint8_t>(info.packet_class), request.slot);
   for (std::size_t i = hop_count; i-- > 0;) {
     static_cast<void>(undo_in_place(layers[i].keys, ctx, datagram, info, layers[i].x_l_out));
   }

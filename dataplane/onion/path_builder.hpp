@@ -57,11 +57,11 @@ using Cookie = std::array<std::uint8_t, kLastBytes>;
 struct SetupRequest {
   PacketType type = PacketType::s1;  ///< s0 or s1
   std::uint64_t slot = 0;
-  std::uint64_t hour = 0;            ///< of every hop's onion key
-  std::span<const SetupHop> hops;    ///< entry first, 1 to kHopsMax; the last one's next is a service
-  Block t{};                         ///< T as the terminal sees it
-  Bytes data;                        ///< X_R, zero-padded
-  Cookie cookie{};                   ///< of the entry; zero where none is known
+  std::uint64_t hour = 0;          ///< of every hop's onion key
+  std::span<const SetupHop> hops;  ///< entry first, 1 to kHopsMax; the last one's next is a service
+  Block t{};                       ///< T as the terminal sees it
+  Bytes data;                      ///< X_R, zero-padded
+  Cookie cookie{};                 ///< of the entry; zero where none is known
 };
 
 /// A built S packet and what opens its answers.
@@ -69,8 +69,9 @@ struct SetupPacket {
   Datagram datagram;
   std::size_t hop_count = 0;
   std::array<SetupHopKeys, kHopsMax> hop;
-  Record record{};    ///< REC_0; S1
-  Block stack_tag{};  ///< the first 16 bytes of RSTACK of every R that answers this packet (section 11)
+  Record record{};  ///< REC_0; S1
+  Block
+      stack_tag{};  ///< the first 16 bytes of RSTACK of every R that answers this packet (section 11)
 
   [[nodiscard]] std::span<const SetupHopKeys> hops() const noexcept {
     return std::span<const SetupHopKeys>(hop).first(hop_count);
@@ -98,7 +99,7 @@ void put_cookie(MutableBytes datagram, const Cookie& cookie) noexcept;
 /// A reply block and how its packets will be known when they arrive.
 struct ReplyBlock {
   std::array<std::uint8_t, kReplyBlockBytesD> bytes{};
-  std::size_t byte_count = 0;  ///< reply_block_bytes(class)
+  std::size_t byte_count = 0;                                        ///< reply_block_bytes(class)
   std::array<std::uint8_t, kHeaderBlockBytes * kBlocksD> arrives{};  ///< AHDR at the client
   std::size_t arrives_bytes = 0;
   Block session_tag{};  ///< CT: the first 16 bytes of `arrives`, the client's look-up key

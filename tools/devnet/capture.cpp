@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/devnet/capture.hpp"
 
-#include <pcap/pcap.h>
 #include <signal.h>
 #include <time.h>
 
 #include <atomic>
 #include <memory>
+
+#include <pcap/pcap.h>
 
 namespace allium::devnet {
 namespace {
@@ -16,7 +17,9 @@ constexpr int kPollMs = 100;
 
 std::atomic<bool> interrupted{false};
 
-void interrupt(int) { interrupted.store(true); }
+void interrupt(int) {
+  interrupted.store(true);
+}
 
 std::int64_t monotonic_s() noexcept {
   timespec now{};
@@ -45,7 +48,9 @@ Result<std::uint64_t> capture(const std::string& interface_name, const CaptureLi
   if (!dumper) {
     return fail(Errc::io, pcap_geterr(handle.get()));
   }
+
   struct sigaction action {};
+
   action.sa_handler = interrupt;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);

@@ -32,8 +32,7 @@ json::object counters_json(const std::string& node, const control_port::Counters
     }
   }
   const bool is_balanced =
-      counters.received ==
-          counters.forwarded + counters.delivered + dropped + counters.parked &&
+      counters.received == counters.forwarded + counters.delivered + dropped + counters.parked &&
       counters.sent == counters.forwarded + counters.answers + counters.challenges;
   return {{"node", node},
           {"uptime_ms", counters.uptime_ms},

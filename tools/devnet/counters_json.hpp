@@ -3,8 +3,9 @@
 
 // Counters of one relay as JSON: totals, drops by reason, drops by class.
 
-#include <boost/json/object.hpp>
 #include <string>
+
+#include <boost/json/object.hpp>
 
 #include "dataplane/control_port/messages.hpp"
 

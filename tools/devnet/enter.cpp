@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -85,6 +86,8 @@ Result<void> enter_devnet(std::optional<std::string_view> node) {
   if (!pid) {
     return not_running();
   }
+  // In the namespace the user has another id, which must not lead commands there to another folder.
+  setenv("ALLIUM_DEVNET_DIR", runtime_directory().path.c_str(), 1);
   const std::string process = "/proc/" + std::to_string(*pid);
   std::string network = process + "/ns/net";
   if (node) {

@@ -15,7 +15,8 @@
 
 namespace allium::devnet {
 
-/// Moves this process into the devnet's network, next to the bridge; or into that of one node.
+/// Moves this process into the devnet's network, next to the bridge; or into that of one node. Sets
+/// ALLIUM_DEVNET_DIR, so that this process and its children go on finding the devnet.
 Result<void> enter_devnet(std::optional<std::string_view> node = std::nullopt);
 
 /// Sends one request (a JSON object in a line) to the supervisor and returns its answer (another). An answer

@@ -26,10 +26,12 @@ namespace {
 constexpr std::uint64_t kPacketsPerSecond = 20000;
 constexpr int kAnswerTimeoutMs = 5000;
 constexpr std::uint64_t kStartTimeoutMs = 15000;
-constexpr unsigned kHandlesPerHost = 64;   // all clients of a devnet share one host
+constexpr unsigned kHandlesPerHost = 64;  // all clients of a devnet share one host
 constexpr unsigned kHandlesPerSite = 256;
 
-onion::HandleLimits handle_limits() { return {1024, kHandlesPerHost, kHandlesPerSite}; }
+onion::HandleLimits handle_limits() {
+  return {1024, kHandlesPerHost, kHandlesPerSite};
+}
 
 void sleep_ms(long duration_ms) noexcept {
   const timespec duration{0, duration_ms * 1'000'000};
@@ -110,8 +112,8 @@ int Node::control_descriptor() const noexcept {
 void Node::run_dataplane() const {
   // The relay goes with its supervisor, however that ends.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const int log = open(directory_.node_log(name_).c_str(),
-                       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int log =
+      open(directory_.node_log(name_).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   dup2(null, STDIN_FILENO);
   dup2(log, STDOUT_FILENO);
@@ -126,14 +128,19 @@ void Node::run_dataplane() const {
   const std::string socket = directory_.node_socket(name_);
   const std::string port = std::to_string(kOnionPort);
   const std::string workers = std::to_string(plan_.worker_count);
-  const std::string device = "net_af_packet0,iface=eth0,framesz=2048,blocksz=65536,framecnt=1024,qpairs=" +
-                             workers;
+  const std::string device =
+      "net_af_packet0,iface=eth0,framesz=2048,blocksz=65536,framecnt=1024,qpairs=" + workers;
   std::vector<const char*> arguments = {plan_.dataplane_program.c_str(),
-                                        "--vdev", device.c_str(),
-                                        "--control", socket.c_str(),
-                                        "--port", port.c_str(),
-                                        "--workers", workers.c_str(),
-                                        "--memory", "48"};
+                                        "--vdev",
+                                        device.c_str(),
+                                        "--control",
+                                        socket.c_str(),
+                                        "--port",
+                                        port.c_str(),
+                                        "--workers",
+                                        workers.c_str(),
+                                        "--memory",
+                                        "48"};
   if (plan_.no_huge) {
     arguments.push_back("--no-huge");
   }

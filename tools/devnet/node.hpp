@@ -40,14 +40,17 @@ struct NodePlan {
 
 class Node {
  public:
-  static Result<std::unique_ptr<Node>> create(const NodePlan& plan, const RuntimeDirectory& directory);
+  static Result<std::unique_ptr<Node>> create(const NodePlan& plan,
+                                              const RuntimeDirectory& directory);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
-  [[nodiscard]] const std::vector<onion::Endpoint>& endpoints() const noexcept { return endpoints_; }
+  [[nodiscard]] const std::vector<onion::Endpoint>& endpoints() const noexcept {
+    return endpoints_;
+  }
 
   [[nodiscard]] control::NodeKeys& keys() noexcept { return *keys_; }
 

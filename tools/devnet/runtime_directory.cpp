@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/devnet/runtime_directory.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,13 +31,30 @@ Result<void> create_runtime_directory(const RuntimeDirectory& directory) {
     return fail(Errc::io, "cannot make " + directory.path + ": " + std::strerror(errno) +
                               "; set ALLIUM_DEVNET_DIR to a folder that you may write");
   }
+
   struct stat status {};
+
   if (lstat(directory.path.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
       status.st_uid != geteuid() || (status.st_mode & 022) != 0) {
-    return fail(Errc::refused, directory.path + " is not a folder of yours alone; remove it or set "
-                                                "ALLIUM_DEVNET_DIR");
+    return fail(Errc::refused, directory.path +
+                                   " is not a folder of yours alone; remove it or set "
+                                   "ALLIUM_DEVNET_DIR");
   }
   return {};
+}
+
+Result<int> lock_runtime_directory(const RuntimeDirectory& directory) {
+  const int lock = open(directory.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lock < 0) {
+    return fail(Errc::io, directory.lock() + ": " + std::strerror(errno));
+  }
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    close(lock);
+    return fail(
+        Errc::refused,
+        "a devnet is running already; see: allium devnet status, or end it: allium devnet down");
+  }
+  return lock;
 }
 
 void remove_runtime_directory(const RuntimeDirectory& directory) noexcept {

@@ -19,6 +19,8 @@ struct RuntimeDirectory {
 
   [[nodiscard]] std::string state() const { return path + "/state"; }
 
+  [[nodiscard]] std::string lock() const { return path + "/lock"; }
+
   [[nodiscard]] std::string network() const { return path + "/network"; }
 
   [[nodiscard]] std::string authority() const { return path + "/authority"; }
@@ -38,6 +40,10 @@ struct RuntimeDirectory {
 
 /// Creates it with mode 0700, or takes it if it is the caller's own.
 [[nodiscard]] Result<void> create_runtime_directory(const RuntimeDirectory& directory);
+
+/// Makes the caller the only one that runs a devnet there, for as long as the descriptor (or a copy that a
+/// child inherits) is open. Errc::refused: somebody does already.
+[[nodiscard]] Result<int> lock_runtime_directory(const RuntimeDirectory& directory);
 
 void remove_runtime_directory(const RuntimeDirectory& directory) noexcept;
 

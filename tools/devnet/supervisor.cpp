@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <boost/json.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -21,6 +20,8 @@
 #include <fstream>
 #include <sstream>
 #include <vector>
+
+#include <boost/json.hpp>
 
 #include "control/network/network_view.hpp"
 #include "dataplane/onion/endpoint_text.hpp"
@@ -59,7 +60,10 @@ std::string hex_id(std::uint32_t id) {
 class Supervisor {
  public:
   Supervisor(const DevnetOptions& options, int report)
-      : options_(options), report_(report), directory_(runtime_directory()), started_ms_(now_ms()) {}
+      : options_(options),
+        report_(report),
+        directory_(runtime_directory()),
+        started_ms_(now_ms()) {}
 
   Result<void> set_up();
   void run();
@@ -136,8 +140,7 @@ Result<void> Supervisor::set_up() {
     return opened;
   }
   SeededRandom seeded(options_.seed.value_or(0), "authority");
-  authority_ =
-      control::IdentitySecret::generate(options_.seed ? seeded.source() : system_random());
+  authority_ = control::IdentitySecret::generate(options_.seed ? seeded.source() : system_random());
   for (std::size_t index = 0; index < options_.node_count; ++index) {
     NodePlan plan;
     plan.index = index;
@@ -292,20 +295,20 @@ void Supervisor::reap() {
 
 Node* Supervisor::find(const json::object& request) {
   const json::value* wanted = request.if_contains("node");
-  if (wanted == nullptr || !wanted->is_string()) {
+  if (wanted == nullptr || !wanted->is_string() || wanted->as_string().empty()) {
     return nullptr;
   }
   const std::string text(wanted->as_string());
-  Node* found = nullptr;
+  std::vector<Node*> found;
   for (const auto& node : nodes_) {
     if (node->name() == text) {
       return node.get();
     }
-    if (text.size() >= 2 && hex_id(node->keys().id()).rfind(text, 0) == 0) {
-      found = found == nullptr ? node.get() : found;
+    if (hex_id(node->keys().id()).rfind(text, 0) == 0) {
+      found.push_back(node.get());
     }
   }
-  return found;
+  return found.size() == 1 ? found.front() : nullptr;
 }
 
 json::object error_answer(const Error& error) {
@@ -345,7 +348,8 @@ json::object Supervisor::counters(const json::object& request) {
   const bool all = wanted != nullptr && wanted->is_string() && wanted->as_string() == "all";
   Node* one = all ? nullptr : find(request);
   if (!all && one == nullptr) {
-    return error_answer({Errc::not_found, "no such node; see: allium devnet status"});
+    return error_answer(
+        {Errc::not_found, "no such node, or more than one; see: allium devnet status"});
   }
   for (const auto& node : nodes_) {
     if (one != nullptr && one != node.get()) {
@@ -393,7 +397,8 @@ json::object Supervisor::start(Node& node) {
 
 json::object Supervisor::answer(const json::object& request) {
   const json::value* verb = request.if_contains("verb");
-  const std::string name = verb != nullptr && verb->is_string() ? std::string(verb->as_string()) : "";
+  const std::string name =
+      verb != nullptr && verb->is_string() ? std::string(verb->as_string()) : "";
   if (name == "status") {
     return status();
   }
@@ -406,7 +411,8 @@ json::object Supervisor::answer(const json::object& request) {
   }
   Node* node = find(request);
   if (node == nullptr) {
-    return error_answer({Errc::not_found, "no such node; see: allium devnet status"});
+    return error_answer(
+        {Errc::not_found, "no such node, or more than one; see: allium devnet status"});
   }
   if (name == "kill") {
     if (node->pid() <= 0) {
@@ -432,9 +438,8 @@ void Supervisor::serve_verb() {
   }
   ucred credentials{};
   socklen_t size = sizeof credentials;
-  const bool is_own =
-      getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
-      (credentials.uid == geteuid() || credentials.uid == 0);
+  const bool is_own = getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
+                      (credentials.uid == geteuid() || credentials.uid == 0);
   std::string line;
   std::array<char, kRequestBytesMax> buffer{};
   while (is_own && line.find('\n') == std::string::npos && line.size() < kRequestBytesMax) {
@@ -458,7 +463,9 @@ void Supervisor::serve_verb() {
 void Supervisor::run() {
   while (!is_ending_) {
     bool is_starting = false;
-    std::vector<pollfd> waits = {{listener_, POLLIN, 0}, {signals_, POLLIN, 0}};
+    // The pipe to `up` breaks when that is interrupted while relays still start: then all ends again.
+    std::vector<pollfd> waits = {{listener_, POLLIN, 0}, {signals_, POLLIN, 0}, {report_, 0, 0}};
+    constexpr std::size_t kFirstNode = 3;
     for (const auto& node : nodes_) {
       is_starting |= node->state() == NodeState::starting;
       waits.push_back({node->control_descriptor(), POLLIN, 0});
@@ -468,9 +475,10 @@ void Supervisor::run() {
     while (read(signals_, &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal)) {
       is_ending_ |= signal.ssi_signo != SIGCHLD;
     }
+    is_ending_ |= (waits[2].revents & POLLERR) != 0;
     reap();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (waits[i + 2].revents != 0) {
+      if (waits[i + kFirstNode].revents != 0) {
         static_cast<void>(nodes_[i]->drain());
       }
     }
@@ -564,8 +572,9 @@ Result<void> follow_start(int report, const std::function<void(const std::string
 Result<void> start_devnet(const DevnetOptions& options,
                           const std::function<void(const std::string&)>& progress) {
   if (running_supervisor()) {
-    return fail(Errc::refused,
-                "a devnet is running already; see: allium devnet status, or end it: allium devnet down");
+    return fail(
+        Errc::refused,
+        "a devnet is running already; see: allium devnet status, or end it: allium devnet down");
   }
   const RuntimeDirectory directory = runtime_directory();
   if (access(options.dataplane_program.c_str(), X_OK) != 0) {
@@ -574,6 +583,11 @@ Result<void> start_devnet(const DevnetOptions& options,
   }
   if (auto created = create_runtime_directory(directory); !created) {
     return created;
+  }
+  // The supervisor inherits the lock and holds it for its life; the relays get no copy.
+  const auto lock = lock_runtime_directory(directory);
+  if (!lock) {
+    return tl::unexpected(lock.error());
   }
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) {
@@ -585,6 +599,7 @@ Result<void> start_devnet(const DevnetOptions& options,
     live(options, report[1]);
   }
   close(report[1]);
+  close(*lock);
   auto started = child < 0 ? Result<void>(system_error("fork")) : follow_start(report[0], progress);
   close(report[0]);
   if (!started && child > 0) {

@@ -54,8 +54,8 @@ Result<void> run_ip(const std::string& script) {
 
 Result<void> write_text(const char* path, const std::string& text) {
   const int descriptor = open(path, O_WRONLY | O_CLOEXEC);
-  const bool done = descriptor >= 0 &&
-                    write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool done = descriptor >= 0 && write(descriptor, text.data(), text.size()) ==
+                                           static_cast<ssize_t>(text.size());
   const int error = errno;
   if (descriptor >= 0) {
     close(descriptor);
@@ -66,7 +66,9 @@ Result<void> write_text(const char* path, const std::string& text) {
   return {};
 }
 
-std::string node_number(std::size_t index) { return std::to_string(index + 1); }
+std::string node_number(std::size_t index) {
+  return std::to_string(index + 1);
+}
 
 std::string v4_text(std::size_t index) {
   return "10.88." + std::to_string(1 + index / kNodesPerByte) + "." +
@@ -96,8 +98,8 @@ Result<void> make_node(std::size_t index, int own_namespace, int node_namespace)
   if (!done || setns(node_namespace, CLONE_NEWNET) != 0) {
     return done ? fail(Errc::unavailable, std::strerror(errno)) : done;
   }
-  done = run_ip("link set lo up\nlink set eth0 address " + mac_text(index) + " up\n" +
-                "addr add " + v4_text(index) + "/16 dev eth0\n" + "addr add " + v6_text(index) +
+  done = run_ip("link set lo up\nlink set eth0 address " + mac_text(index) + " up\n" + "addr add " +
+                v4_text(index) + "/16 dev eth0\n" + "addr add " + v6_text(index) +
                 "/64 dev eth0 nodad\n");
   if (setns(own_namespace, CLONE_NEWNET) != 0) {
     return fail(Errc::unavailable, std::strerror(errno));
@@ -114,10 +116,11 @@ Result<void> leave_host_network() {
   const std::string user = std::to_string(geteuid());
   const std::string group = std::to_string(getegid());
   if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-    return fail(Errc::unavailable,
-                std::string("this machine allows no network namespace to this user (") +
-                    std::strerror(errno) +
-                    "); run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1");
+    return fail(
+        Errc::unavailable,
+        std::string("this machine allows no network namespace to this user (") +
+            std::strerror(errno) +
+            "); run as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1");
   }
   if (auto done = write_text("/proc/self/setgroups", "deny"); !done) {
     return done;
@@ -161,7 +164,9 @@ Topology::~Topology() {
   }
 }
 
-std::string node_name(std::size_t index) { return "n" + node_number(index); }
+std::string node_name(std::size_t index) {
+  return "n" + node_number(index);
+}
 
 std::vector<onion::Endpoint> node_endpoints(std::size_t index) {
   const std::array<std::uint8_t, 4> v4 = {10, 88,

@@ -26,7 +26,9 @@ LayerKeys::LayerKeys(const Block& secret, Direction direction, PacketClass packe
   set(secret, direction, packet_class);
 }
 
-LayerKeys::~LayerKeys() { wipe(this, sizeof(*this)); }
+LayerKeys::~LayerKeys() {
+  wipe(this, sizeof(*this));
+}
 
 void LayerKeys::set(const Block& secret, Direction direction, PacketClass packet_class) noexcept {
   const auto class_byte = static_cast<std::uint8_t>(packet_class);

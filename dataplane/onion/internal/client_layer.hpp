@@ -31,11 +31,11 @@ struct LayerKeys {
 
   void set(const Block& secret, Direction direction, PacketClass packet_class) noexcept;
 
-  Block encrypt_left{};   ///< K_et
-  Block stream{};         ///< K_s
-  Block mac{};            ///< K_m
-  Block hash{};           ///< H
-  Block hash_seed{};      ///< H_s
+  Block encrypt_left{};  ///< K_et
+  Block stream{};        ///< K_s
+  Block mac{};           ///< K_m
+  Block hash{};          ///< H
+  Block hash_seed{};     ///< H_s
 };
 
 /// W of a layer from its left half as it came in; undoes the right half in place. Neither depends on the

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole client over real relays in memory: ping and echo in every kind of weather.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "crypto_accel/base/random.hpp"
 #include "fake_network.hpp"
@@ -82,11 +82,12 @@ TEST_P(PingPaths, EveryPacketComesBack) {
 
 INSTANTIATE_TEST_SUITE_P(
     Ways, PingPaths,
-    testing::Values(PingCase{1, onion::PacketClass::d, false}, PingCase{2, onion::PacketClass::d, false},
-                    PingCase{3, onion::PacketClass::d, false}, PingCase{4, onion::PacketClass::d, false},
-                    PingCase{1, onion::PacketClass::v, false}, PingCase{2, onion::PacketClass::v, false},
-                    PingCase{3, onion::PacketClass::v, false}, PingCase{1, onion::PacketClass::d, true},
-                    PingCase{3, onion::PacketClass::v, true}),
+    testing::Values(
+        PingCase{1, onion::PacketClass::d, false}, PingCase{2, onion::PacketClass::d, false},
+        PingCase{3, onion::PacketClass::d, false}, PingCase{4, onion::PacketClass::d, false},
+        PingCase{1, onion::PacketClass::v, false}, PingCase{2, onion::PacketClass::v, false},
+        PingCase{3, onion::PacketClass::v, false}, PingCase{1, onion::PacketClass::d, true},
+        PingCase{3, onion::PacketClass::v, true}),
     [](const testing::TestParamInfo<PingCase>& tested) {
       return std::string(tested.param.packet_class == onion::PacketClass::d ? "D" : "V") +
              std::to_string(tested.param.hop_count) + (tested.param.ipv6 ? "v6" : "v4");
@@ -144,8 +145,8 @@ TEST(Ping, BadPathsAreRefused) {
       ping(network, network, ping_over({"n1", "n9"}), system_random(), listener.talk, nullptr);
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, Errc::not_found);
-  const auto twice =
-      ping(network, network, ping_over({"n1", "n2", "n1"}), system_random(), listener.talk, nullptr);
+  const auto twice = ping(network, network, ping_over({"n1", "n2", "n1"}), system_random(),
+                          listener.talk, nullptr);
   ASSERT_FALSE(twice);
   EXPECT_EQ(twice.error().code, Errc::out_of_range);
   PingOptions options;
@@ -296,15 +297,15 @@ TEST(PathLife, ARenewalThatFailsIsTriedAgainWhileTheOldPathIsUsed) {
       keeper.on_time(network, network.now());
       const std::uint64_t deadline = std::min(keeper.deadline_us(network.now()), tick_us);
       if (const auto arrival = network.receive(buffer, deadline)) {
-        static_cast<void>(keeper.on_datagram(network, arrival->source,
-                                             Bytes(buffer).first(arrival->byte_count),
-                                             network.now()));
+        static_cast<void>(keeper.on_datagram(
+            network, arrival->source, Bytes(buffer).first(arrival->byte_count), network.now()));
       }
     }
   };
   turn_until(2'000'000);
   ASSERT_NE(keeper.current(), nullptr);
-  const std::uint64_t renewal_us = 1'000'000 + (keeper.current()->renewal_ms() - kStartMs - 1000) * 1000;
+  const std::uint64_t renewal_us =
+      1'000'000 + (keeper.current()->renewal_ms() - kStartMs - 1000) * 1000;
   network.set_down("n2", renewal_us - 1'000'000, renewal_us + 20'000'000);
   turn_until(renewal_us + 15'000'000);
   EXPECT_EQ(keeper.paths_opened(), 1U);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The transfer alone, over a pipe that delays, loses, repeats and reorders, on a clock of its own.
-#include <gtest/gtest.h>
+#include "tools/client/echo_transfer.hpp"
 
 #include <algorithm>
 #include <map>
@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "tools/client/echo_transfer.hpp"
+#include <gtest/gtest.h>
 
 namespace allium::client {
 namespace {
@@ -84,8 +84,7 @@ class PipedRun {
     }
     const int copies = chance(generator_) < pipe_.repeat ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
-      const std::uint64_t jitter_us =
-          pipe_.jitter_us == 0 ? 0 : generator_() % pipe_.jitter_us;
+      const std::uint64_t jitter_us = pipe_.jitter_us == 0 ? 0 : generator_() % pipe_.jitter_us;
       std::vector<std::uint8_t> padded = payload;
       padded.resize(kPayloadBytes);  // X_R comes back whole
       pending_.emplace(now_us + pipe_.delay_us + jitter_us, std::pair(seq, padded));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fake_network.hpp"
 
-#include <gtest/gtest.h>
-#include <sodium.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
+
+#include <gtest/gtest.h>
+#include <sodium.h>
 
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/primitives.hpp"
@@ -23,10 +23,12 @@ constexpr std::size_t kReplayLines = 1024;
 class SharedMemory {
  public:
   explicit SharedMemory(std::size_t byte_count) : byte_count_((byte_count + 63) / 64 * 64) {
-    memory_ = static_cast<std::byte*>(::operator new(byte_count_, std::align_val_t{64}));
+    memory_ = static_cast<std::byte*>(::operator new (byte_count_, std::align_val_t{64}));
     std::memset(memory_, 0, byte_count_);
   }
-  ~SharedMemory() { ::operator delete(memory_, std::align_val_t{64}); }
+
+  ~SharedMemory() { ::operator delete (memory_, std::align_val_t{64}); }
+
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
 
@@ -39,7 +41,8 @@ class SharedMemory {
 
 /// A key for a purpose, the same whenever it is asked for.
 template <std::size_t N>
-void make_key(std::array<std::uint8_t, N>& key, std::size_t relay, char purpose, std::uint64_t index) {
+void make_key(std::array<std::uint8_t, N>& key, std::size_t relay, char purpose,
+              std::uint64_t index) {
   std::array<std::uint8_t, 17> label{};
   store_be(label.data(), relay, 8);
   label[8] = static_cast<std::uint8_t>(purpose);
@@ -60,7 +63,9 @@ bool take_number(void* state, std::uint64_t, std::uint64_t& number) noexcept {
   return true;
 }
 
-bool take_delivery(void*, const onion::Delivery&) noexcept { return true; }
+bool take_delivery(void*, const onion::Delivery&) noexcept {
+  return true;
+}
 
 const crypto_accel::KernelSet& kernels() {
   static const crypto_accel::KernelSet set = *crypto_accel::select_kernels("");
@@ -96,8 +101,11 @@ class FakeRelay {
   }
 
   [[nodiscard]] std::string name() const { return "n" + std::to_string(number_); }
+
   [[nodiscard]] std::uint32_t id() const { return 0xA000U + static_cast<std::uint32_t>(number_); }
+
   [[nodiscard]] const onion::Endpoint& endpoint() const { return endpoint_; }
+
   [[nodiscard]] std::size_t number() const { return number_; }
 
   /// Makes the keys of the epoch; `others` are all relays.
@@ -211,7 +219,9 @@ std::uint64_t FakeNetwork::verdicts(const std::string& relay, onion::Verdict ver
   return 0;
 }
 
-Moment FakeNetwork::now() { return {unix_ms(), tick_us_}; }
+Moment FakeNetwork::now() {
+  return {unix_ms(), tick_us_};
+}
 
 void FakeNetwork::send(const onion::Endpoint& target, Bytes datagram) {
   ++client_datagrams_;

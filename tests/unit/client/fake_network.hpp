@@ -23,7 +23,7 @@
 namespace allium::client {
 
 struct FakeWeather {
-  double loss = 0;    ///< of each datagram on each link
+  double loss = 0;  ///< of each datagram on each link
   double repeat = 0;
   std::uint64_t delay_us = 500;
   std::uint64_t jitter_us = 0;
@@ -61,6 +61,7 @@ class FakeNetwork final : public Wire, public NetworkSource {
   void send(const onion::Endpoint& target, Bytes datagram) override;
   [[nodiscard]] std::optional<Arrival> receive(MutableBytes buffer,
                                                std::uint64_t deadline_us) override;
+
   [[nodiscard]] bool interrupted() override { return tick_us_ >= interrupt_at_us; }
 
   // NetworkSource
@@ -87,6 +88,7 @@ class FakeNetwork final : public Wire, public NetworkSource {
   void carry(const onion::Endpoint& source, const onion::Endpoint& target, Bytes datagram);
   void run_relay(FakeRelay& relay, Event event);
   [[nodiscard]] bool is_down(const std::string& name) const;
+
   [[nodiscard]] std::uint64_t unix_ms() const { return start_unix_ms_ + tick_us_ / 1000; }
 
   std::uint64_t start_unix_ms_;

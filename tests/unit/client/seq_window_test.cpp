@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
+#include "tools/client/seq_window.hpp"
 
 #include <algorithm>
 #include <random>
 #include <set>
 
-#include "tools/client/seq_window.hpp"
+#include <gtest/gtest.h>
 
 namespace allium::client {
 namespace {

@@ -123,6 +123,23 @@ TEST_P(FrameOf, OfAnotherProtocolIsNotOurs) {
   EXPECT_FALSE(parse_frame(other_version, identity_));
 }
 
+TEST_P(FrameOf, FromASourceThatCannotBeAnsweredIsNotOurs) {
+  FrameBytes port_zero = frame();
+  store_be(port_zero.data() + 14 + ip_bytes(), 0, 2);
+  EXPECT_FALSE(parse_frame(port_zero, identity_));
+  const std::size_t source_offset = 14 + (GetParam() ? 12U : 8U);
+  for (const std::uint8_t first : std::array<std::uint8_t, 5>{0, 127, 224, 239, 255}) {
+    FrameBytes odd = frame();
+    odd[source_offset] = first;
+    EXPECT_EQ(parse_frame(odd, identity_).has_value(), !GetParam() && first != 255) << int{first};
+  }
+  FrameBytes loopback = frame();
+  std::fill_n(loopback.begin() + static_cast<std::ptrdiff_t>(source_offset), GetParam() ? 0 : 15,
+              std::uint8_t{0});
+  loopback[source_offset + (GetParam() ? 0U : 15U)] = GetParam() ? 127 : 1;
+  EXPECT_FALSE(parse_frame(loopback, identity_));
+}
+
 TEST_P(FrameOf, WithAnyChecksumIsOurs) {
   FrameBytes odd = frame();
   store_be(odd.data() + 14 + ip_bytes() + 6, 0x1234, 2);
@@ -189,6 +206,14 @@ TEST(Frame, OptionsOfIpv4AreSteppedOver) {
       EXPECT_EQ(parsed->payload_bytes, 32U);
     }
   }
+}
+
+TEST(Frame, AnIpv4AddressInAnIpv6HeaderIsNotOurs) {
+  const PortIdentity identity{kOwnMac, {v6(1, 0).address}, 22100};
+  FrameBytes frame = make_frame({kPeerMac, kOwnMac, v6(9, 1), v6(1, 22100)}, payload_of(32));
+  const onion::Endpoint mapped = v4(9, 1);
+  std::copy(mapped.address.begin(), mapped.address.end(), frame.begin() + 14 + 8);
+  EXPECT_FALSE(parse_frame(frame, identity));
 }
 
 TEST(Frame, ExtensionHeadersOfIpv6AreNotOurs) {
