@@ -89,7 +89,7 @@ bool read_options(int argc, char** argv, Options& options) {
         good = parse_size(optarg, 1, 1000, options.passes);
         break;
       case 'b':
-        good = parse_size(optarg, 1, 32, options.burst);
+        good = parse_size(optarg, 1, 32, options.burst) && 32 % options.burst == 0;
         break;
       case 'k':
         options.same_replay_key = true;

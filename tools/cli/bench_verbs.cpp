@@ -174,7 +174,7 @@ void add_forward(CLI::App& bench_verbs) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
-      ->check(CLI::Range(1, 32))
+      ->check(CLI::IsMember({1, 2, 4, 8, 16, 32}))
       ->capture_default_str();
   verb->add_flag("--same-replay-key", options->same_replay_key,
                  "Keep the replay key: every packet after the first pass is then a replay, and there "
