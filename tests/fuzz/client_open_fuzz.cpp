@@ -28,8 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   static_cast<void>(allium::onion::read_backward_envelope(datagram));
   // Nobody without the keys makes a packet that opens.
-  const auto opened = allium::onion::open_backward(
-      packet_class, allium::fuzz::kNowMs, std::span(pointers).first(hop_count), datagram);
+  const auto opened = allium::onion::open_backward(packet_class, allium::fuzz::kNowMs,
+                                                   std::span(pointers).first(hop_count), datagram);
   ALLIUM_CHECK(!opened.has_value());
   allium::onion::Record received{};
   std::copy_n(datagram.data(), std::min(datagram.size(), received.size()), received.begin());

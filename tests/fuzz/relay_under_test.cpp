@@ -79,7 +79,6 @@ bool deliver(void*, const onion::Delivery& delivery) noexcept {
   return true;
 }
 
-
 }  // namespace
 
 void CountingRandom::fill(void* self, std::uint8_t* target, std::size_t byte_count) noexcept {
@@ -115,7 +114,11 @@ struct RelayUnderTest::Parts {
   }
 };
 
-RelayUnderTest::RelayUnderTest() : parts_(std::make_unique<Parts>()) {
+RelayUnderTest::RelayUnderTest(const crypto_accel::OnionKernel* kernel)
+    : parts_(std::make_unique<Parts>()) {
+  if (kernel != nullptr) {
+    parts_->kernels.onion = kernel;
+  }
   onion::SnapshotConfig config;
   config.own_id = kOwnId;
   config.own_endpoint = endpoint(2);
@@ -201,7 +204,29 @@ RelayUnderTest::Outcome RelayUnderTest::run(DatagramBytes& datagram, std::size_t
   return {verdict, burst.outgoing[0], burst.bytes[0]};
 }
 
-onion::Endpoint RelayUnderTest::peer_endpoint() { return endpoint(kPeerHost); }
+std::vector<RelayUnderTest::Outcome> RelayUnderTest::run_burst(std::span<Input> inputs,
+                                                               std::uint64_t now_ms) {
+  ALLIUM_CHECK(inputs.size() <= onion::kBurstMax);
+  onion::Burst burst;
+  burst.count = inputs.size();
+  for (std::size_t lane = 0; lane < inputs.size(); ++lane) {
+    burst.data[lane] = inputs[lane].datagram.data();
+    burst.bytes[lane] = static_cast<std::uint16_t>(inputs[lane].byte_count);
+    burst.source[lane] = inputs[lane].source;
+  }
+  parts_->relay->run(*parts_->snapshot, burst, now_ms);
+  std::vector<Outcome> outcomes;
+  for (std::size_t lane = 0; lane < inputs.size(); ++lane) {
+    outcomes.push_back({burst.verdict[lane], burst.outgoing[lane], burst.bytes[lane]});
+    ++received_;
+    ++verdicts_[static_cast<std::size_t>(burst.verdict[lane])];
+  }
+  return outcomes;
+}
+
+onion::Endpoint RelayUnderTest::peer_endpoint() {
+  return endpoint(kPeerHost);
+}
 
 onion::Endpoint RelayUnderTest::client_endpoint(bool is_v6) {
   if (!is_v6) {
@@ -209,7 +234,8 @@ onion::Endpoint RelayUnderTest::client_endpoint(bool is_v6) {
     client.port = 40123;
     return client;
   }
-  const std::array<std::uint8_t, 16> address = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9};
+  const std::array<std::uint8_t, 16> address = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0,
+                                                0,    0, 0,   0,    0, 0, 0, 9};
   return onion::Endpoint::from_v6(address.data(), 4444);
 }
 
@@ -266,11 +292,10 @@ void RelayUnderTest::seal_segment(DatagramBytes& datagram, PacketType type, cons
   end = std::copy_n(header, 16, end);
   end = std::copy_n(header + 32, info.header_bytes - 32U, end);
   end = std::copy(last.begin(), last.end(), end);
-  const Block mac_key =
-      layer_key(secret, 3, static_cast<std::uint8_t>(info.direction), class_byte);
+  const Block mac_key = layer_key(secret, 3, static_cast<std::uint8_t>(info.direction), class_byte);
   store_block(header + 16,
-              crypto_accel::cbcmac(mac_key, Bytes(message).first(static_cast<std::size_t>(
-                                                end - message.data()))));
+              crypto_accel::cbcmac(
+                  mac_key, Bytes(message).first(static_cast<std::size_t>(end - message.data()))));
 }
 
 void RelayUnderTest::seal_setup(DatagramBytes& datagram, PacketType type, const Block& rt,
@@ -296,8 +321,8 @@ void RelayUnderTest::seal_setup(DatagramBytes& datagram, PacketType type, const 
   store_block(header + 48, rt);
   crypto_accel::ctr_xor(load_block(okm.data() + 16), Block{}, {header + 48, 16});
   const auto class_byte = static_cast<std::uint8_t>(info.packet_class);
-  const Block ctx = onion::layer_context(onion::Direction::forward, class_byte,
-                                         onion::slot_of(kNowMs));
+  const Block ctx =
+      onion::layer_context(onion::Direction::forward, class_byte, onion::slot_of(kNowMs));
   const Block left = left_half(secret, info, ctx, datagram);
   std::array<std::uint8_t, 16 + 32 + 16 + 192 + 16> message{};
   std::uint8_t* end = std::copy(ctx.begin(), ctx.end(), message.data());
@@ -333,9 +358,8 @@ RelayUnderTest& shared_relay() {
 
 void spread(Bytes input, DatagramBytes& datagram) {
   for (std::size_t i = 0; i < datagram.size(); ++i) {
-    datagram[i] = input.empty() ? 0
-                                : static_cast<std::uint8_t>(input[i % input.size()] +
-                                                            i / input.size());
+    datagram[i] =
+        input.empty() ? 0 : static_cast<std::uint8_t>(input[i % input.size()] + i / input.size());
   }
 }
 

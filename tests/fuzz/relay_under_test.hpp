@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "crypto_accel/kernel_registry.hpp"
@@ -40,7 +41,8 @@ using DatagramBytes = std::array<std::uint8_t, onion::kDatagramBytesMax>;
 
 class RelayUnderTest {
  public:
-  RelayUnderTest();
+  /// `kernel`: instead of the right one, to make the relay wrong on purpose.
+  explicit RelayUnderTest(const crypto_accel::OnionKernel* kernel = nullptr);
   ~RelayUnderTest();
   RelayUnderTest(const RelayUnderTest&) = delete;
   RelayUnderTest& operator=(const RelayUnderTest&) = delete;
@@ -58,6 +60,15 @@ class RelayUnderTest {
   /// known length and a target, and that the books balance.
   Outcome run(DatagramBytes& datagram, std::size_t byte_count, const onion::Endpoint& source,
               std::uint64_t now_ms = kNowMs);
+
+  struct Input {
+    DatagramBytes datagram{};
+    std::size_t byte_count = 0;
+    onion::Endpoint source;
+  };
+
+  /// At most onion::kBurstMax datagrams at once; each is changed into what goes out.
+  std::vector<Outcome> run_burst(std::span<Input> inputs, std::uint64_t now_ms = kNowMs);
 
   [[nodiscard]] static onion::Endpoint peer_endpoint();
   [[nodiscard]] static onion::Endpoint client_endpoint(bool is_v6);

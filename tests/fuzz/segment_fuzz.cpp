@@ -18,8 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto type = static_cast<allium::onion::PacketType>(1 + (data[0] & 3));
   allium::Block plain = allium::load_block(data + 1);
   if ((data[0] & 4) != 0) {  // alive: only the rest is the fuzzer's
-    const std::uint16_t expiry = allium::onion::expiry_of_epoch(
-        allium::onion::epoch_of(allium::fuzz::kNowMs));
+    const std::uint16_t expiry =
+        allium::onion::expiry_of_epoch(allium::onion::epoch_of(allium::fuzz::kNowMs));
     allium::store_be(plain.data() + 1, expiry, 2);
   }
   allium::fuzz::DatagramBytes datagram{};

@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const unsigned choice = data[0];
-  const auto type = (choice & 1) != 0 ? allium::onion::PacketType::s1 : allium::onion::PacketType::s0;
+  const auto type =
+      (choice & 1) != 0 ? allium::onion::PacketType::s1 : allium::onion::PacketType::s0;
   allium::Block rt = allium::load_block(data + 2);
   if ((choice & 2) != 0) {  // the bytes that must be zero are, so that more gets through
     for (std::size_t i = 9; i < rt.size(); ++i) {

@@ -49,8 +49,7 @@ struct Bench {
         memory(kLanesMax * onion::kDatagramBytesMax) {
     const Random random = system_random();
     random(memory);
-    const auto& info =
-        onion::type_info(onion::data_type(packet_class, onion::Direction::forward));
+    const auto& info = onion::type_info(onion::data_type(packet_class, onion::Direction::forward));
     for (std::size_t lane = 0; lane < kLanesMax; ++lane) {
       random(secret[lane]);
       datagram[lane] = memory.data() + lane * onion::kDatagramBytesMax;
@@ -114,8 +113,7 @@ constexpr NamedFunction kFunctions[] = {
      [](Bench& b, LaneMask lanes) {
        b.batch.encrypt_blocks(b.links[0].mac, lanes, b.secret, b.blocks);
      }},
-    {"derive",
-     [](Bench& b, LaneMask lanes) { b.batch.derive(b.shape, lanes, b.secret); }},
+    {"derive", [](Bench& b, LaneMask lanes) { b.batch.derive(b.shape, lanes, b.secret); }},
     {"layer_left",
      [](Bench& b, LaneMask lanes) {
        b.batch.layer_left(b.shape, lanes, b.ctx, b.t_read, b.x_r_read, b.blocks);
@@ -127,9 +125,7 @@ constexpr NamedFunction kFunctions[] = {
     {"replay_tag",
      [](Bench& b, LaneMask lanes) { b.batch.replay_tag(lanes, b.replay, b.t_read, b.tags); }},
     {"layer_right",
-     [](Bench& b, LaneMask lanes) {
-       b.batch.layer_right(b.shape, lanes, b.blocks, b.x_r, b.w);
-     }},
+     [](Bench& b, LaneMask lanes) { b.batch.layer_right(b.shape, lanes, b.blocks, b.x_r, b.w); }},
     {"header_shift",
      [](Bench& b, LaneMask lanes) { b.batch.header_shift(b.shape, lanes, b.w, b.header); }},
 };
@@ -155,8 +151,8 @@ std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
   std::vector<double> cycles;
   for (const std::size_t burst : kBurstSizes) {
     cycles.push_back(median_cycles(kSlowCallsASample, burst, [&] {
-      static_cast<void>(kernel.run(scalar, std::span(points).first(burst),
-                                   std::span(shared).first(burst)));
+      static_cast<void>(
+          kernel.run(scalar, std::span(points).first(burst), std::span(shared).first(burst)));
     }));
   }
   return cycles;

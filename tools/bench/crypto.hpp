@@ -16,9 +16,9 @@ namespace allium::bench {
 inline constexpr std::size_t kBurstSizes[] = {1, 2, 4, 8, 16, 32};
 
 struct CryptoFigure {
-  std::string kernel;         ///< "ipsec-mb", "libsodium"
-  std::string function;       ///< "layer_left", "x25519"
-  std::string packet_class;   ///< "d", "v", or "" where it does not matter
+  std::string kernel;                     ///< "ipsec-mb", "libsodium"
+  std::string function;                   ///< "layer_left", "x25519"
+  std::string packet_class;               ///< "d", "v", or "" where it does not matter
   std::vector<double> cycles_per_packet;  ///< one a burst size
 };
 

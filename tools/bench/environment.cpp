@@ -56,7 +56,9 @@ MachineTime machine_time() {
 
 double steal_percent(const MachineTime& begin, const MachineTime& end) {
   const std::uint64_t all = end.all - begin.all;
-  return all == 0 ? 0 : 100.0 * static_cast<double>(end.stolen - begin.stolen) / static_cast<double>(all);
+  return all == 0
+             ? 0
+             : 100.0 * static_cast<double>(end.stolen - begin.stolen) / static_cast<double>(all);
 }
 
 std::uint64_t measured_tsc_hz() {
@@ -87,7 +89,8 @@ std::string environment_text(const boost::json::object& environment) {
        << environment.at("tsc_hz").to_number<double>() / 1e9 << " GHz, Linux "
        << environment.at("kernel_release").as_string().c_str();
   if (environment.at("virtual").as_bool()) {
-    text << "\n          a virtual machine: compare ratios of one run, not figures with other machines";
+    text << "\n          a virtual machine: compare ratios of one run, not figures with other "
+            "machines";
   }
   return text.str();
 }

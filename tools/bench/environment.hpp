@@ -5,9 +5,10 @@
 //
 //   Threads    reentrant.
 
-#include <boost/json/object.hpp>
 #include <cstdint>
 #include <string>
+
+#include <boost/json/object.hpp>
 
 namespace allium::bench {
 

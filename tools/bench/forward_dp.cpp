@@ -13,12 +13,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
+
+#include <boost/json.hpp>
 
 #include "crypto_accel/kernel_registry.hpp"
 #include "dataplane/engine/device_io.hpp"
@@ -35,8 +36,9 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kLoopBytes = 36'000'000;    // beyond the caches of a core
-constexpr std::size_t kLoopPacketsMax = 65'536;   // the replay device keeps each in a buffer of its own
+constexpr std::size_t kLoopBytes = 36'000'000;  // beyond the caches of a core
+constexpr std::size_t kLoopPacketsMax =
+    65'536;  // the replay device keeps each in a buffer of its own
 constexpr std::size_t kPacketBufferBytes = 3072;  // of the pool: 2048, head room and bookkeeping
 constexpr std::size_t kSlicePackets = 1024;       // timed at once
 constexpr std::uint64_t kReplayRate = 1'000'000;  // the set of a relay for 1 Mpps
@@ -46,7 +48,7 @@ struct Options {
   std::size_t sessions = 4096;
   std::size_t packets = 0;  ///< 0: as many as make kLoopBytes
   std::size_t repeats = 7;
-  std::size_t passes = 4;   ///< over the file, in one repeat
+  std::size_t passes = 4;  ///< over the file, in one repeat
   std::size_t burst = 32;
   bool same_replay_key = false;
   dataplane::Pages pages = dataplane::Pages::automatic;
@@ -80,7 +82,8 @@ bool read_options(int argc, char** argv, Options& options) {
         good = parse_size(optarg, 1, 1'000'000, options.sessions);
         break;
       case 'p':
-        good = parse_size(optarg, 32, kLoopPacketsMax, options.packets) && options.packets % 32 == 0;
+        good =
+            parse_size(optarg, 32, kLoopPacketsMax, options.packets) && options.packets % 32 == 0;
         break;
       case 'r':
         good = parse_size(optarg, 1, 1000, options.repeats);
@@ -104,7 +107,9 @@ bool read_options(int argc, char** argv, Options& options) {
   return good && optind == argc;
 }
 
-std::uint64_t standing_clock(void*) noexcept { return Traffic::kNowMs; }
+std::uint64_t standing_clock(void*) noexcept {
+  return Traffic::kNowMs;
+}
 
 /// Anonymous memory for the sets, on huge pages where the kernel gives them.
 class SetMemory {
@@ -135,8 +140,9 @@ class SetMemory {
 /// A file that is gone when the program is.
 class TemporaryFile {
  public:
-  TemporaryFile() : path_(access("/dev/shm", W_OK) == 0 ? "/dev/shm/allium-bench.XXXXXX"
-                                                        : "/tmp/allium-bench.XXXXXX") {
+  TemporaryFile()
+      : path_(access("/dev/shm", W_OK) == 0 ? "/dev/shm/allium-bench.XXXXXX"
+                                            : "/tmp/allium-bench.XXXXXX") {
     descriptor_ = mkstemp(path_.data());
   }
 
@@ -219,8 +225,7 @@ Result<void> Measurement::bring_up() {
                       options_.sessions, packets_},
                      random_);
   std::fprintf(stderr, "making %zu packets of %zu sessions (%.0f MB)\n", packets_,
-               options_.sessions,
-               static_cast<double>(packets_ * traffic_.datagram_bytes()) / 1e6);
+               options_.sessions, static_cast<double>(packets_ * traffic_.datagram_bytes()) / 1e6);
   if (auto written = traffic_.write_pcap(file_.path(), random_); !written) {
     return written;
   }
@@ -270,8 +275,8 @@ Result<void> Measurement::bring_up() {
   // Room for everything that all passes write, at the set's normal load.
   const std::uint64_t written = packets_ * (options_.passes * options_.repeats + 2);
   control_port::Configure configure;
-  configure.replay_lines = onion::ReplaySet::lines_for(
-      std::max(kReplayRate, written / onion::kSlotSeconds + 1));
+  configure.replay_lines =
+      onion::ReplaySet::lines_for(std::max(kReplayRate, written / onion::kSlotSeconds + 1));
   configure.handles_max = 64;
   replay_ = std::make_unique<SetMemory>(onion::ReplaySet::bytes_needed(configure.replay_lines));
   handles_ = std::make_unique<SetMemory>(onion::HandleTable::bytes_needed({64, 0, 0}));
@@ -414,4 +419,6 @@ int main_of(int argc, char** argv) {
 }  // namespace
 }  // namespace allium::bench
 
-int main(int argc, char** argv) { return allium::bench::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  return allium::bench::main_of(argc, argv);
+}

@@ -90,8 +90,8 @@ Traffic::Traffic(const TrafficConfig& config, const Random& random) : config_(co
     secret[0] = 1;
     store_be(secret.data() + 1, i + 1, 7);
     store_be(secret.data() + 8, expiry, 2);
-    sessions_.push_back({aes_encrypt(epoch_.segment.bytes(), segment),
-                         aes_encrypt(epoch_.secret.bytes(), secret)});
+    sessions_.push_back(
+        {aes_encrypt(epoch_.segment.bytes(), segment), aes_encrypt(epoch_.secret.bytes(), secret)});
   }
 }
 
@@ -138,9 +138,8 @@ void Traffic::make_datagram(const Session& session, std::uint64_t seq, const Ran
   std::uint8_t* t = target + info.t_offset;
   const Bytes x_r(target + info.x_r_offset, info.x_r_bytes);
   store_block(header, session.segment);
-  const Block ctx = onion::layer_context(onion::Direction::forward,
-                                         static_cast<std::uint8_t>(packet_class),
-                                         onion::slot_of(kNowMs));
+  const Block ctx = onion::layer_context(
+      onion::Direction::forward, static_cast<std::uint8_t>(packet_class), onion::slot_of(kNowMs));
   const Block m = ghash(layer_key(session.secret, 4, packet_class), ctx, x_r);
   const Block x_l_out =
       aes_encrypt(layer_key(session.secret, 1, packet_class), load_block(t) ^ m) ^ m;
@@ -163,8 +162,8 @@ void Traffic::make_datagram(const Session& session, std::uint64_t seq, const Ran
   std::array<std::uint8_t, 16 + 128 + 16> tagged{};
   std::copy_n(target, 8, tagged.data());
   std::copy_n(header, info.header_bytes + onion::kTBytes, tagged.data() + 16);
-  const Block tag = cmac(link_in_.in_mac.bytes(),
-                         Bytes(tagged).first(16U + info.header_bytes + onion::kTBytes));
+  const Block tag =
+      cmac(link_in_.in_mac.bytes(), Bytes(tagged).first(16U + info.header_bytes + onion::kTBytes));
   std::copy_n(tag.data(), onion::kTagBytes, target + onion::kTagOffset);
 }
 

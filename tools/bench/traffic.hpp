@@ -38,7 +38,8 @@ class Traffic {
   [[nodiscard]] dataplane::PortIdentity identity() const;
 
   /// A snapshot whose replay key is fresh: under it no packet was ever seen. `serial` is its number.
-  [[nodiscard]] control_port::SnapshotBegin snapshot(std::uint64_t serial, const Random& random) const;
+  [[nodiscard]] control_port::SnapshotBegin snapshot(std::uint64_t serial,
+                                                     const Random& random) const;
 
   /// The relay before and the relay after.
   [[nodiscard]] std::vector<onion::PeerConfig> peers() const;

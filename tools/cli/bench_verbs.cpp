@@ -4,12 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Error.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Option.hpp>
-#include <CLI/Validators.hpp>
-#include <boost/json.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,6 +11,13 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <boost/json.hpp>
 
 #include "tools/bench/crypto.hpp"
 #include "tools/bench/environment.hpp"
@@ -93,10 +94,12 @@ void print_forward(const json::object& result) {
   std::printf("          kernels %s, pages %s, steal %.1f %% during the run\n",
               place.at("kernels").as_string().c_str(), place.at("pages").as_string().c_str(),
               real(place, "steal_percent"));
-  std::printf("method    replay file -> one whole relay on one core -> null device; %.0f packets of "
-              "%.0f sessions, %.1f MB, a new replay key each pass; bursts of %.0f; medians of slices of 1024 packets\n",
-              real(result, "packets"), real(result, "sessions"), real(result, "loop_bytes") / 1e6,
-              real(result, "burst"));
+  std::printf(
+      "method    replay file -> one whole relay on one core -> null device; %.0f packets of "
+      "%.0f sessions, %.1f MB, a new replay key each pass; bursts of %.0f; medians of slices of "
+      "1024 packets\n",
+      real(result, "packets"), real(result, "sessions"), real(result, "loop_bytes") / 1e6,
+      real(result, "burst"));
   std::printf("packets   received %.0f, forwarded %.0f, counted by the sink %.0f\n",
               real(result, "received"), real(result, "forwarded"), real(result, "counted_by_sink"));
   if (!result.at("valid").as_bool()) {
@@ -108,14 +111,16 @@ void print_forward(const json::object& result) {
     return;
   }
   std::printf("drops     none\n");
-  std::printf("class %s   %.3f Mpps  %.2f Gbit/s of UDP payload  %.0f TSC cycles a packet "
-              "(median of %.0f, min %.0f, max %.0f)\n",
-              result.at("class").as_string().c_str(), real(result, "mpps"), real(result, "gbit_s"),
-              real(result, "cycles_per_packet"), real(result, "repeats"),
-              real(result, "cycles_per_packet_min"), real(result, "cycles_per_packet_max"));
-  std::printf("          of these the devices' own copies take about %.0f cycles: a loop without any "
-              "relay, in the same run\n",
-              real(result, "io_cycles_per_packet"));
+  std::printf(
+      "class %s   %.3f Mpps  %.2f Gbit/s of UDP payload  %.0f TSC cycles a packet "
+      "(median of %.0f, min %.0f, max %.0f)\n",
+      result.at("class").as_string().c_str(), real(result, "mpps"), real(result, "gbit_s"),
+      real(result, "cycles_per_packet"), real(result, "repeats"),
+      real(result, "cycles_per_packet_min"), real(result, "cycles_per_packet_max"));
+  std::printf(
+      "          of these the devices' own copies take about %.0f cycles: a loop without any "
+      "relay, in the same run\n",
+      real(result, "io_cycles_per_packet"));
 }
 
 void forward(const ForwardOptions& options) {
@@ -176,13 +181,15 @@ void add_forward(CLI::App& bench_verbs) {
   verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
       ->check(CLI::IsMember({1, 2, 4, 8, 16, 32}))
       ->capture_default_str();
-  verb->add_flag("--same-replay-key", options->same_replay_key,
-                 "Keep the replay key: every packet after the first pass is then a replay, and there "
-                 "is no figure; shows that the set is really used");
+  verb->add_flag(
+      "--same-replay-key", options->same_replay_key,
+      "Keep the replay key: every packet after the first pass is then a replay, and there "
+      "is no figure; shows that the set is really used");
   verb->add_flag("--no-huge", options->no_huge, "Leave huge pages alone");
   verb->add_flag("--json", options->json, "One JSON object on standard output");
-  verb->footer("Examples:\n  allium bench forward --class d\n  allium bench forward --class v --json\n"
-               "Numbers of virtual machines are ratios, not product figures.");
+  verb->footer(
+      "Examples:\n  allium bench forward --class d\n  allium bench forward --class v --json\n"
+      "Numbers of virtual machines are ratios, not product figures.");
   verb->callback([options] {
     if (options->packets % 32 != 0) {
       std::fprintf(stderr, "error: --packets takes a multiple of 32\n");

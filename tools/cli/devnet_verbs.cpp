@@ -5,12 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Error.hpp>
-#include <CLI/Formatter.hpp>
-#include <CLI/Option.hpp>
-#include <CLI/Validators.hpp>
-#include <boost/json.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -19,6 +13,13 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
+#include <boost/json.hpp>
 
 #include "tools/cli/output.hpp"
 #include "tools/devnet/capture.hpp"
@@ -97,10 +98,11 @@ void up(const UpOptions& options) {
   std::printf("%zu nodes ready in %.1f s\n", wanted.node_count, ready_s);
   std::printf("network file  %s\nauthority     %s\n", status.at("network_file").as_string().c_str(),
               status.at("authority").as_string().c_str());
-  std::printf("next          allium client ping --hops 3\n"
-              "              allium client echo FILE\n"
-              "              allium show counters all\n"
-              "              allium devnet down\n");
+  std::printf(
+      "next          allium client ping --hops 3\n"
+      "              allium client echo FILE\n"
+      "              allium show counters all\n"
+      "              allium devnet down\n");
 }
 
 void down(bool as_json) {
@@ -194,8 +196,8 @@ void capture(const CaptureOptions& options) {
 
 // `allium devnet exec [--node N] -- COMMAND`
 void exec_inside(const std::string& node, const std::vector<std::string>& command) {
-  const auto entered = devnet::enter_devnet(
-      node.empty() ? std::nullopt : std::optional<std::string_view>(node));
+  const auto entered =
+      devnet::enter_devnet(node.empty() ? std::nullopt : std::optional<std::string_view>(node));
   if (!entered) {
     finish_with(entered.error());
   }
@@ -226,8 +228,9 @@ void add_up(CLI::App& devnet_verbs) {
       ->capture_default_str();
   verb->add_flag("--no-huge", options->devnet.no_huge, "Leave huge pages alone");
   add_json_flag(verb, options->json);
-  verb->footer("Examples:\n  allium devnet up --nodes 12\n  allium devnet up --nodes 3 --seed 42 --json\n"
-               "Needs root or user namespaces; all of it lives in namespaces of its own.");
+  verb->footer(
+      "Examples:\n  allium devnet up --nodes 12\n  allium devnet up --nodes 3 --seed 42 --json\n"
+      "Needs root or user namespaces; all of it lives in namespaces of its own.");
   verb->callback([options] { up(*options); });
 }
 
@@ -250,7 +253,8 @@ void add_plain_verb(CLI::App& devnet_verbs, const char* name, const char* descri
 }
 
 void add_pcap(CLI::App& devnet_verbs) {
-  CLI::App* verb = devnet_verbs.add_subcommand("pcap", "Write what crosses a node's wire to a file");
+  CLI::App* verb =
+      devnet_verbs.add_subcommand("pcap", "Write what crosses a node's wire to a file");
   auto options = std::make_shared<CaptureOptions>();
   verb->add_option("NODE", options->node, "n1, n2, ... or the start of an id")->required();
   verb->add_option("-w", options->file, "The file, in pcap format")->required();

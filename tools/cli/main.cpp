@@ -2,13 +2,14 @@
 
 // allium: the command. Data go to standard output, talk to standard error; exit codes are a contract.
 
+#include <cstdio>
+#include <exception>
+#include <string>
+
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Error.hpp>
 #include <CLI/Formatter.hpp>
-#include <cstdio>
-#include <exception>
-#include <string>
 
 #include "tools/cli/bench_verbs.hpp"
 #include "tools/cli/client_verbs.hpp"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/output.hpp"
 
+#include <cstdio>
+
 #include <CLI/Error.hpp>
 #include <boost/json.hpp>
-#include <cstdio>
 
 #include "tools/devnet/enter.hpp"
 

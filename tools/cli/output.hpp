@@ -4,8 +4,9 @@
 // What all verbs share: data go to standard output, talk to standard error, and an error is one line with an
 // exit code of the script contract.
 
-#include <boost/json/object.hpp>
 #include <string>
+
+#include <boost/json/object.hpp>
 
 #include "crypto_accel/base/result.hpp"
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdio>
+#include <memory>
+#include <string>
+
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <CLI/Option.hpp>
 #include <boost/json.hpp>
-#include <cstdio>
-#include <memory>
-#include <string>
 
 #include "dataplane/onion/verdict.hpp"
 #include "tools/cli/devnet_verbs.hpp"
