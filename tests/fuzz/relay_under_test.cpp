@@ -357,9 +357,9 @@ RelayUnderTest& shared_relay() {
 }
 
 void spread(Bytes input, DatagramBytes& datagram) {
-  for (std::size_t i = 0; i < datagram.size(); ++i) {
-    datagram[i] =
-        input.empty() ? 0 : static_cast<std::uint8_t>(input[i % input.size()] + i / input.size());
+  datagram = {};
+  for (std::size_t i = 0; i < datagram.size() && !input.empty(); ++i) {
+    datagram[i] = static_cast<std::uint8_t>(input[i % input.size()] + i / input.size());
   }
 }
 

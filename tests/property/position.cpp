@@ -23,7 +23,7 @@ class BitCounts {
   void add(Bytes header) {
     ones_.resize(header.size() * 8);
     for (std::size_t bit = 0; bit < ones_.size(); ++bit) {
-      ones_[bit] += header[bit / 8] >> (bit % 8) & 1U;
+      ones_[bit] += static_cast<unsigned>(header[bit / 8]) >> (bit % 8) & 1U;
     }
     ++headers_;
   }
