@@ -146,6 +146,23 @@ class Lifecycle(Devnet):
         self.assertIn("allium devnet down", self.refused("devnet", "up", "--nodes", "2", code=6))
         self.assertEqual(self.told("devnet", "status")["supervisor_pid"], up["supervisor_pid"])
 
+    def test_of_several_started_at_once_one_comes_up(self):
+        ups = [subprocess.Popen([*run_as, str(bin_dir / "allium"), "devnet", "up", "--nodes", "2"],
+                                env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+               for _ in range(4)]
+        codes = sorted(up.wait(timeout=60) for up in ups)
+        self.assertEqual(codes, [0, 6, 6, 6])
+        self.assertEqual(self.ping("n1,n2")["received"], 5)
+
+    def test_interrupting_up_ends_what_it_began(self):
+        up = subprocess.Popen([*run_as, str(bin_dir / "allium"), "devnet", "up", "--nodes", "40"],
+                              env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        up.stderr.readline()  # the first relays are up, the others start
+        up.send_signal(signal.SIGINT)
+        up.wait(timeout=10)
+        up.stderr.close()
+        self.assertTrue(wait_until(lambda: not self.directory.exists(), 20))
+
     def test_two_in_different_places_live_side_by_side(self):
         self.up(nodes=2)
         first = self.directory
@@ -316,6 +333,17 @@ class Network(Devnet):
         self.assertNotIn("10.88.0.1", inside)
         self.done("devnet", "exec", "--", "sh", "-c", "exit 9", code=9)
         self.assertIn("no-such-command", self.refused("devnet", "exec", "--", "no-such-command", code=4))
+
+    def test_commands_inside_still_find_it(self):
+        # By the default place, which goes by the user's id; inside a user namespace that is another one.
+        del self.environment["ALLIUM_DEVNET_DIR"]
+        self.environment["XDG_RUNTIME_DIR"] = str(self.folder)
+        self.directory = self.folder / "allium-devnet"
+        self.up(nodes=2)
+        for node in ((), ("--node", "n1")):
+            inside = self.done("devnet", "exec", *node, "--", "env", "-u", "XDG_RUNTIME_DIR",
+                               str(bin_dir / "allium"), "devnet", "status")
+            self.assertIn("2 of 2 nodes up", inside)
 
     def test_nodes_answer_over_ipv6_too(self):
         if not pathlib.Path("/proc/sys/net/ipv6").exists():
