@@ -71,9 +71,13 @@ bool SetupLimiter::take(std::uint64_t hash, std::uint32_t per_s, std::uint32_t b
   std::atomic<std::uint64_t>& bucket = buckets_[hash % kBuckets];
   std::uint64_t seen = bucket.load(std::memory_order_relaxed);
   for (;;) {
-    // A clock that stepped back finds an empty bucket, not one that is empty for hours.
+    // A clock that stepped back finds an empty bucket, not one that stays empty until it has caught up:
+    // so the bound is written back, too, when there is no token.
     const std::uint64_t refilled = std::clamp(seen, now_ns, now_ns + full_ns);
     if (refilled + token_ns > now_ns + full_ns) {
+      if (seen > refilled) {
+        bucket.compare_exchange_strong(seen, refilled, std::memory_order_relaxed);
+      }
       return false;
     }
     if (bucket.compare_exchange_weak(seen, refilled + token_ns, std::memory_order_relaxed)) {
