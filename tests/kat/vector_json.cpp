@@ -46,8 +46,7 @@ bool is_same_address(const std::string& left, const std::string& right) {
 }
 
 std::optional<std::string> object_difference(const json::object& expected,
-                                             const json::object& actual,
-                                             const std::string& where) {
+                                             const json::object& actual, const std::string& where) {
   for (const auto& [name, value] : expected) {
     const json::value* other = actual.if_contains(name);
     const std::string place = where + "." + std::string(name);

@@ -106,8 +106,8 @@ json::value run_reply_block(World& world, const json::object& step, Feed& feed) 
 }
 
 json::value run_link_keys(World& world, const json::object& step, Feed&) {
-  const onion::LinkSecrets* link = world.link(
-      number_field(step, "from"), number_field(step, "to"), number_field(step, "epoch"));
+  const onion::LinkSecrets* link =
+      world.link(number_field(step, "from"), number_field(step, "to"), number_field(step, "epoch"));
   if (link == nullptr) {
     throw VectorError("a relay of the link has no onion key of that hour");
   }
@@ -185,10 +185,10 @@ std::vector<onion::HopSession> path_of(const json::object& step) {
 
 json::value run_client_data(World&, const json::object& step, Feed& feed) {
   const std::vector<onion::HopSession> path = path_of(step);
-  return out(value_of(onion::build_data(data_class_of(step), number_field(step, "slot"), path,
-                                        block_of(step, "T"), bytes_field(step, "data"),
-                                        feed.source()))
-                 .view());
+  return out(
+      value_of(onion::build_data(data_class_of(step), number_field(step, "slot"), path,
+                                 block_of(step, "T"), bytes_field(step, "data"), feed.source()))
+          .view());
 }
 
 json::value run_client_reply_block(World&, const json::object& step, Feed& feed) {
@@ -230,8 +230,8 @@ json::value run_client_open(World&, const json::object& step, Feed&) {
 // ---- primitives ----
 
 json::value run_ghash(World&, const json::object& step, Feed&) {
-  return out(crypto_accel::ghash(block_of(step, "H"), bytes_field(step, "A"),
-                                 bytes_field(step, "C")));
+  return out(
+      crypto_accel::ghash(block_of(step, "H"), bytes_field(step, "A"), bytes_field(step, "C")));
 }
 
 json::value run_gmul(World&, const json::object& step, Feed&) {

@@ -90,6 +90,14 @@ VectorRelay parse_relay(const json::object& object) {
   return relay;
 }
 
+// Bytes 32 to 63: gamma of D and V, half of eph and gamma of S, half of the block of R. So many of them
+// that no packet which a vector spoilt can come out whole; bit 7 stays, since it states the hour in S.
+void spoil(ByteString& datagram, std::size_t lane) {
+  for (std::size_t at = 32; at < 64; ++at) {
+    datagram[at] ^= static_cast<std::uint8_t>(0x40 | lane);
+  }
+}
+
 std::string id_text(std::uint32_t id) {
   std::array<char, 9> text{};
   std::snprintf(text.data(), text.size(), "%08x", id);
@@ -130,8 +138,7 @@ struct World::State {
       : limits{handle_limit, 0, 0},
         replay_memory(onion::ReplaySet::bytes_needed(kReplayLines)),
         handle_memory(onion::HandleTable::bytes_needed(limits)),
-        replay(value_of(
-            onion::ReplaySet::attach(replay_memory.span(), kReplayLines, slot_floor))),
+        replay(value_of(onion::ReplaySet::attach(replay_memory.span(), kReplayLines, slot_floor))),
         handles(value_of(onion::HandleTable::attach(handle_memory.span(), limits, first_handle))),
         relay(parts(kernels)) {}
 
@@ -330,8 +337,8 @@ json::array World::results(const Burst& burst, std::size_t lane,
                            const json::array& deliveries) const {
   json::array list;
   if (onion::is_drop(burst.verdict[lane])) {
-    list.emplace_back(json::object{{"verdict", "drop"},
-                                   {"reason", onion::verdict_name(burst.verdict[lane])}});
+    list.emplace_back(
+        json::object{{"verdict", "drop"}, {"reason", onion::verdict_name(burst.verdict[lane])}});
   } else {
     for (const json::value& delivery : deliveries) {
       list.push_back(delivery);
@@ -343,8 +350,8 @@ json::array World::results(const Burst& burst, std::size_t lane,
   return list;
 }
 
-json::array World::receive(std::uint64_t index, std::uint64_t now_ms,
-                           const onion::Endpoint& source, const ByteString& datagram, Feed& feed) {
+json::array World::receive(std::uint64_t index, std::uint64_t now_ms, const onion::Endpoint& source,
+                           const ByteString& datagram, Feed& feed) {
   const auto keys = snapshot(index, now_ms);
   State& state = *states_[index];
   state.feed = &feed;
@@ -352,7 +359,6 @@ json::array World::receive(std::uint64_t index, std::uint64_t now_ms,
   state.replay.raise_floor(onion::slot_of(now_ms) - 1);
   state.replay.clear_all_due();
 
-  constexpr std::size_t kSpoiltByte = 48;  // inside gamma of D, V and S, and the block of R
   const std::size_t room = std::max(datagram.size(), onion::kDatagramBytesMax);
   std::vector<ByteString> buffers(lane_count_, datagram);
   Burst burst;
@@ -360,7 +366,7 @@ json::array World::receive(std::uint64_t index, std::uint64_t now_ms,
   for (std::size_t lane = 0; lane < lane_count_; ++lane) {
     buffers[lane].resize(room);
     if (lane + 1 < lane_count_) {
-      buffers[lane][kSpoiltByte] ^= static_cast<std::uint8_t>(1 + lane);
+      spoil(buffers[lane], lane);
     }
     burst.data[lane] = buffers[lane].data();
     burst.bytes[lane] = static_cast<std::uint16_t>(std::min<std::size_t>(datagram.size(), 0xffff));
@@ -372,7 +378,8 @@ json::array World::receive(std::uint64_t index, std::uint64_t now_ms,
 
 // An answer of a service, in the last lane of a burst that is otherwise empty.
 struct World::Lane {
-  explicit Lane(std::size_t lane_count) : buffers(lane_count, ByteString(onion::kDatagramBytesMax)) {
+  explicit Lane(std::size_t lane_count)
+      : buffers(lane_count, ByteString(onion::kDatagramBytesMax)) {
     burst.count = lane_count;
     for (std::size_t lane = 0; lane < lane_count; ++lane) {
       burst.data[lane] = buffers[lane].data();
