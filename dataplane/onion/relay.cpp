@@ -91,9 +91,8 @@ void Relay::State::check_replay(const RelayTurn& turn) noexcept {
   });
   Lanes<std::uint64_t> tag{};
   batch.replay_tag(burst.pending(), key, t, tag);
-  for_each_lane(burst.pending(), [&](std::size_t lane) {
-    parts.replay->prefetch(burst.slot[lane], tag[lane]);
-  });
+  for_each_lane(burst.pending(),
+                [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], tag[lane]); });
   for_each_lane(burst.pending(), [&](std::size_t lane) {
     switch (parts.replay->test_and_set(burst.slot[lane], tag[lane])) {
       case ReplayAnswer::fresh:
