@@ -3,7 +3,7 @@
 
 #include <x86intrin.h>
 
-#include <algorithm>
+#include <array>
 #include <iterator>
 #include <memory>
 
@@ -11,6 +11,7 @@
 #include "crypto_accel/onion_batch.hpp"
 #include "crypto_accel/x25519_batch.hpp"
 #include "dataplane/onion/wire_format.hpp"
+#include "tools/bench/statistics.hpp"
 
 namespace allium::bench {
 namespace {
@@ -24,20 +25,33 @@ constexpr std::size_t kSamples = 31;
 constexpr std::size_t kCallsASample = 64;
 constexpr std::size_t kSlowCallsASample = 1;
 
+// Cycles a packet of `calls` calls; `call(burst)` works on that many packets.
 template <typename Call>
-double median_cycles(std::size_t calls, std::size_t packets, Call call) {
-  std::vector<double> samples;
-  call();
-  for (std::size_t i = 0; i < kSamples; ++i) {
-    const std::uint64_t begin = __rdtsc();
-    for (std::size_t j = 0; j < calls; ++j) {
-      call();
-    }
-    samples.push_back(static_cast<double>(__rdtsc() - begin) /
-                      static_cast<double>(calls * packets));
+double sample_cycles(std::size_t calls, std::size_t burst, Call call) {
+  call(burst);  // caches and predictors see this size before it counts
+  const std::uint64_t begin = __rdtsc();
+  for (std::size_t i = 0; i < calls; ++i) {
+    call(burst);
   }
-  std::nth_element(samples.begin(), samples.begin() + kSamples / 2, samples.end());
-  return samples[kSamples / 2];
+  return static_cast<double>(__rdtsc() - begin) / static_cast<double>(calls * burst);
+}
+
+// The median of the samples of each burst size. The sizes take turns, so that a neighbour who slows the machine
+// down for a while slows all of them.
+template <typename Call>
+std::vector<double> median_cycles_by_burst(std::size_t calls, Call call) {
+  std::array<std::vector<double>, std::size(kBurstSizes)> samples;
+  for (std::size_t i = 0; i < kSamples; ++i) {
+    for (std::size_t size = 0; size < samples.size(); ++size) {
+      samples[size].push_back(sample_cycles(calls, kBurstSizes[size], call));
+    }
+  }
+  std::vector<double> medians;
+  medians.reserve(samples.size());
+  for (const std::vector<double>& values : samples) {
+    medians.push_back(median(values));
+  }
+  return medians;
 }
 
 /// A burst of packets of one class, with keys.
@@ -72,12 +86,13 @@ struct Bench {
   crypto_accel::OnionBatch batch;
   crypto_accel::LayerShape shape;
   std::vector<std::uint8_t> memory;
-  Lanes<crypto_accel::LinkKey> links;
+  Lanes<crypto_accel::LinkKey> links{};
   Lanes<const crypto_accel::LinkKey*> link{};
   Lanes<const crypto_accel::AesKey*> replay{};
   Lanes<Block> secret{};
   Lanes<Block> ctx{};
   Lanes<Block> blocks{};
+  Lanes<Block> x_l_out{};
   Lanes<Block> w{};
   Lanes<std::uint64_t> tags{};
   Lanes<std::uint8_t*> datagram{};
@@ -116,7 +131,7 @@ constexpr NamedFunction kFunctions[] = {
     {"derive", [](Bench& b, LaneMask lanes) { b.batch.derive(b.shape, lanes, b.secret); }},
     {"layer_left",
      [](Bench& b, LaneMask lanes) {
-       b.batch.layer_left(b.shape, lanes, b.ctx, b.t_read, b.x_r_read, b.blocks);
+       b.batch.layer_left(b.shape, lanes, b.ctx, b.t_read, b.x_r_read, b.x_l_out);
      }},
     {"header_mac",
      [](Bench& b, LaneMask lanes) {
@@ -125,18 +140,14 @@ constexpr NamedFunction kFunctions[] = {
     {"replay_tag",
      [](Bench& b, LaneMask lanes) { b.batch.replay_tag(lanes, b.replay, b.t_read, b.tags); }},
     {"layer_right",
-     [](Bench& b, LaneMask lanes) { b.batch.layer_right(b.shape, lanes, b.blocks, b.x_r, b.w); }},
+     [](Bench& b, LaneMask lanes) { b.batch.layer_right(b.shape, lanes, b.x_l_out, b.x_r, b.w); }},
     {"header_shift",
      [](Bench& b, LaneMask lanes) { b.batch.header_shift(b.shape, lanes, b.w, b.header); }},
 };
 
 std::vector<double> by_burst(Bench& bench, Function function) {
-  std::vector<double> cycles;
-  for (const std::size_t burst : kBurstSizes) {
-    const LaneMask lanes = first_lanes(burst);
-    cycles.push_back(median_cycles(kCallsASample, burst, [&] { function(bench, lanes); }));
-  }
-  return cycles;
+  return median_cycles_by_burst(kCallsASample,
+                                [&](std::size_t burst) { function(bench, first_lanes(burst)); });
 }
 
 std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
@@ -148,14 +159,21 @@ std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
   for (auto& point : points) {
     random(point);
   }
-  std::vector<double> cycles;
-  for (const std::size_t burst : kBurstSizes) {
-    cycles.push_back(median_cycles(kSlowCallsASample, burst, [&] {
-      static_cast<void>(
-          kernel.run(scalar, std::span(points).first(burst), std::span(shared).first(burst)));
-    }));
+  return median_cycles_by_burst(kSlowCallsASample, [&](std::size_t burst) {
+    static_cast<void>(
+        kernel.run(scalar, std::span(points).first(burst), std::span(shared).first(burst)));
+  });
+}
+
+void add_figures(const crypto_accel::OnionKernel& kernel, onion::PacketClass packet_class,
+                 std::vector<CryptoFigure>& figures) {
+  const auto bench = std::make_unique<Bench>(kernel, packet_class);
+  bench->batch.derive(bench->shape, first_lanes(kLanesMax), bench->secret);
+  for (const NamedFunction& function : kFunctions) {
+    figures.push_back({std::string(kernel.name), function.name,
+                       packet_class == onion::PacketClass::d ? "d" : "v",
+                       by_burst(*bench, function.run)});
   }
-  return cycles;
 }
 
 }  // namespace
@@ -163,18 +181,10 @@ std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
 std::vector<CryptoFigure> measure_crypto(const std::function<void(const std::string&)>& progress) {
   std::vector<CryptoFigure> figures;
   for (const crypto_accel::OnionKernel& kernel : crypto_accel::onion_kernels()) {
-    if (!kernel.supported()) {
-      continue;
-    }
-    progress("onion=" + std::string(kernel.name));
-    for (const onion::PacketClass packet_class : {onion::PacketClass::d, onion::PacketClass::v}) {
-      const auto bench = std::make_unique<Bench>(kernel, packet_class);
-      bench->batch.derive(bench->shape, first_lanes(kLanesMax), bench->secret);
-      for (const NamedFunction& function : kFunctions) {
-        figures.push_back({std::string(kernel.name), function.name,
-                           packet_class == onion::PacketClass::d ? "d" : "v",
-                           by_burst(*bench, function.run)});
-      }
+    if (kernel.supported()) {
+      progress("onion=" + std::string(kernel.name));
+      add_figures(kernel, onion::PacketClass::d, figures);
+      add_figures(kernel, onion::PacketClass::v, figures);
     }
   }
   for (const crypto_accel::X25519Kernel& kernel : crypto_accel::x25519_kernels()) {

@@ -3,19 +3,20 @@
 // allium-bench-dp: measures one whole relay on one core. The command runs it and reads its JSON; it is a program
 // of its own because it links DPDK.
 //
-//   replay file --(pcap device)--> worker: parse, links, layers, replay set, counters --> null device
-//
-// The clock stands still in the middle of a slot. Every pass over the file gets a new replay key, so each packet
-// is new to the replay set and is really written there. The null device counts on its own what came out.
+//   1. packets are made and written to a file in memory;
+//   2. one pass goes to a capture file, which the relay behind this one must accept whole (it warms up, too);
+//   3. each repeat: some passes through the relay to a device that counts on its own, every pass under a new
+//      replay key, so that no packet is a replay and each is really written to the set; then one pass without
+//      any relay, which is what the devices cost;
+//   4. books: received = forwarded = counted by the sink = written to the set, or there is no figure.
 
-#include <getopt.h>
-#include <sys/mman.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
-#include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,12 @@
 
 #include "crypto_accel/kernel_registry.hpp"
 #include "dataplane/engine/device_io.hpp"
-#include "dataplane/engine/eal.hpp"
-#include "dataplane/engine/engine.hpp"
-#include "dataplane/onion/handle_table.hpp"
-#include "dataplane/onion/replay_set.hpp"
-#include "dataplane/onion/time_index.hpp"
 #include "tools/bench/environment.hpp"
+#include "tools/bench/forward_options.hpp"
+#include "tools/bench/memory_file.hpp"
+#include "tools/bench/next_relay.hpp"
+#include "tools/bench/relay_loop.hpp"
+#include "tools/bench/statistics.hpp"
 #include "tools/bench/traffic.hpp"
 
 namespace allium::bench {
@@ -36,389 +37,311 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kLoopBytes = 36'000'000;  // beyond the caches of a core
-constexpr std::size_t kLoopPacketsMax =
-    65'536;  // the replay device keeps each in a buffer of its own
-constexpr std::size_t kPacketBufferBytes = 3072;  // of the pool: 2048, head room and bookkeeping
-constexpr std::size_t kSlicePackets = 1024;       // timed at once
-constexpr std::uint64_t kReplayRate = 1'000'000;  // the set of a relay for 1 Mpps
-
-struct Options {
-  std::string packet_class = "d";
-  std::size_t sessions = 4096;
-  std::size_t packets = 0;  ///< 0: as many as make kLoopBytes
-  std::size_t repeats = 7;
-  std::size_t passes = 4;  ///< over the file, in one repeat
-  std::size_t burst = 32;
-  bool same_replay_key = false;
-  dataplane::Pages pages = dataplane::Pages::automatic;
+enum Exit : int {
+  kExitDone = 0,
+  kExitNegative = 1,
+  kExitUsage = 2,
+  kExitRefused = 3,
+  kExitUnreachable = 4
 };
 
-bool parse_size(const char* text, std::size_t low, std::size_t high, std::size_t& target) {
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, target);
-  return error == std::errc() && rest == end && target >= low && target <= high;
+/// The median of the slices: on a shared machine the scheduler takes the core away now and then, and a slice that
+/// it hit is not the relay's cost. The mean, interruptions and all, is reported beside it.
+double median_cycles(const std::vector<Slice>& slices) {
+  std::vector<double> cycles;
+  cycles.reserve(slices.size());
+  for (const Slice& slice : slices) {
+    cycles.push_back(static_cast<double>(slice.cycles) / static_cast<double>(slice.packets));
+  }
+  return median(std::move(cycles));
 }
 
-bool read_options(int argc, char** argv, Options& options) {
-  const option known[] = {{"class", required_argument, nullptr, 'c'},
-                          {"sessions", required_argument, nullptr, 's'},
-                          {"packets", required_argument, nullptr, 'p'},
-                          {"repeats", required_argument, nullptr, 'r'},
-                          {"passes", required_argument, nullptr, 'n'},
-                          {"burst", required_argument, nullptr, 'b'},
-                          {"same-replay-key", no_argument, nullptr, 'k'},
-                          {"no-huge", no_argument, nullptr, 'h'},
-                          {nullptr, 0, nullptr, 0}};
-  int flag = 0;
-  bool good = true;
-  while (good && (flag = getopt_long(argc, argv, "", known, nullptr)) != -1) {
-    switch (flag) {
-      case 'c':
-        options.packet_class = optarg;
-        good = options.packet_class == "d" || options.packet_class == "v";
-        break;
-      case 's':
-        good = parse_size(optarg, 1, 1'000'000, options.sessions);
-        break;
-      case 'p':
-        good =
-            parse_size(optarg, 32, kLoopPacketsMax, options.packets) && options.packets % 32 == 0;
-        break;
-      case 'r':
-        good = parse_size(optarg, 1, 1000, options.repeats);
-        break;
-      case 'n':
-        good = parse_size(optarg, 1, 1000, options.passes);
-        break;
-      case 'b':
-        good = parse_size(optarg, 1, 32, options.burst) && 32 % options.burst == 0;
-        break;
-      case 'k':
-        options.same_replay_key = true;
-        break;
-      case 'h':
-        options.pages = dataplane::Pages::small;
-        break;
-      default:
-        good = false;
+double mean_cycles(const std::vector<Slice>& slices) {
+  double cycles = 0;
+  double packets = 0;
+  for (const Slice& slice : slices) {
+    cycles += static_cast<double>(slice.cycles);
+    packets += static_cast<double>(slice.packets);
+  }
+  return cycles / packets;
+}
+
+/// What was counted up to a moment.
+struct Books {
+  control_port::Counters relay;
+  std::uint64_t sink = 0;
+  std::uint64_t written = 0;
+};
+
+/// What became of the packets of the repeats: the difference of two books.
+struct Outcome {
+  std::uint64_t received = 0;
+  std::uint64_t forwarded = 0;
+  std::uint64_t sink = 0;
+  std::uint64_t written = 0;
+  json::object drops;
+};
+
+Outcome outcome_of(const Books& begin, const Books& end, std::uint64_t without_relay) {
+  Outcome outcome;
+  outcome.received = end.relay.received - begin.relay.received;
+  outcome.forwarded = end.relay.forwarded - begin.relay.forwarded;
+  outcome.sink = end.sink - begin.sink - without_relay;
+  outcome.written = end.written - begin.written;
+  for (std::size_t v = onion::kFirstDrop; v < onion::kVerdictCount; ++v) {
+    const std::uint64_t count = end.relay.verdicts[v] - begin.relay.verdicts[v];
+    if (count != 0) {
+      outcome.drops[std::string(onion::verdict_name(static_cast<onion::Verdict>(v)))] = count;
     }
   }
-  return good && optind == argc;
+  return outcome;
 }
 
-std::uint64_t standing_clock(void*) noexcept {
-  return Traffic::kNowMs;
+std::int64_t preemptions() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
 }
 
-/// Anonymous memory for the sets, on huge pages where the kernel gives them.
-class SetMemory {
- public:
-  explicit SetMemory(std::size_t byte_count) : byte_count_(byte_count) {
-    memory_ = mmap(nullptr, byte_count, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory_ != MAP_FAILED) {
-      madvise(memory_, byte_count, MADV_HUGEPAGE);
-    }
+// One core from here on, the one where we are: a move in the middle costs its caches.
+void stay_on_this_cpu() {
+  const int cpu = sched_getcpu();
+  if (cpu >= 0) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(cpu), &set);
+    sched_setaffinity(0, sizeof set, &set);
   }
-
-  ~SetMemory() { munmap(memory_, byte_count_); }
-
-  SetMemory(const SetMemory&) = delete;
-  SetMemory& operator=(const SetMemory&) = delete;
-
-  [[nodiscard]] std::span<std::byte> span() const {
-    return memory_ == MAP_FAILED ? std::span<std::byte>()
-                                 : std::span(static_cast<std::byte*>(memory_), byte_count_);
-  }
-
- private:
-  void* memory_;
-  std::size_t byte_count_;
-};
-
-/// A file that is gone when the program is.
-class TemporaryFile {
- public:
-  TemporaryFile()
-      : path_(access("/dev/shm", W_OK) == 0 ? "/dev/shm/allium-bench.XXXXXX"
-                                            : "/tmp/allium-bench.XXXXXX") {
-    descriptor_ = mkstemp(path_.data());
-  }
-
-  ~TemporaryFile() {
-    unlink(path_.c_str());
-    close(descriptor_);
-  }
-
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  int descriptor_;
-};
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-double spread_percent(const std::vector<double>& values) {
-  const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  return 100.0 * (*high - *low) / median(values);
 }
 
 class Measurement {
  public:
-  explicit Measurement(const Options& options)
+  Measurement(const ForwardOptions& options, const crypto_accel::KernelSet& kernels)
       : options_(options),
-        random_(system_random()),
-        traffic_({options.packet_class == "v" ? onion::PacketClass::v : onion::PacketClass::d,
-                  options.sessions, 0},
-                 random_) {
-    const std::size_t fit =
-        std::min(kLoopPacketsMax, kLoopBytes / traffic_.datagram_bytes() / 32 * 32);
-    packets_ = options.packets != 0 ? options.packets : fit;
-  }
+        kernels_(kernels),
+        random_(worker_random_.source()),
+        traffic_({options.packet_class, options.sessions}, random_),
+        packets_(loop_packets(options, traffic_.datagram_bytes(), available_memory_bytes())) {}
 
   Result<json::object> run();
 
  private:
-  Result<void> bring_up();
-  Result<void> new_keys();
-  double one_repeat();
-  double one_io_repeat();
-  json::object report(const dataplane::DeviceCounts& out) const;
+  Result<std::unique_ptr<RelayLoop>> bring_up(const MemoryFile& replay, const MemoryFile& capture);
+  Result<void> check_what_comes_out(RelayLoop& loop, MemoryFile& capture);
+  Result<void> repeat(RelayLoop& loop);
+  Result<void> pass(RelayLoop& loop, std::vector<Slice>& slices);
+  [[nodiscard]] Books books(const RelayLoop& loop) const;
+  [[nodiscard]] json::object report(const RelayLoop& loop, Outcome outcome) const;
+  [[nodiscard]] json::object place(const RelayLoop& loop) const;
+  void add_figures(json::object& result) const;
 
-  Options options_;
+  ForwardOptions options_;
+  crypto_accel::KernelSet kernels_;
+  WorkerRandom worker_random_;
   Random random_;
   Traffic traffic_;
-  std::size_t packets_ = 0;
-  TemporaryFile file_;
-  crypto_accel::KernelSet kernels_{};
-  dataplane::EalState eal_;
-  dataplane::PacketPool pool_;
-  std::unique_ptr<SetMemory> replay_;
-  std::unique_ptr<SetMemory> handles_;
-  std::unique_ptr<dataplane::Engine> engine_;
-  std::uint16_t rx_port_ = 0;
-  std::uint16_t tx_port_ = 0;
-  std::uint64_t serial_ = 0;
-  std::vector<double> relay_cycles_;
+  std::size_t packets_;
+  std::size_t accepted_ = 0;
+  std::vector<Slice> all_slices_;
+  std::vector<double> relay_cycles_;  ///< a repeat each
   std::vector<double> io_cycles_;
-  MachineTime begin_;
-  MachineTime end_;
-  std::uint64_t sent_before_ = 0;
+  double steal_percent_ = 0;
+  std::int64_t preemptions_ = 0;
 };
 
-Result<void> Measurement::bring_up() {
-  auto kernels = crypto_accel::kernels_from_environment();
-  if (!kernels) {
-    return tl::unexpected(kernels.error());
-  }
-  kernels_ = *kernels;
-  traffic_ = Traffic({options_.packet_class == "v" ? onion::PacketClass::v : onion::PacketClass::d,
-                      options_.sessions, packets_},
-                     random_);
+Result<std::unique_ptr<RelayLoop>> Measurement::bring_up(const MemoryFile& replay,
+                                                         const MemoryFile& capture) {
   std::fprintf(stderr, "making %zu packets of %zu sessions (%.0f MB)\n", packets_,
                options_.sessions, static_cast<double>(packets_ * traffic_.datagram_bytes()) / 1e6);
-  if (auto written = traffic_.write_pcap(file_.path(), random_); !written) {
-    return written;
+  if (auto written = traffic_.write_frames(replay.path(), packets_, random_); !written) {
+    return tl::unexpected(written.error());
   }
-  const std::size_t buffers = packets_ + 4096;
-  dataplane::EalConfig eal;
-  eal.vdevs = {"net_pcap0,rx_pcap=" + file_.path() + ",infinite_rx=1", "net_null0,no-rx=1"};
-  eal.pages = options_.pages;
-  eal.memory_mb = static_cast<unsigned>(buffers * kPacketBufferBytes / 1'000'000 + 64);
-  auto started = dataplane::start_eal(eal);
-  if (!started) {
-    return tl::unexpected(started.error());
-  }
-  eal_ = *started;
-  auto pool = dataplane::make_packet_pool("allium_bench", static_cast<unsigned>(buffers));
-  if (!pool) {
-    return tl::unexpected(pool.error());
-  }
-  pool_ = std::move(*pool);
-  dataplane::EngineConfig config;
+  RelayLoopConfig config;
   config.kernels = kernels_;
-  config.pool = pool_.get();
-  config.clock = {nullptr, standing_clock};
-  config.burst_max = options_.burst;
-  for (const std::string& vdev : eal.vdevs) {
-    auto port = dataplane::find_device(vdev);
-    if (!port) {
-      return tl::unexpected(port.error());
-    }
-    auto mac = dataplane::start_device(*port, {1, 512}, pool_.get());
-    if (!mac) {
-      return tl::unexpected(mac.error());
-    }
-    config.ports.push_back({*port, traffic_.identity()});
+  config.replay_path = replay.path();
+  config.capture_path = capture.path();
+  config.packet_count = packets_;
+  config.burst = options_.burst;
+  config.inserts_max = packets_ * (options_.passes * options_.repeats + 1);
+  config.pages = options_.pages;
+  return RelayLoop::create(config, traffic_);
+}
+
+Result<void> Measurement::check_what_comes_out(RelayLoop& loop, MemoryFile& capture) {
+  std::vector<Slice> untimed;
+  if (auto keyed = loop.new_replay_key(random_); !keyed) {
+    return keyed;
   }
-  rx_port_ = config.ports[0].dpdk_port;
-  tx_port_ = config.ports[1].dpdk_port;
-  auto engine = dataplane::Engine::create(config);
-  if (!engine) {
-    return tl::unexpected(engine.error());
+  loop.send_to(Sink::capture);
+  if (auto passed = loop.run_pass(untimed); !passed) {
+    return passed;
   }
-  engine_ = std::move(*engine);
-  dataplane::NextHop hop;
-  hop.port_index = 1;
-  hop.mac = {2, 0, 0, 0, 0, 3};
-  hop.source_address = traffic_.identity().addresses.front();
-  engine_->publish_next_hops(dataplane::NextHopTable({}, hop));
-  // Room for everything that all passes write, at the set's normal load.
-  const std::uint64_t written = packets_ * (options_.passes * options_.repeats + 2);
-  control_port::Configure configure;
-  configure.replay_lines =
-      onion::ReplaySet::lines_for(std::max(kReplayRate, written / onion::kSlotSeconds + 1));
-  configure.handles_max = 64;
-  replay_ = std::make_unique<SetMemory>(onion::ReplaySet::bytes_needed(configure.replay_lines));
-  handles_ = std::make_unique<SetMemory>(onion::HandleTable::bytes_needed({64, 0, 0}));
-  auto configured = engine_->configure(configure, {replay_->span(), handles_->span()});
-  if (!configured) {
-    return tl::unexpected(configured.error());
+  loop.send_to(Sink::count);
+  NextRelay next(traffic_, packets_);
+  auto accepted = next.count_accepted(capture.path());
+  if (!accepted) {
+    return tl::unexpected(accepted.error());
   }
+  capture.clear();
+  accepted_ = *accepted;
+  std::fprintf(stderr, "the next relay accepts %zu of them\n", accepted_);
+  loop.run_pass_without_relay(untimed);
   return {};
 }
 
-Result<void> Measurement::new_keys() {
-  return engine_->publish(traffic_.snapshot(++serial_, random_), traffic_.peers());
-}
-
-// Cycles a packet, the median of slices of kSlicePackets: on a shared machine the scheduler takes the core away
-// now and then, and a slice that it hit is not the relay's cost. Making and publishing keys is not timed.
-double Measurement::one_repeat() {
-  std::vector<double> slices;
-  for (std::size_t pass = 0; pass < options_.passes; ++pass) {
-    if ((!options_.same_replay_key || serial_ == 0) && !new_keys()) {
-      return 0;
-    }
-    for (std::size_t left = packets_; left > 0;) {
-      const std::size_t slice = std::min(left, kSlicePackets);
-      std::size_t received = 0;
-      const std::uint64_t begin = dataplane::tsc_now();
-      while (received < slice) {
-        received += engine_->poll_once(0);
-      }
-      slices.push_back(static_cast<double>(dataplane::tsc_now() - begin) /
-                       static_cast<double>(received));
-      left -= std::min(left, received);
+Result<void> Measurement::pass(RelayLoop& loop, std::vector<Slice>& slices) {
+  if (!options_.same_replay_key) {
+    if (auto keyed = loop.new_replay_key(random_); !keyed) {
+      return keyed;
     }
   }
-  return median(std::move(slices));
+  return loop.run_pass(slices);
 }
 
-// The same for the loop without a relay.
-double Measurement::one_io_repeat() {
-  std::vector<double> slices;
-  for (std::size_t done = 0; done < packets_; done += kSlicePackets) {
-    const std::uint64_t cycles =
-        dataplane::forward_untouched(rx_port_, tx_port_, options_.burst, kSlicePackets);
-    slices.push_back(static_cast<double>(cycles) / static_cast<double>(kSlicePackets));
+Result<void> Measurement::repeat(RelayLoop& loop) {
+  std::vector<Slice> slices;
+  for (std::size_t i = 0; i < options_.passes; ++i) {
+    if (auto passed = pass(loop, slices); !passed) {
+      return passed;
+    }
   }
-  return median(std::move(slices));
+  std::vector<Slice> io_slices;
+  loop.run_pass_without_relay(io_slices);
+  relay_cycles_.push_back(median_cycles(slices));
+  io_cycles_.push_back(median_cycles(io_slices));
+  all_slices_.insert(all_slices_.end(), slices.begin(), slices.end());
+  std::fprintf(stderr, "repeat %zu of %zu: %.0f cycles a packet, %.0f of them in and out\n",
+               relay_cycles_.size(), options_.repeats, relay_cycles_.back(), io_cycles_.back());
+  return {};
 }
 
-json::object Measurement::report(const dataplane::DeviceCounts& out) const {
-  const control_port::Counters counters = engine_->counters();
-  const double tsc = static_cast<double>(dataplane::tsc_hz());
+Books Measurement::books(const RelayLoop& loop) const {
+  return {loop.counters(), loop.sink_count(), loop.replay_places_taken()};
+}
+
+Result<json::object> Measurement::run() {
+  auto replay = MemoryFile::create("allium-bench-replay");
+  auto capture = MemoryFile::create("allium-bench-capture");
+  if (!replay || !capture) {
+    return tl::unexpected(replay ? capture.error() : replay.error());
+  }
+  auto loop = bring_up(*replay, *capture);
+  if (!loop) {
+    return tl::unexpected(loop.error());
+  }
+  stay_on_this_cpu();
+  if (auto checked = check_what_comes_out(**loop, *capture); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  const Books begin = books(**loop);
+  const MachineTime begin_time = machine_time();
+  const std::int64_t begin_preemptions = preemptions();
+  for (std::size_t i = 0; i < options_.repeats; ++i) {
+    if (auto repeated = repeat(**loop); !repeated) {
+      return tl::unexpected(repeated.error());
+    }
+  }
+  steal_percent_ = steal_percent(begin_time, machine_time());
+  preemptions_ = preemptions() - begin_preemptions;
+  return report(**loop, outcome_of(begin, books(**loop), packets_ * options_.repeats));
+}
+
+json::object Measurement::place(const RelayLoop& loop) const {
+  json::object place = environment();
+  place["tsc_hz"] = dataplane::tsc_hz();
+  place["pages"] = loop.uses_huge_pages() ? kHugePages : "4 KiB";
+  place["replay_set_huge_bytes"] = loop.replay_set_huge_bytes();
+  place["kernels"] = "onion=" + std::string(kernels_.onion->name) +
+                     ",x25519=" + std::string(kernels_.x25519->name);
+  place["steal_percent"] = steal_percent_;
+  place["spread_percent"] = spread_percent(relay_cycles_);
+  place["preemptions"] = preemptions_;
+  mark_comparative(place);
+  return place;
+}
+
+void Measurement::add_figures(json::object& result) const {
   const double cycles = median(relay_cycles_);
-  const double pps = tsc / cycles;
-  json::object drops;
-  std::uint64_t dropped = 0;
-  for (std::size_t v = onion::kFirstDrop; v < onion::kVerdictCount; ++v) {
-    if (counters.verdicts[v] != 0) {
-      drops[std::string(onion::verdict_name(static_cast<onion::Verdict>(v)))] =
-          counters.verdicts[v];
-      dropped += counters.verdicts[v];
-    }
-  }
-  const std::uint64_t counted_by_device = out.sent - sent_before_;
-  const bool is_valid = dropped == 0 && counters.received == counters.forwarded &&
-                        counters.forwarded == counted_by_device;
-  json::object environment_json = environment();
-  environment_json["tsc_hz"] = dataplane::tsc_hz();
-  environment_json["pages"] = eal_.uses_huge_pages ? "2 MiB" : "4 KiB";
-  environment_json["kernels"] = "onion=" + std::string(kernels_.onion->name) +
-                                ",x25519=" + std::string(kernels_.x25519->name);
-  environment_json["steal_percent"] = steal_percent(begin_, end_);
+  const double pps = static_cast<double>(dataplane::tsc_hz()) / cycles;
+  const auto [low, high] = std::minmax_element(relay_cycles_.begin(), relay_cycles_.end());
+  result["mpps"] = pps / 1e6;
+  result["gbit_s"] = pps * static_cast<double>(traffic_.datagram_bytes()) * 8 / 1e9;
+  result["cycles_per_packet"] = cycles;
+  result["cycles_per_packet_min"] = *low;
+  result["cycles_per_packet_max"] = *high;
+  result["cycles_per_packet_mean"] = mean_cycles(all_slices_);
+  result["spread_percent"] = spread_percent(relay_cycles_);
+  result["io_cycles_per_packet"] = median(io_cycles_);
+}
+
+json::object Measurement::report(const RelayLoop& loop, Outcome outcome) const {
+  const std::uint64_t expected = packets_ * options_.passes * options_.repeats;
+  const bool is_valid = outcome.drops.empty() && outcome.received == expected &&
+                        outcome.forwarded == expected && outcome.sink == expected &&
+                        outcome.written == expected && accepted_ == packets_;
   json::object result = {{"schema", "allium.bench.forward/1"},
-                         {"class", options_.packet_class},
+                         {"class", options_.packet_class == onion::PacketClass::v ? "v" : "d"},
                          {"valid", is_valid},
-                         {"received", counters.received},
-                         {"forwarded", counters.forwarded},
-                         {"counted_by_sink", counted_by_device},
-                         {"drops", std::move(drops)},
+                         {"received", outcome.received},
+                         {"forwarded", outcome.forwarded},
+                         {"counted_by_sink", outcome.sink},
+                         {"written_to_replay_set", outcome.written},
+                         {"accepted_by_next_relay", accepted_},
+                         {"drops", std::move(outcome.drops)},
                          {"datagram_bytes", traffic_.datagram_bytes()},
                          {"packets", packets_},
                          {"sessions", options_.sessions},
                          {"loop_bytes", packets_ * traffic_.datagram_bytes()},
+                         {"replay_set_bytes", loop.replay_set_bytes()},
                          {"burst", options_.burst},
                          {"repeats", options_.repeats},
                          {"passes", options_.passes},
-                         {"environment", std::move(environment_json)}};
+                         {"environment", place(loop)}};
   if (is_valid) {
-    result["mpps"] = pps / 1e6;
-    result["gbit_s"] = pps * static_cast<double>(traffic_.datagram_bytes()) * 8 / 1e9;
-    result["cycles_per_packet"] = cycles;
-    result["cycles_per_packet_min"] = *std::min_element(relay_cycles_.begin(), relay_cycles_.end());
-    result["cycles_per_packet_max"] = *std::max_element(relay_cycles_.begin(), relay_cycles_.end());
-    result["spread_percent"] = spread_percent(relay_cycles_);
-    result["io_cycles_per_packet"] = median(io_cycles_);
+    add_figures(result);
   }
   return result;
 }
 
-Result<json::object> Measurement::run() {
-  if (auto up = bring_up(); !up) {
-    return tl::unexpected(up.error());
-  }
-  begin_ = machine_time();
-  // One pass of each warms caches, pages and branch predictors; it is counted as packets, not as time.
-  static_cast<void>(dataplane::forward_untouched(rx_port_, tx_port_, options_.burst, packets_));
-  std::uint64_t sent_by_io = dataplane::device_counts(tx_port_).sent;
-  for (std::size_t repeat = 0; repeat < options_.repeats; ++repeat) {
-    relay_cycles_.push_back(one_repeat());
-    const std::uint64_t before = dataplane::device_counts(tx_port_).sent;
-    io_cycles_.push_back(one_io_repeat());
-    sent_by_io += dataplane::device_counts(tx_port_).sent - before;
-    std::fprintf(stderr, "repeat %zu of %zu: %.0f cycles a packet, %.0f of them in and out\n",
-                 repeat + 1, options_.repeats, relay_cycles_.back(), io_cycles_.back());
-  }
-  end_ = machine_time();
-  sent_before_ = sent_by_io;
-  return report(dataplane::device_counts(tx_port_));
+int complain(const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.text.c_str());
+  const bool is_missing = error.code == Errc::unavailable || error.code == Errc::not_found;
+  return is_missing ? kExitUnreachable : kExitRefused;
 }
 
-int main_of(int argc, char** argv) {
-  Options options;
-  if (!read_options(argc, argv, options)) {
+// As allium-dp does: pages that were free when we looked went to somebody else.
+void start_again_without_huge_pages(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string no_huge = "--no-huge";
+  arguments.push_back(no_huge.data());
+  arguments.push_back(nullptr);
+  execv("/proc/self/exe", arguments.data());
+}
+
+int run(int argc, char** argv) {
+  const auto options = parse_forward_options(argc, argv);
+  if (!options) {
     std::fprintf(stderr, "error: run it by: allium bench forward --help\n");
-    return 2;
+    return kExitUsage;
   }
-  int code = 1;
-  {
-    Measurement measurement(options);
-    const auto result = measurement.run();
-    if (result) {
-      std::printf("%s\n", json::serialize(*result).c_str());
-      code = result->at("valid").as_bool() ? 0 : 1;
-    } else {
-      std::fprintf(stderr, "error: %s\n", result.error().text.c_str());
+  const auto kernels = crypto_accel::kernels_from_environment();
+  if (!kernels) {
+    return complain(kernels.error());
+  }
+  const auto result = Measurement(*options, *kernels).run();
+  if (!result) {
+    if (result.error().code == Errc::full && options->pages == dataplane::Pages::automatic) {
+      start_again_without_huge_pages(argc, argv);
     }
+    return complain(result.error());
   }
-  return code;
+  std::printf("%s\n", json::serialize(*result).c_str());
+  return result->at("valid").as_bool() ? kExitDone : kExitNegative;
 }
 
 }  // namespace
 }  // namespace allium::bench
 
 int main(int argc, char** argv) {
-  return allium::bench::main_of(argc, argv);
+  return allium::bench::run(argc, argv);
 }

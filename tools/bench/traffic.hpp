@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Valid layered packets of many sessions, as a middle relay gets them from another: link header, tag and veil
-// on, a layer of this relay inside, everything else noise. And the relay's keys that open them.
+// Valid packets of many sessions, as a relay in the middle of a path gets them from another relay, and the
+// keys of the three relays that they concern:
+//
+//   previous --(link header, tag, veil)--> relay under test --> next, where every path ends at DROP
+//
+// Segments and secrets are made from the relays' epoch keys as the relays make them when a path is opened
+// (SPEC.md sections 5 and 6); the packets are those of the client's path builder; the links are derived from
+// the onion keys by both ends.
 //
 //   Units      packets and bytes; one moment in time for all packets.
-//   Ownership  values.
+//   Ownership  values; keys are wiped with the object.
 //   Threads    one.
+//   Limits     packet i belongs to session i mod session_count and is new in it, so a burst holds as many
+//              sessions as it can.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -17,14 +26,14 @@
 #include "crypto_accel/base/result.hpp"
 #include "dataplane/control_port/messages.hpp"
 #include "dataplane/engine/frame.hpp"
+#include "dataplane/onion/path_builder.hpp"
 #include "dataplane/onion/wire_format.hpp"
 
 namespace allium::bench {
 
 struct TrafficConfig {
-  onion::PacketClass packet_class = onion::PacketClass::d;
-  std::size_t session_count = 4096;
-  std::size_t packet_count = 0;  ///< a multiple of 32
+  onion::PacketClass packet_class = onion::PacketClass::d;  ///< d or v
+  std::size_t session_count = 4096;                         ///< at least 1
 };
 
 class Traffic {
@@ -37,32 +46,55 @@ class Traffic {
   /// The relay under test, as a port's owner.
   [[nodiscard]] dataplane::PortIdentity identity() const;
 
-  /// A snapshot whose replay key is fresh: under it no packet was ever seen. `serial` is its number.
+  /// A snapshot of the relay under test whose replay key is fresh: under it no packet was ever seen.
+  /// `serial` is its number.
   [[nodiscard]] control_port::SnapshotBegin snapshot(std::uint64_t serial,
                                                      const Random& random) const;
 
-  /// The relay before and the relay after.
+  /// The neighbours of the relay under test.
   [[nodiscard]] std::vector<onion::PeerConfig> peers() const;
 
-  /// Writes all packets as Ethernet frames. Errc::io.
-  Result<void> write_pcap(const std::string& path, const Random& random) const;
+  /// The relay that the packets go to, as a port's owner, and all that it knows.
+  [[nodiscard]] dataplane::PortIdentity next_identity() const;
+  [[nodiscard]] onion::SnapshotConfig next_snapshot() const;
+
+  /// Packet `index` as it comes over the link. Its T and its data carry the index, for the next relay to find.
+  [[nodiscard]] onion::Datagram make_datagram(std::uint64_t index, const Random& random) const;
+
+  /// The index in the T and the data of a packet that arrived at DROP. They differ: not a packet of ours.
+  [[nodiscard]] static Result<std::uint64_t> index_of(const std::uint8_t* t,
+                                                      const std::uint8_t* data);
+
+  /// Writes packets 0 .. packet_count - 1 as Ethernet frames. Errc::io.
+  Result<void> write_frames(const std::string& path, std::size_t packet_count,
+                            const Random& random) const;
 
   [[nodiscard]] std::size_t datagram_bytes() const noexcept;
 
  private:
-  struct Session {
-    Block segment;  ///< FS
-    Block secret;   ///< s
+  enum Place : std::size_t { kPrevious, kTested, kNext, kPlaces };
+
+  /// A relay with its keys.
+  struct Node {
+    std::uint32_t id = 0;
+    onion::Endpoint endpoint;
+    dataplane::MacAddress mac{};
+    onion::EpochSecrets epoch;
+    onion::HourKey hour;
   };
 
-  void make_datagram(const Session& session, std::uint64_t seq, const Random& random,
-                     std::uint8_t* target) const;
+  static constexpr std::size_t kHops = 2;  ///< relay under test, next
+
+  [[nodiscard]] onion::LinkSecrets link(Place own, Place peer) const;
+  [[nodiscard]] onion::PeerConfig peer(Place own, Place peer) const;
+  [[nodiscard]] onion::HopSession open_session(Place place, const onion::NextHop& next,
+                                               std::uint64_t salt) const;
+  void put_link(std::uint64_t seq, onion::Datagram& datagram) const;
 
   TrafficConfig config_;
-  onion::EpochSecrets epoch_;
-  onion::LinkSecrets link_in_;
-  onion::LinkSecrets link_out_;
-  std::vector<Session> sessions_;
+  std::array<Node, kPlaces> nodes_;
+  onion::LinkSecrets link_in_;  ///< to the relay under test, as the previous one has it
+  std::vector<std::array<onion::HopSession, kHops>> sessions_;
 };
 
 }  // namespace allium::bench

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/bench_verbs.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/Config.hpp>
@@ -57,29 +58,35 @@ Finished run_helper(const std::vector<std::string>& words) {
   }
   arguments.push_back(nullptr);
   int out[2];
-  if (pipe(out) != 0) {
-    finish_with(Error{Errc::io, std::strerror(errno)});
+  if (pipe2(out, O_CLOEXEC) != 0) {
+    finish_with(Error{Errc::io, std::generic_category().message(errno)});
   }
   const pid_t child = fork();
+  if (child < 0) {
+    finish_with(Error{Errc::io, std::string("fork: ") + std::generic_category().message(errno)});
+  }
   if (child == 0) {
     dup2(out[1], STDOUT_FILENO);
-    close(out[0]);
-    close(out[1]);
     execv(program.c_str(), arguments.data());
     std::fprintf(stderr, "error: %s: %s; build it: cmake --build --preset release\n",
-                 program.c_str(), std::strerror(errno));
-    _exit(127);
+                 program.c_str(), std::generic_category().message(errno).c_str());
+    _exit(kExitUnreachable);
   }
   close(out[1]);
   Finished finished;
   std::vector<char> buffer(16384);
   ssize_t count = 0;
-  while ((count = read(out[0], buffer.data(), buffer.size())) > 0) {
-    finished.output.append(buffer.data(), static_cast<std::size_t>(count));
+  while ((count = read(out[0], buffer.data(), buffer.size())) > 0 ||
+         (count < 0 && errno == EINTR)) {
+    finished.output.append(buffer.data(), count < 0 ? 0 : static_cast<std::size_t>(count));
   }
   close(out[0]);
   int status = 0;
-  waitpid(child, &status, 0);
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) {
+    std::fprintf(stderr, "error: %s was ended by signal %d\n", words[0].c_str(), WTERMSIG(status));
+  }
   finished.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : kExitInternal;
   return finished;
 }
@@ -88,29 +95,23 @@ double real(const json::object& object, const char* key) {
   return object.at(key).to_number<double>();
 }
 
-void print_forward(const json::object& result) {
-  const json::object& place = result.at("environment").as_object();
-  std::printf("%s\n", bench::environment_text(place).c_str());
-  std::printf("          kernels %s, pages %s, steal %.1f %% during the run\n",
-              place.at("kernels").as_string().c_str(), place.at("pages").as_string().c_str(),
-              real(place, "steal_percent"));
+void print_counts(const json::object& result) {
   std::printf(
-      "method    replay file -> one whole relay on one core -> null device; %.0f packets of "
-      "%.0f sessions, %.1f MB, a new replay key each pass; bursts of %.0f; medians of slices of "
-      "1024 packets\n",
-      real(result, "packets"), real(result, "sessions"), real(result, "loop_bytes") / 1e6,
-      real(result, "burst"));
-  std::printf("packets   received %.0f, forwarded %.0f, counted by the sink %.0f\n",
-              real(result, "received"), real(result, "forwarded"), real(result, "counted_by_sink"));
-  if (!result.at("valid").as_bool()) {
-    std::printf("drops    ");
-    for (const auto& [reason, count] : result.at("drops").as_object()) {
-      std::printf(" %s %.0f", std::string(reason).c_str(), count.to_number<double>());
-    }
-    std::printf("\nno figure: every packet has to be forwarded for one\n");
-    return;
+      "packets   received %.0f, forwarded %.0f, counted by the sink %.0f, written to the replay "
+      "set %.0f\n",
+      real(result, "received"), real(result, "forwarded"), real(result, "counted_by_sink"),
+      real(result, "written_to_replay_set"));
+  std::printf("          one pass before that: the next relay accepts %.0f of %.0f\n",
+              real(result, "accepted_by_next_relay"), real(result, "packets"));
+  std::printf("drops    ");
+  const json::object& drops = result.at("drops").as_object();
+  for (const auto& [reason, count] : drops) {
+    std::printf(" %s %.0f", std::string(reason).c_str(), count.to_number<double>());
   }
-  std::printf("drops     none\n");
+  std::printf("%s\n", drops.empty() ? " none" : "");
+}
+
+void print_figures(const json::object& result) {
   std::printf(
       "class %s   %.3f Mpps  %.2f Gbit/s of UDP payload  %.0f TSC cycles a packet "
       "(median of %.0f, min %.0f, max %.0f)\n",
@@ -121,6 +122,28 @@ void print_forward(const json::object& result) {
       "          of these the devices' own copies take about %.0f cycles: a loop without any "
       "relay, in the same run\n",
       real(result, "io_cycles_per_packet"));
+  std::printf("          mean with every interruption of the run: %.0f cycles\n",
+              real(result, "cycles_per_packet_mean"));
+}
+
+void print_forward(const json::object& result) {
+  const json::object& place = result.at("environment").as_object();
+  std::printf("%s\n", bench::environment_text(place).c_str());
+  std::printf("          kernels %s, pages %s, steal %.1f %% and %.0f preemptions during the run\n",
+              place.at("kernels").as_string().c_str(), place.at("pages").as_string().c_str(),
+              real(place, "steal_percent"), real(place, "preemptions"));
+  std::printf(
+      "method    replay file -> one whole relay on one core -> null device; %.0f packets of "
+      "%.0f sessions, %.1f MB, a new replay key each pass; bursts of %.0f; medians of slices of "
+      "1024 packets; a replay set of %.0f MB\n",
+      real(result, "packets"), real(result, "sessions"), real(result, "loop_bytes") / 1e6,
+      real(result, "burst"), real(result, "replay_set_bytes") / 1e6);
+  print_counts(result);
+  if (result.at("valid").as_bool()) {
+    print_figures(result);
+  } else {
+    std::printf("no figure: every packet has to be new, forwarded and right for one\n");
+  }
 }
 
 void forward(const ForwardOptions& options) {
@@ -170,8 +193,8 @@ void add_forward(CLI::App& bench_verbs) {
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   verb->add_option("--packets", options->packets,
-                   "Packets in the loop, a multiple of 32 [as many as make 36 MB, at most 65536]")
-      ->check(CLI::Range(32, 65'536));
+                   "Packets in the loop, a multiple of the burst [as many as make 36 MB]")
+      ->check(CLI::Range(1, 262'144));
   verb->add_option("--repeats", options->repeats, "Repeated measurements")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -179,28 +202,35 @@ void add_forward(CLI::App& bench_verbs) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
-      ->check(CLI::IsMember({1, 2, 4, 8, 16, 32}))
+      ->check(CLI::Range(1, 32))
       ->capture_default_str();
-  verb->add_flag(
-      "--same-replay-key", options->same_replay_key,
-      "Keep the replay key: every packet after the first pass is then a replay, and there "
-      "is no figure; shows that the set is really used");
+  verb->add_flag("--same-replay-key", options->same_replay_key,
+                 "Keep the replay key: every packet was seen in the pass that the next relay "
+                 "checked, so all are "
+                 "dropped as replays, and there is no figure; shows that the set is really used");
   verb->add_flag("--no-huge", options->no_huge, "Leave huge pages alone");
   verb->add_flag("--json", options->json, "One JSON object on standard output");
   verb->footer(
       "Examples:\n  allium bench forward --class d\n  allium bench forward --class v --json\n"
       "Numbers of virtual machines are ratios, not product figures.");
   verb->callback([options] {
-    if (options->packets % 32 != 0) {
-      std::fprintf(stderr, "error: --packets takes a multiple of 32\n");
+    if (options->packets % options->burst != 0) {
+      std::fprintf(stderr, "error: --packets takes a multiple of --burst, here of %zu\n",
+                   options->burst);
       finish_with(kExitUsage);
     }
     forward(*options);
   });
 }
 
+json::object marked_environment() {
+  json::object environment = bench::environment();
+  bench::mark_comparative(environment);
+  return environment;
+}
+
 void print_crypto(const std::vector<bench::CryptoFigure>& figures) {
-  std::printf("%s\n", bench::environment_text(bench::environment()).c_str());
+  std::printf("%s\n", bench::environment_text(marked_environment()).c_str());
   std::printf("TSC cycles a packet by burst size; medians, packets and keys warm\n");
   std::printf("%-14s %-15s %-5s", "KERNEL", "FUNCTION", "CLASS");
   for (const std::size_t burst : bench::kBurstSizes) {
@@ -230,7 +260,7 @@ json::object crypto_json(const std::vector<bench::CryptoFigure>& figures) {
                                 {"cycles_per_packet_by_burst", std::move(cycles)}});
   }
   return {{"schema", "allium.bench.crypto/1"},
-          {"environment", bench::environment()},
+          {"environment", marked_environment()},
           {"figures", std::move(list)}};
 }
 
@@ -255,7 +285,7 @@ void add_env(CLI::App& bench_verbs) {
   auto as_json = std::make_shared<bool>(false);
   verb->add_flag("--json", *as_json, "One JSON object on standard output");
   verb->callback([as_json] {
-    json::object environment = bench::environment();
+    json::object environment = marked_environment();
     if (*as_json) {
       environment["schema"] = "allium.bench.env/1";
       print_json(environment);

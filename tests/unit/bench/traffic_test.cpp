@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The packets of the benchmark are valid, each once, and the relay that checks what comes out notices what is not
+// right. A relay without devices stands for the relay under test.
+
+#include "tools/bench/traffic.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "crypto_accel/kernel_registry.hpp"
+#include "dataplane/onion/relay.hpp"
+#include "dataplane/onion/time_index.hpp"
+#include "tools/bench/memory_file.hpp"
+#include "tools/bench/next_relay.hpp"
+#include "tools/bench/pcap_file.hpp"
+#include "tools/bench/set_memory.hpp"
+
+namespace allium::bench {
+namespace {
+
+using Buffer = std::vector<std::uint8_t>;
+
+constexpr onion::HandleLimits kHandleLimits{64, 0, 0};
+constexpr std::size_t kReplayLines = 64;
+constexpr std::size_t kPackets = 80;
+
+class TestedRelay {
+ public:
+  explicit TestedRelay(const Traffic& traffic)
+      : traffic_(traffic),
+        replay_memory_(onion::ReplaySet::bytes_needed(kReplayLines)),
+        handle_memory_(onion::HandleTable::bytes_needed(kHandleLimits)),
+        replay_(onion::ReplaySet::attach(replay_memory_.bytes(), kReplayLines, 0).value()),
+        handles_(onion::HandleTable::attach(handle_memory_.bytes(), kHandleLimits, 1).value()),
+        kernels_(crypto_accel::select_kernels("").value()),
+        batch_(*kernels_.onion) {
+    onion::RelayParts parts{};
+    parts.kernels = kernels_;
+    parts.replay = &replay_;
+    parts.handles = &handles_;
+    parts.bridge = &bridge_;
+    parts.sequence = {&sequence_, take};
+    parts.salt = {&salt_, take};
+    parts.random = system_random();
+    relay_ = std::make_unique<onion::Relay>(parts);
+    replay_.raise_floor(onion::slot_of(Traffic::kNowMs) - 1);
+    replay_.clear_all_due();
+    new_replay_key();
+  }
+
+  void new_replay_key() {
+    auto begin = traffic_.snapshot(1, system_random());
+    onion::SnapshotConfig config;
+    config.own_id = begin.own_id;
+    config.own_endpoint = begin.own_endpoint;
+    config.peers = traffic_.peers();
+    config.epochs = std::move(begin.epochs);
+    config.hours = std::move(begin.hours);
+    snapshot_ = onion::RelaySnapshot::build(config, batch_).value();
+  }
+
+  /// Runs one frame through the relay; what comes out takes its place.
+  onion::Verdict run(Buffer& frame) {
+    const auto parsed = dataplane::parse_frame(frame, traffic_.identity());
+    if (!parsed) {
+      return onion::Verdict::length;
+    }
+    frame.resize(parsed->payload_offset + onion::kDatagramBytesMax);
+    onion::Burst burst;
+    burst.count = 1;
+    burst.data[0] = frame.data() + parsed->payload_offset;
+    burst.bytes[0] = static_cast<std::uint16_t>(parsed->payload_bytes);
+    burst.source[0] = parsed->source;
+    relay_->run(*snapshot_, burst, Traffic::kNowMs);
+    frame.resize(parsed->payload_offset + parsed->payload_bytes);
+    if (burst.verdict[0] != onion::Verdict::forward) {
+      return burst.verdict[0];
+    }
+    const dataplane::PortIdentity own = traffic_.identity();
+    dataplane::write_headers({own.mac,
+                              traffic_.next_identity().mac,
+                              {own.addresses.front(), own.onion_port},
+                              burst.target[0].endpoint},
+                             burst.data[0], burst.bytes[0]);
+    return burst.verdict[0];
+  }
+
+ private:
+  static bool take(void* counter, std::uint64_t, std::uint64_t& value) noexcept {
+    value = (*static_cast<std::uint64_t*>(counter))++;
+    return true;
+  }
+
+  const Traffic& traffic_;
+  SetMemory replay_memory_;
+  SetMemory handle_memory_;
+  onion::ReplaySet replay_;
+  onion::HandleTable handles_;
+  onion::Bridge bridge_;
+  crypto_accel::KernelSet kernels_;
+  crypto_accel::OnionBatch batch_;
+  std::unique_ptr<const onion::RelaySnapshot> snapshot_;
+  std::unique_ptr<onion::Relay> relay_;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t salt_ = 0;
+};
+
+class TrafficTest : public testing::TestWithParam<onion::PacketClass> {
+ protected:
+  static constexpr std::size_t kSessions = 9;
+
+  [[nodiscard]] std::vector<Buffer> frames() const {
+    const auto file = MemoryFile::create("test").value();
+    EXPECT_TRUE(traffic().write_frames(file.path(), kPackets, system_random()));
+    auto reader = PcapReader::open(file.path()).value();
+    std::vector<Buffer> frames;
+    for (Buffer frame = reader.next().value(); !frame.empty(); frame = reader.next().value()) {
+      frames.push_back(std::move(frame));
+    }
+    return frames;
+  }
+
+  /// What a right relay makes of every packet.
+  [[nodiscard]] std::vector<Buffer> forwarded() const {
+    TestedRelay relay(traffic());
+    std::vector<Buffer> result = frames();
+    for (Buffer& frame : result) {
+      EXPECT_EQ(relay.run(frame), onion::Verdict::forward);
+    }
+    return result;
+  }
+
+  [[nodiscard]] const Traffic& traffic() const { return traffic_; }
+
+ private:
+  Traffic traffic_{{GetParam(), kSessions}, system_random()};
+};
+
+TEST_P(TrafficTest, EveryPacketIsForwardedAndAcceptedByTheNextRelay) {
+  NextRelay next(traffic(), kPackets);
+  const std::vector<Buffer> out = forwarded();
+  ASSERT_EQ(out.size(), kPackets);
+
+  std::size_t accepted = 0;
+  for (std::size_t i = 0; i < kPackets; i += 16) {
+    const auto begin = out.begin() + static_cast<std::ptrdiff_t>(i);
+    accepted += next.accept({begin, begin + 16});
+  }
+  EXPECT_EQ(accepted, kPackets);
+}
+
+TEST_P(TrafficTest, SessionsTakeTurns) {
+  std::set<Buffer> datagrams;
+  std::set<std::uint64_t> numbers;
+  for (std::uint64_t i = 0; i < kPackets; ++i) {
+    const onion::Datagram datagram = traffic().make_datagram(i, system_random());
+    EXPECT_EQ(datagram.byte_count, traffic().datagram_bytes());
+    datagrams.emplace(datagram.view().begin(), datagram.view().end());
+    numbers.insert(load_be(datagram.bytes.data() + onion::kSeqOffset, onion::kSeqBytes));
+  }
+  EXPECT_EQ(datagrams.size(), kPackets);
+  EXPECT_EQ(numbers.size(), kPackets);
+}
+
+TEST_P(TrafficTest, APassIsAReplayUntilTheReplayKeyIsNew) {
+  TestedRelay relay(traffic());
+  for (const Buffer& frame : frames()) {
+    Buffer first = frame;
+    EXPECT_EQ(relay.run(first), onion::Verdict::forward);
+    Buffer second = frame;
+    EXPECT_EQ(relay.run(second), onion::Verdict::replay);
+    relay.new_replay_key();
+    Buffer third = frame;
+    EXPECT_EQ(relay.run(third), onion::Verdict::forward);
+  }
+}
+
+TEST_P(TrafficTest, TheNextRelayNoticesEveryChangedByte) {
+  NextRelay next(traffic(), kPackets);
+  const Buffer right = forwarded().front();
+  // From the version to the last byte of the data; UDP checksums are not looked at on arrival.
+  for (std::size_t offset = dataplane::kHeadersBytesV4; offset < right.size(); ++offset) {
+    Buffer wrong = right;
+    wrong[offset] ^= 0x40;
+    EXPECT_EQ(next.accept({wrong}), 0U) << offset;
+  }
+  EXPECT_EQ(next.accept({right}), 1U);
+}
+
+TEST_P(TrafficTest, TheNextRelayTakesNoFrameForSomebodyElse) {
+  NextRelay next(traffic(), kPackets);
+  const Buffer right = forwarded().front();
+  Buffer other_mac = right;
+  other_mac[5] ^= 1;
+  Buffer other_address = right;
+  other_address[dataplane::kEthernetBytes + 19] ^= 1;
+
+  EXPECT_EQ(next.accept({other_mac}), 0U);
+  EXPECT_EQ(next.accept({other_address}), 0U);
+  EXPECT_EQ(next.accept({frames().front()}), 0U);
+}
+
+TEST_P(TrafficTest, TheNextRelayCountsAPacketOnce) {
+  NextRelay next(traffic(), kPackets);
+  const std::vector<Buffer> out = forwarded();
+
+  EXPECT_EQ(next.accept({out[0], out[0], out[1]}), 2U);
+  EXPECT_EQ(next.accept({out[0], out[2]}), 1U);
+}
+
+TEST_P(TrafficTest, TheNextRelayReadsACapture) {
+  const auto file = MemoryFile::create("test").value();
+  auto writer = PcapWriter::create(file.path()).value();
+  std::vector<Buffer> out = forwarded();
+  out.back().back() ^= 1;
+  for (const Buffer& frame : out) {
+    ASSERT_TRUE(writer.add(frame));
+  }
+  ASSERT_TRUE(writer.finish());
+
+  EXPECT_EQ(NextRelay(traffic(), kPackets).count_accepted(file.path()).value(), kPackets - 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Classes, TrafficTest,
+                         testing::Values(onion::PacketClass::d, onion::PacketClass::v),
+                         [](const auto& parameter) {
+                           return parameter.param == onion::PacketClass::d ? "D" : "V";
+                         });
+
+}  // namespace
+}  // namespace allium::bench
