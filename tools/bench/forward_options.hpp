@@ -23,7 +23,7 @@ struct ForwardOptions {
   std::size_t sessions = 4096;
   std::size_t packets = 0;  ///< in the loop, a multiple of `burst`; 0: as many as make kLoopBytes
   std::size_t repeats = 7;
-  std::size_t passes = 4;  ///< over the loop, in one repeat
+  std::size_t passes = 2;  ///< over the loop, in one repeat
   std::size_t burst = 32;
   bool same_replay_key = false;
   dataplane::Pages pages = dataplane::Pages::automatic;

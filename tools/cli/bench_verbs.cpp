@@ -34,7 +34,7 @@ struct ForwardOptions {
   std::size_t sessions = 4096;
   std::size_t packets = 0;
   std::size_t repeats = 7;
-  std::size_t passes = 4;
+  std::size_t passes = 2;
   std::size_t burst = 32;
   bool same_replay_key = false;
   bool no_huge = false;
