@@ -25,6 +25,32 @@ std::size_t replay_lines(std::size_t packet_count) {
   return onion::ReplaySet::lines_for(packet_count / onion::kSlotSeconds + 1);
 }
 
+// RFC 1071: big-endian words, ones' complement; all ones where a checksum among them is right.
+std::uint32_t word_sum(Bytes bytes, std::uint32_t sum) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    sum += static_cast<std::uint32_t>(bytes[i]) << (i % 2 == 0 ? 8 : 0);
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >> 16);
+  }
+  return sum;
+}
+
+// Of an IPv4 frame that parse_frame took: both checksums are there and right. A relay does not look at UDP's.
+bool has_right_checksums(Bytes frame) {
+  constexpr std::size_t kAddressesOffset = 12;
+  constexpr std::size_t kUdpChecksumOffset = 6;
+  constexpr std::uint32_t kProtocolUdp = 17;
+  const Bytes ip =
+      frame.subspan(dataplane::kEthernetBytes,
+                    dataplane::kHeadersBytesV4 - dataplane::kEthernetBytes - dataplane::kUdpBytes);
+  const Bytes udp = frame.subspan(dataplane::kEthernetBytes + ip.size());
+  const std::uint32_t pseudo =
+      word_sum(ip.subspan(kAddressesOffset), kProtocolUdp + static_cast<std::uint32_t>(udp.size()));
+  return word_sum(ip, 0) == 0xffff && word_sum(udp, pseudo) == 0xffff &&
+         load_be(udp.data() + kUdpChecksumOffset, 2) != 0;
+}
+
 template <typename T>
 T taken(Result<T> result) {
   ALLIUM_CHECK(result);  // sizes and keys are our own
@@ -94,7 +120,7 @@ std::size_t NextRelay::accept(std::vector<std::vector<std::uint8_t>> frames) {
   onion::Burst burst;
   for (auto& frame : frames) {
     const auto parsed = dataplane::parse_frame(frame, state_->identity);
-    if (!parsed) {
+    if (!parsed || !parsed->source.is_v4() || !has_right_checksums(frame)) {
       continue;
     }
     frame.resize(parsed->payload_offset + onion::kDatagramBytesMax);  // room that a relay may use

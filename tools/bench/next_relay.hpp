@@ -2,7 +2,7 @@
 #pragma once
 
 // The relay behind the relay under test: opens what came out of it. A packet that a broken relay sent on fails
-// here, by its link tag, its header MAC, or the data at its end. It runs the portable kernel, whichever
+// here, by its frame, its checksums, its link tag, its header MAC, or the data at its end. It runs the portable kernel, whichever
 // the relay under test ran.
 //
 //   Ownership  owns all its state; borrows nothing after the constructor.

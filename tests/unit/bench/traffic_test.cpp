@@ -178,15 +178,36 @@ TEST_P(TrafficTest, APassIsAReplayUntilTheReplayKeyIsNew) {
   }
 }
 
-TEST_P(TrafficTest, TheNextRelayNoticesEveryChangedByte) {
+TEST_P(TrafficTest, TheNextRelayNoticesEveryChangedByteOfADatagram) {
   NextRelay next(traffic(), kPackets);
   const Buffer right = forwarded().front();
-  // From the version to the last byte of the data; UDP checksums are not looked at on arrival.
+  const dataplane::PortIdentity own = traffic().identity();
+  const dataplane::PortIdentity target = traffic().next_identity();
+  const dataplane::FrameAddresses addresses{own.mac,
+                                            target.mac,
+                                            {own.addresses.front(), own.onion_port},
+                                            {target.addresses.front(), target.onion_port}};
   for (std::size_t offset = dataplane::kHeadersBytesV4; offset < right.size(); ++offset) {
+    Buffer wrong = right;
+    wrong[offset] ^= 0x40;
+    dataplane::write_headers(addresses, wrong.data() + dataplane::kHeadersBytesV4,
+                             traffic().datagram_bytes());
+    EXPECT_EQ(next.accept({wrong}), 0U) << offset;
+  }
+  EXPECT_EQ(next.accept({right}), 1U);
+}
+
+TEST_P(TrafficTest, TheNextRelayNoticesWrongHeadersAndChecksums) {
+  NextRelay next(traffic(), kPackets);
+  const Buffer right = forwarded().front();
+  for (std::size_t offset = dataplane::kEthernetBytes; offset < right.size(); ++offset) {
     Buffer wrong = right;
     wrong[offset] ^= 0x40;
     EXPECT_EQ(next.accept({wrong}), 0U) << offset;
   }
+  Buffer without = right;
+  std::fill_n(without.begin() + dataplane::kHeadersBytesV4 - 2, 2, std::uint8_t{0});
+  EXPECT_EQ(next.accept({without}), 0U);
   EXPECT_EQ(next.accept({right}), 1U);
 }
 
