@@ -22,9 +22,10 @@ enum class Flaw : std::uint8_t {
   slot_copied_backward,    ///< rule 4
   slot_rewritten_forward,  ///< rule 4
   stack_bytes_forwarded,   ///< bytes of RSTACK outside the authenticated part go on (13.9)
+  link_tag_unchecked,      ///< takes whatever stands in the place of the link tag
   cookie_not_required,     ///< opens setup packets of anybody
   no_client_tag,           ///< sends to clients without the tag
-  constant_spare,          ///< a client's: spare blocks are zero (13.5)
+  constant_spare,          ///< a client's: spare blocks are the same every time (13.5)
   shared_class_keys,       ///< a client's: D and V of a session have the same keys (rule 6)
   client_tag_unchecked,    ///< a client's: opens what anybody sends
 };

@@ -21,7 +21,7 @@ using crypto_accel::LinkKey;
 using crypto_accel::OnionKernel;
 using onion::internal::for_each_lane;
 
-thread_local std::uint64_t flawed_clock_ms = 0;
+thread_local FlawedMoment flawed_moment;
 
 const OnionKernel& sound_kernel() {
   static const OnionKernel& kernel = *sound_kernels().onion;
@@ -172,16 +172,14 @@ void replay_tag(void* state, LaneMask lanes, const Lanes<const AesKey*>& key,
 void replay_tag_always_new(void* state, LaneMask lanes, const Lanes<const AesKey*>&,
                            const Lanes<const std::uint8_t*>&, Lanes<std::uint64_t>& tag) noexcept {
   FlawedState& own = state_of(state);
-  for_each_lane(lanes, [&](std::size_t lane) {
-    tag[lane] = ++own.next_tag * 0x9e3779b97f4a7c15;
-  });
+  for_each_lane(lanes, [&](std::size_t lane) { tag[lane] = ++own.next_tag * 0x9e3779b97f4a7c15; });
 }
 
 void replay_tag_by_clock(void* state, LaneMask lanes, const Lanes<const AesKey*>& key,
                          const Lanes<const std::uint8_t*>& t, Lanes<std::uint64_t>& tag) noexcept {
   replay_tag(state, lanes, key, t, tag);
   for_each_lane(lanes, [&](std::size_t lane) {
-    tag[lane] ^= onion::epoch_of(flawed_clock_ms) * 0x9e3779b97f4a7c15;
+    tag[lane] ^= onion::epoch_of(flawed_moment.now_ms) * 0x9e3779b97f4a7c15;
   });
 }
 
@@ -197,6 +195,17 @@ void link_tag(void* state, std::size_t header_bytes, LaneMask lanes,
               const Lanes<const LinkKey*>& key, const Lanes<const std::uint8_t*>& datagram,
               Lanes<std::uint64_t>& tag) noexcept {
   sound_kernel().link_tag(state_of(state).sound, header_bytes, lanes, key, datagram, tag);
+}
+
+void link_tag_of_any(void* state, std::size_t header_bytes, LaneMask lanes,
+                     const Lanes<const LinkKey*>& key, const Lanes<const std::uint8_t*>& datagram,
+                     Lanes<std::uint64_t>& tag) noexcept {
+  if (!flawed_moment.is_receiving) {
+    return link_tag(state, header_bytes, lanes, key, datagram, tag);
+  }
+  for_each_lane(lanes, [&](std::size_t lane) {
+    tag[lane] = load_be(datagram[lane] + onion::kTagOffset, onion::kTagBytes);
+  });
 }
 
 void link_veil(void* state, std::size_t header_bytes, LaneMask lanes,
@@ -245,6 +254,9 @@ OnionKernel table_with(Flaw flaw) {
     case Flaw::replay_of_output:
       kernel.replay_tag = replay_tag_of_output;
       break;
+    case Flaw::link_tag_unchecked:
+      kernel.link_tag = link_tag_of_any;
+      break;
     default:
       return sound_kernel();
   }
@@ -274,8 +286,8 @@ const OnionKernel& kernel_with(Flaw flaw) {
   return kernels[static_cast<std::size_t>(flaw)];
 }
 
-void set_flawed_clock(std::uint64_t now_ms) noexcept {
-  flawed_clock_ms = now_ms;
+void set_flawed_moment(const FlawedMoment& moment) noexcept {
+  flawed_moment = moment;
 }
 
 }  // namespace allium::property

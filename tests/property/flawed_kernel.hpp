@@ -4,7 +4,7 @@
 // Onion kernels that are wrong in one way and right in all others: a real kernel behind a table whose
 // functions differ where the flaw is.
 //
-//   Threads    as the kernel behind; flawed_clock_ms is read by the kernels of the thread that set it.
+//   Threads    as the kernel behind; a FlawedMoment is that of the thread that set it.
 
 #include <cstdint>
 
@@ -19,7 +19,12 @@ namespace allium::property {
 /// The chosen onion kernel, or one around it that has the flaw. Flaws that are no kernel's change nothing.
 [[nodiscard]] const crypto_accel::OnionKernel& kernel_with(Flaw flaw);
 
-/// What a kernel with replay_key_by_clock takes for now.
-void set_flawed_clock(std::uint64_t now_ms) noexcept;
+/// What a kernel does not know of the relay that calls it, and some flaws need.
+struct FlawedMoment {
+  std::uint64_t now_ms = 0;
+  bool is_receiving = false;  ///< in admit()
+};
+
+void set_flawed_moment(const FlawedMoment& moment) noexcept;
 
 }  // namespace allium::property

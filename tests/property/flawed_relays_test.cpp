@@ -41,12 +41,12 @@ TEST(FlawedRelay, ThatTakesAnyHeaderMacIsFoundByTaggedPackets) {
 }
 
 TEST(FlawedRelay, ThatLeavesTheHeaderBareIsFoundByLinking) {
-  EXPECT_GE(linking(with(Flaw::header_not_masked), 2).violations, 2U);
+  expect_found(linking(with(Flaw::header_not_masked), 2), 2);
 }
 
 TEST(FlawedRelay, ThatForgetsPacketsIsFoundByReplays) {
   expect_found(replays(with(Flaw::replay_not_kept), Between::nothing, 1), 16);
-  EXPECT_GE(replays(with(Flaw::replay_not_kept), Between::same_burst, 1).violations, 16U);
+  expect_found(replays(with(Flaw::replay_not_kept), Between::same_burst, 1), 16);
 }
 
 TEST(FlawedRelay, WithASetForEachWorkerIsFoundByReplaysAcrossWorkers) {
@@ -84,6 +84,12 @@ TEST(FlawedRelay, ThatForwardsOldStackBytesIsFoundByMarks) {
 
 TEST(FlawedRelay, ThatSendsNoClientTagIsFoundByItsClients) {
   expect_found(spoofing_at_last_link(with(Flaw::no_client_tag), 7), 5);
+}
+
+TEST(FlawedRelay, ThatChecksNoLinkTagIsFoundByForgeries) {
+  const Report report = link_forgeries(with(Flaw::link_tag_unchecked), 4);
+
+  EXPECT_GE(report.violations, 8U) << report.first;
 }
 
 TEST(FlawedRelay, ThatAsksForNoCookieIsFoundByStrangers) {

@@ -155,8 +155,8 @@ std::size_t WorldRelay::set_of(std::size_t worker) const noexcept {
 void WorldRelay::start() {
   workers_.clear();
   for (std::size_t i = 0; i < options_.worker_count; ++i) {
-    auto replay = onion::ReplaySet::attach(memory_->replay[set_of(i)]->bytes(),
-                                           options_.replay_lines, 0);
+    auto replay =
+        onion::ReplaySet::attach(memory_->replay[set_of(i)]->bytes(), options_.replay_lines, 0);
     auto handles = onion::HandleTable::attach(memory_->handles.bytes(), onion::HandleLimits{}, 1);
     ALLIUM_CHECK(replay.has_value() && handles.has_value());
     workers_.push_back(std::unique_ptr<Worker>(
@@ -211,7 +211,8 @@ void WorldRelay::follow(std::uint64_t now_ms) {
   for (std::uint64_t near = epoch - 1; near <= epoch + 1; ++near) {
     config.epochs.push_back(world_->epoch_secrets(index_, near));
   }
-  for (std::uint64_t hour = onion::hour_of(now_ms) - 1; hour <= onion::hour_of(now_ms) + 1; ++hour) {
+  for (std::uint64_t hour = onion::hour_of(now_ms) - 1; hour <= onion::hour_of(now_ms) + 1;
+       ++hour) {
     config.hours.push_back(world_->hour_key(index_, hour));
   }
   for (const auto& other : world_->relays_) {
@@ -260,13 +261,14 @@ void WorldRelay::bend(const onion::Burst& before, onion::Burst& burst, std::uint
 
 void WorldRelay::run_burst(std::size_t worker, onion::Burst& burst, std::uint64_t world_ms) {
   const std::uint64_t now_ms = clock_ms(world_ms);
-  set_flawed_clock(now_ms);
   check_clock(now_ms);
   follow(now_ms);
   Worker& own = *workers_[worker];
   own.replay.raise_floor(onion::slot_of(now_ms) - 1);
   own.replay.clear_all_due();
+  set_flawed_moment({now_ms, true});
   own.relay->admit(*snapshot_, burst, now_ms);
+  set_flawed_moment({now_ms, false});
   if (flaw_ == Flaw::none) {
     own.relay->process(*snapshot_, burst, now_ms);
   } else {
@@ -338,9 +340,9 @@ const onion::LinkSecrets& World::link(std::size_t owner, std::size_t peer,
   if (!known) {
     const onion::HourKey own = hour_key(owner, epoch / kEpochsPerHour);
     const onion::HourKey theirs = hour_key(peer, epoch / kEpochsPerHour);
-    auto secrets = onion::derive_link_secrets(own.private_key,
-                                              {relays_[owner]->id(), own.public_key},
-                                              {relays_[peer]->id(), theirs.public_key}, epoch);
+    auto secrets =
+        onion::derive_link_secrets(own.private_key, {relays_[owner]->id(), own.public_key},
+                                   {relays_[peer]->id(), theirs.public_key}, epoch);
     ALLIUM_CHECK(secrets.has_value());
     known = std::make_unique<onion::LinkSecrets>(std::move(*secrets));
   }
@@ -517,24 +519,24 @@ ClientPath World::make_path(const std::vector<std::size_t>& relays, onion::Servi
 
 namespace {
 
-// Zeros for spare blocks of 64 bytes, random bytes for all else that a setup packet needs.
+void fill_same(void*, std::uint8_t* target, std::size_t byte_count) noexcept {
+  SeededRandom(99).fill({target, byte_count});
+}
+
+// The same bytes for spare blocks of 64 bytes, random ones for all else that a setup packet needs.
 void fill_but_spare(void* state, std::uint8_t* target, std::size_t byte_count) noexcept {
   const bool is_spare = byte_count == 64 || byte_count == 128 || byte_count == 192;
   if (is_spare) {
-    std::memset(target, 0, byte_count);
+    fill_same(nullptr, target, byte_count);
   } else {
     static_cast<SeededRandom*>(state)->fill({target, byte_count});
   }
 }
 
-void fill_zeros(void*, std::uint8_t* target, std::size_t byte_count) noexcept {
-  std::memset(target, 0, byte_count);
-}
-
 }  // namespace
 
 Random World::spare_source() noexcept {
-  return options_.flaw == Flaw::constant_spare ? Random{nullptr, fill_zeros} : random.source();
+  return options_.flaw == Flaw::constant_spare ? Random{nullptr, fill_same} : random.source();
 }
 
 Buffer World::data_packet(const ClientPath& path, onion::PacketClass packet_class,
@@ -567,8 +569,8 @@ onion::SetupPacket World::setup_packet(const std::vector<std::size_t>& relays,
   }
   request.hops = hops;
   request.t = random.block();
-  const Random source = options_.flaw == Flaw::constant_spare ? Random{&random, fill_but_spare}
-                                                              : random.source();
+  const Random source =
+      options_.flaw == Flaw::constant_spare ? Random{&random, fill_but_spare} : random.source();
   auto built = onion::build_setup(request, source);
   ALLIUM_CHECK(built.has_value());
   return std::move(*built);

@@ -194,7 +194,8 @@ class World {
   ClientPath make_path(const std::vector<std::size_t>& relays, onion::Service service);
 
   /// FS over any plain text under A_e of the relay.
-  [[nodiscard]] Block seal_segment(std::size_t relay, std::uint64_t epoch, const Block& plain) const;
+  [[nodiscard]] Block seal_segment(std::size_t relay, std::uint64_t epoch,
+                                   const Block& plain) const;
   /// s of a segment that was sealed with this plain text.
   [[nodiscard]] Block segment_secret(std::size_t relay, std::uint64_t epoch,
                                      const Block& plain) const;
@@ -215,7 +216,7 @@ class World {
   [[nodiscard]] static std::vector<const Secret<16>*> secrets_of(const ClientPath& path);
   [[nodiscard]] static std::vector<const Secret<16>*> secrets_of(const onion::SetupPacket& setup);
 
-  /// Random bytes of clients. With constant_spare: what spare blocks are drawn from is not random.
+  /// Random bytes of clients. With constant_spare: the same ones each time.
   [[nodiscard]] Random spare_source() noexcept;
 
   /// The index of a relay's endpoint; kClient where it is nobody's.
