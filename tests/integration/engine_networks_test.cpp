@@ -225,19 +225,28 @@ TEST(RelaysUnderGarbage, StillForwardValidPackets) {
     TestClient client(world);
     const auto path = client.open_path({0, 1, 2}, Service::echo);
     ASSERT_TRUE(path);
+    std::vector<std::vector<std::uint8_t>> garbage;
+    for (int i = 0; i < 64; ++i) {
+      garbage.push_back(random_bytes(256));
+      garbage.back()[0] = 0x13;
+    }
     const pid_t flood = fork();
     ASSERT_GE(flood, 0);
     if (flood == 0) {
-      for (;;) {
-        std::vector<std::uint8_t> garbage = random_bytes(256);
-        garbage[0] = 0x13;
-        static_cast<void>(world.send(0, garbage));
+      for (std::size_t i = 0;; ++i) {
+        static_cast<void>(world.send(0, garbage[i % garbage.size()]));
       }
     }
+    const auto refused = [&world] {
+      const control_port::Counters counters = world.counters(0);
+      return counters.verdicts[static_cast<std::size_t>(Verdict::fs_type)] +
+             counters.verdicts[static_cast<std::size_t>(Verdict::slot)];
+    };
     // A full queue may lose a valid packet; it is sent again under a new number until 100 came back.
+    constexpr std::uint64_t kGarbageMin = 1000;
     std::uint64_t seq = 0;
     std::size_t answered = 0;
-    for (; answered < 100 && seq < 2000; ++seq) {
+    for (; (answered < 100 || refused() < kGarbageMin) && seq < 20'000; ++seq) {
       ASSERT_TRUE(world.send(0, client.echo(PacketClass::d, *path, seq, {}).view()));
       for (const Arrived& arrived : world.collect(1)) {
         answered +=
@@ -246,13 +255,11 @@ TEST(RelaysUnderGarbage, StillForwardValidPackets) {
     }
     kill(flood, SIGKILL);
     waitpid(flood, nullptr, 0);
-    EXPECT_EQ(answered, 100U);
+    EXPECT_GE(answered, 100U);
+    EXPECT_GE(refused(), kGarbageMin);
     static_cast<void>(world.collect(0));
     const control_port::Counters counters = world.counters(0);
     EXPECT_TRUE(is_balanced(counters));
-    EXPECT_GT(counters.verdicts[static_cast<std::size_t>(Verdict::fs_type)] +
-                  counters.verdicts[static_cast<std::size_t>(Verdict::slot)],
-              1000U);
     std::printf("%llu received, %llu forwarded, %llu sent by the client\n",
                 static_cast<unsigned long long>(counters.received),
                 static_cast<unsigned long long>(counters.forwarded),

@@ -43,6 +43,7 @@ constexpr int kUpTimeoutMs = 60000;
 constexpr std::uint64_t kDocumentLifeS = 7 * 86400;
 constexpr std::size_t kRequestBytesMax = 4096;
 constexpr unsigned kCrashRestartsMax = 20;
+constexpr char kTakenOver = 'K';
 
 std::uint64_t now_ms() noexcept {
   timespec now{};
@@ -75,6 +76,7 @@ class Supervisor {
   std::vector<control::PeerKeys> peers() const;
   void rotate();
   void tend_starting();
+  void hear_command();
   void reap();
   void restart_after_crash(Node& node);
   void serve_verb();
@@ -85,7 +87,7 @@ class Supervisor {
   Node* find(const json::object& request);
 
   DevnetOptions options_;
-  int report_;  ///< pipe to the command that started us; -1 when it has gone
+  int report_;  ///< connection to the command that started us; -1 when it has taken the devnet over
   RuntimeDirectory directory_;
   std::uint64_t started_ms_;
   std::optional<Topology> topology_;
@@ -101,7 +103,7 @@ class Supervisor {
 void Supervisor::tell(const std::string& line) const {
   const std::string text = line + "\n";
   if (report_ >= 0) {
-    static_cast<void>(!write(report_, text.data(), text.size()));
+    static_cast<void>(!send(report_, text.data(), text.size(), MSG_NOSIGNAL));
   }
 }
 
@@ -262,9 +264,15 @@ void Supervisor::tend_starting() {
   tell("P" + std::to_string(up) + "/" + std::to_string(nodes_.size()));
   if (up == nodes_.size()) {
     tell("R");
-    close(report_);
-    report_ = -1;
   }
+}
+
+// `up` says that it knows of the devnet; or it was interrupted before, and then all ends again.
+void Supervisor::hear_command() {
+  char word = 0;
+  is_ending_ |= recv(report_, &word, 1, MSG_DONTWAIT) != 1 || word != kTakenOver;
+  close(report_);
+  report_ = -1;
 }
 
 void Supervisor::restart_after_crash(Node& node) {
@@ -463,8 +471,8 @@ void Supervisor::serve_verb() {
 void Supervisor::run() {
   while (!is_ending_) {
     bool is_starting = false;
-    // The pipe to `up` breaks when that is interrupted while relays still start: then all ends again.
-    std::vector<pollfd> waits = {{listener_, POLLIN, 0}, {signals_, POLLIN, 0}, {report_, 0, 0}};
+    std::vector<pollfd> waits = {
+        {listener_, POLLIN, 0}, {signals_, POLLIN, 0}, {report_, POLLIN, 0}};
     constexpr std::size_t kFirstNode = 3;
     for (const auto& node : nodes_) {
       is_starting |= node->state() == NodeState::starting;
@@ -475,7 +483,9 @@ void Supervisor::run() {
     while (read(signals_, &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal)) {
       is_ending_ |= signal.ssi_signo != SIGCHLD;
     }
-    is_ending_ |= (waits[2].revents & POLLERR) != 0;
+    if (waits[2].revents != 0) {
+      hear_command();
+    }
     reap();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       if (waits[i + kFirstNode].revents != 0) {
@@ -531,7 +541,7 @@ Result<void> write_state(const RuntimeDirectory& directory) {
     }
     if (!ready) {
       const std::string text = "E" + ready.error().text + "\n";
-      static_cast<void>(!write(report, text.data(), text.size()));
+      static_cast<void>(!send(report, text.data(), text.size(), MSG_NOSIGNAL));
       remove_runtime_directory(directory);
       _exit(1);
     }
@@ -539,6 +549,16 @@ Result<void> write_state(const RuntimeDirectory& directory) {
   }
   remove_runtime_directory(directory);
   _exit(0);
+}
+
+// From here on the devnet is complete: an interrupt can only come too late, so what is left to say is said.
+void take_over(int report) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  static_cast<void>(!send(report, &kTakenOver, 1, MSG_NOSIGNAL));
 }
 
 Result<void> follow_start(int report, const std::function<void(const std::string&)>& progress) {
@@ -557,6 +577,7 @@ Result<void> follow_start(int report, const std::function<void(const std::string
       const std::string line = text.substr(0, end);
       text.erase(0, end + 1);
       if (line[0] == 'R') {
+        take_over(report);
         return {};
       }
       if (line[0] == 'E') {
@@ -590,8 +611,8 @@ Result<void> start_devnet(const DevnetOptions& options,
     return tl::unexpected(lock.error());
   }
   int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) {
-    return system_error("pipe");
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, report) != 0) {
+    return system_error("socketpair");
   }
   const pid_t child = fork();
   if (child == 0) {
