@@ -33,8 +33,9 @@ Buffer small_file() {
 }
 
 TEST(PcapFile, FramesComeBackInOrder) {
-  const MemoryFile file = file_of({});
-  auto writer = PcapWriter::create(file.path());
+  const auto file = MemoryFile::create("test");
+  ASSERT_TRUE(file);
+  auto writer = PcapWriter::create(file->path());
   ASSERT_TRUE(writer);
   const Buffer frames[] = {{1, 2, 3}, Buffer(kFrameBytesMax, 7), {4}};
   for (const Buffer& frame : frames) {
@@ -42,7 +43,7 @@ TEST(PcapFile, FramesComeBackInOrder) {
   }
   ASSERT_TRUE(writer->finish());
 
-  auto reader = PcapReader::open(file.path());
+  auto reader = PcapReader::open(file->path());
   ASSERT_TRUE(reader);
   for (const Buffer& frame : frames) {
     EXPECT_EQ(reader->next().value(), frame);
