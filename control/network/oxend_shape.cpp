@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/network/oxend_shape.hpp"
+
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <boost/json/array.hpp>
+#include <sodium.h>
+
+namespace allium::control {
+namespace json = boost::json;
+
+namespace {
+
+std::string hex(const NodeKey& key) {
+  std::string text(key.size() * 2 + 1, '\0');
+  sodium_bin2hex(text.data(), text.size(), key.data(), key.size());
+  text.pop_back();
+  return text;
+}
+
+/// A name for this state of the list, where the chain has its block's hash.
+NodeKey list_hash(const ServiceNodes& nodes, std::uint64_t height) {
+  crypto_generichash_state state;
+  NodeKey hash;
+  crypto_generichash_init(&state, nullptr, 0, hash.size());
+  const auto add = [&state](const auto& bytes) {
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(bytes.data()),
+                              bytes.size());
+  };
+  add(std::to_string(height));
+  for (const ServiceNode& node : nodes.all()) {
+    add(node.ed25519);
+    add(node.ip + ' ' + std::to_string(node.https_port) + ' ' + std::to_string(node.omq_port) +
+        ' ' + std::to_string(node.swarm) + '\n');
+  }
+  crypto_generichash_final(&state, hash.data(), hash.size());
+  return hash;
+}
+
+/// Which fields a caller wants; none: all.
+std::set<std::string_view> wanted_fields(const json::object& params) {
+  std::set<std::string_view> wanted;
+  const json::value* fields = params.if_contains("fields");
+  if (fields == nullptr) {
+    return wanted;
+  }
+  if (const auto* object = fields->if_object()) {
+    for (const auto& [name, is_wanted] : *object) {
+      if (is_wanted.is_bool() && is_wanted.get_bool()) {
+        wanted.insert(name);
+      }
+    }
+  } else if (const auto* list = fields->if_array()) {
+    for (const json::value& name : *list) {
+      if (const auto* text = name.if_string()) {
+        wanted.insert(*text);
+      }
+    }
+  }
+  return wanted.count("all") > 0 ? std::set<std::string_view>() : wanted;
+}
+
+json::object node_state(const ServiceNode& node, const ChainState& chain) {
+  char swarm[17];
+  std::snprintf(swarm, sizeof swarm, "%llx", static_cast<unsigned long long>(node.swarm));
+  json::object state;
+  state["service_node_pubkey"] = hex(node.legacy);
+  state["pubkey_ed25519"] = hex(node.ed25519);
+  state["pubkey_x25519"] = hex(node.x25519);
+  state["public_ip"] = node.ip;
+  state["storage_port"] = node.https_port;
+  state["storage_lmq_port"] = node.omq_port;
+  state["storage_server_version"] =
+      json::array(chain.storage_version.begin(), chain.storage_version.end());
+  state["swarm_id"] = node.swarm;
+  state["swarm"] = swarm;
+  state["active"] = node.swarm != kNoSwarm;
+  state["funded"] = true;
+  return state;
+}
+
+std::size_t limit_of(const json::object& params, std::size_t count) {
+  const json::value* limit = params.if_contains("limit");
+  const auto* number = limit == nullptr ? nullptr : limit->if_int64();
+  return number == nullptr || *number <= 0 || static_cast<std::uint64_t>(*number) > count
+             ? count
+             : static_cast<std::size_t>(*number);
+}
+
+bool is_set(const json::object& params, std::string_view name) {
+  const json::value* value = params.if_contains(name);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+}  // namespace
+
+json::object service_nodes_result(const ServiceNodes& nodes, const ChainState& chain,
+                                  const json::object& params) {
+  const std::string hash = hex(list_hash(nodes, chain.height));
+  json::object result;
+  result["height"] = chain.height;
+  result["block_hash"] = hash;
+  result["hardfork"] = chain.hardfork[0];
+  result["snode_revision"] = chain.hardfork[1];
+  result["status"] = "OK";
+  const json::value* polled = params.if_contains("poll_block_hash");
+  if (polled != nullptr && polled->is_string() && polled->get_string() == hash) {
+    result["unchanged"] = true;
+    return result;
+  }
+  const std::set<std::string_view> wanted = wanted_fields(params);
+  const std::size_t limit = limit_of(params, nodes.all().size());
+  const bool active_only = is_set(params, "active_only");
+  json::array states;
+  for (const ServiceNode& node : nodes.all()) {
+    if (states.size() == limit || (active_only && node.swarm == kNoSwarm)) {
+      continue;
+    }
+    json::object state = node_state(node, chain);
+    if (!wanted.empty()) {
+      json::object some;
+      for (auto& [name, value] : state) {
+        if (wanted.count(name) > 0) {
+          some[name] = std::move(value);
+        }
+      }
+      state = std::move(some);
+    }
+    states.emplace_back(std::move(state));
+  }
+  result["service_node_states"] = std::move(states);
+  return result;
+}
+
+}  // namespace allium::control

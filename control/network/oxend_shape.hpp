@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The list of service nodes in the shape in which oxend's RPC tells it (get_service_nodes, get_n_service_nodes): what
+// Session's clients read to find nodes.
+//
+//   Ownership  values.
+//   Threads    reentrant.
+
+#include <array>
+#include <cstdint>
+
+#include <boost/json/object.hpp>
+
+#include "control/network/service_nodes.hpp"
+
+namespace allium::control {
+
+/// What the chain would add to the list.
+struct ChainState {
+  std::uint64_t height = 0;
+  std::array<int, 2> hardfork{};
+  std::array<int, 3> storage_version{};  ///< what each node is said to run
+};
+
+/// The `result`. `params` may have `fields` (an object of booleans or a list of names; absent or empty: all), `active_only`, `limit`
+/// and `poll_block_hash`; what else it has, or of another type, is left aside, as oxend does.
+[[nodiscard]] boost::json::object service_nodes_result(const ServiceNodes& nodes,
+                                                       const ChainState& chain,
+                                                       const boost::json::object& params);
+
+}  // namespace allium::control

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/network/swarm_map.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace allium::control {
+
+SwarmMap::SwarmMap(std::vector<SwarmId> ids) : ids_(std::move(ids)) {
+  std::sort(ids_.begin(), ids_.end());
+  ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
+  if (!ids_.empty() && ids_.back() == kNoSwarm) {
+    ids_.pop_back();
+  }
+}
+
+std::optional<SwarmId> SwarmMap::swarm_of(std::uint64_t point) const noexcept {
+  if (ids_.empty()) {
+    return std::nullopt;
+  }
+  const auto found = std::lower_bound(ids_.begin(), ids_.end(), point);
+  const SwarmId right = found == ids_.end() ? ids_.front() : *found;
+  const SwarmId left = found == ids_.begin() ? ids_.back() : *(found - 1);
+  // Distances are modulo 2^64: the ring closes.
+  return right - point < point - left ? right : left;
+}
+
+std::optional<PointRange> SwarmMap::points_of(SwarmId swarm) const noexcept {
+  const auto found = std::lower_bound(ids_.begin(), ids_.end(), swarm);
+  if (found == ids_.end() || *found != swarm) {
+    return std::nullopt;
+  }
+  if (ids_.size() == 1) {
+    return PointRange{0, ~std::uint64_t{0}};
+  }
+  const SwarmId before = found == ids_.begin() ? ids_.back() : *(found - 1);
+  const SwarmId after = found + 1 == ids_.end() ? ids_.front() : *(found + 1);
+  return PointRange{before + (swarm - before) / 2 + 1, swarm + (after - swarm) / 2};
+}
+
+}  // namespace allium::control

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Which swarm an account belongs to: Session's mapping. Swarm ids lie on the ring of 64-bit numbers, and a point
+// belongs to the nearer of its two neighbours there; half-way between them to the one before it.
+//
+//   Ownership  values.
+//   Threads    const after it was made; reentrant.
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace allium::control {
+
+using SwarmId = std::uint64_t;
+
+/// The id of nodes that are in no swarm (yet); never a swarm.
+inline constexpr SwarmId kNoSwarm = ~std::uint64_t{0};
+
+/// Points first, first + 1, ... last; both belong to it. It may run across the end of the ring: last < first.
+struct PointRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+
+  bool operator==(const PointRange&) const = default;
+};
+
+class SwarmMap {
+ public:
+  SwarmMap() = default;
+
+  /// In any order; kNoSwarm and repetitions are left out.
+  explicit SwarmMap(std::vector<SwarmId> ids);
+
+  /// None: there is no swarm.
+  [[nodiscard]] std::optional<SwarmId> swarm_of(std::uint64_t point) const noexcept;
+
+  /// All points of a swarm. None: no such swarm.
+  [[nodiscard]] std::optional<PointRange> points_of(SwarmId swarm) const noexcept;
+
+  /// Rising.
+  [[nodiscard]] const std::vector<SwarmId>& ids() const noexcept { return ids_; }
+
+ private:
+  std::vector<SwarmId> ids_;
+};
+
+}  // namespace allium::control

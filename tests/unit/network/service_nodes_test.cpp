@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/network/service_nodes.hpp"
+
+#include <boost/json/array.hpp>
+#include <gtest/gtest.h>
+
+#include "control/network/oxend_shape.hpp"
+
+namespace allium::control {
+namespace {
+
+namespace json = boost::json;
+
+ServiceNode node(std::uint8_t n, SwarmId swarm) {
+  ServiceNode node;
+  node.legacy.fill(n);
+  node.ed25519.fill(n);
+  node.x25519.fill(static_cast<std::uint8_t>(n + 100));
+  node.ip = "10.0.0." + std::to_string(n);
+  node.https_port = 22021;
+  node.omq_port = 22020;
+  node.swarm = swarm;
+  return node;
+}
+
+const ServiceNodes kNodes({node(3, 7), node(1, 7), node(2, 9), node(4, kNoSwarm), node(1, 9)});
+const ChainState kChain = {12, {19, 4}, {2, 8, 0}};
+
+TEST(ServiceNodes, AreFoundByEitherKey) {
+  ASSERT_EQ(kNodes.all().size(), 4U) << "of two with one key the first counts";
+  EXPECT_EQ(kNodes.find_ed25519(node(3, 7).ed25519)->ip, "10.0.0.3");
+  EXPECT_EQ(kNodes.find_x25519(node(2, 9).x25519)->ip, "10.0.0.2");
+  EXPECT_EQ(kNodes.find_ed25519(node(9, 7).ed25519), nullptr);
+  EXPECT_EQ(kNodes.find_x25519(node(3, 7).ed25519), nullptr);
+}
+
+TEST(ServiceNodes, KnowTheMembersOfASwarm) {
+  EXPECT_EQ(kNodes.members(7).size(), 2U);
+  EXPECT_EQ(kNodes.members(9).size(), 1U);
+  EXPECT_TRUE(kNodes.members(8).empty());
+  EXPECT_TRUE(kNodes.members(kNoSwarm).empty());
+  EXPECT_EQ(kNodes.swarms().ids(), (std::vector<SwarmId>{7, 9}));
+}
+
+TEST(SnodeAddress, HasFiftyTwoCharactersOfZooksAlphabet) {
+  NodeKey key{};
+  EXPECT_EQ(snode_address(key), std::string(52, 'y') + ".snode");
+  key.fill(0xff);
+  // 256 bits: 51 characters of five and one bit, which stands in the highest place.
+  EXPECT_EQ(snode_address(key), std::string(51, '9') + "o.snode");
+  key.fill(0);
+  key[0] = 0x08;  // the first five bits are 00001
+  EXPECT_EQ(snode_address(key).front(), 'b');
+}
+
+TEST(OxendShape, TellsEveryNodeWithAllItsFields) {
+  const json::object result = service_nodes_result(kNodes, kChain, {});
+  const json::array& states = result.at("service_node_states").as_array();
+  ASSERT_EQ(states.size(), 4U);
+  const json::object& first = states[0].as_object();
+  EXPECT_EQ(first.at("public_ip"), "10.0.0.1");
+  EXPECT_EQ(first.at("storage_port"), 22021);
+  EXPECT_EQ(first.at("storage_lmq_port"), 22020);
+  EXPECT_EQ(first.at("pubkey_x25519").as_string().size(), 64U);
+  EXPECT_EQ(first.at("storage_server_version"), (json::array{2, 8, 0}));
+  EXPECT_EQ(first.at("swarm_id"), 7);
+  EXPECT_EQ(result.at("height"), 12);
+  EXPECT_EQ(result.at("hardfork"), 19);
+  EXPECT_EQ(result.at("snode_revision"), 4);
+}
+
+TEST(OxendShape, GivesTheFieldsThatWereAskedForAsObjectOrAsList) {
+  const json::object as_object = {
+      {"fields", {{"public_ip", true}, {"storage_port", true}, {"swarm_id", false}}}};
+  const json::object as_list = {{"fields", {"public_ip", "storage_port"}}};
+  for (const json::object& params : {as_object, as_list}) {
+    const json::object result = service_nodes_result(kNodes, kChain, params);
+    const json::object& first = result.at("service_node_states").as_array()[0].as_object();
+    EXPECT_EQ(first.size(), 2U);
+    EXPECT_TRUE(first.contains("public_ip"));
+  }
+}
+
+TEST(OxendShape, HeedsLimitAndActiveOnly) {
+  const auto count = [](const json::object& params) {
+    return service_nodes_result(kNodes, kChain, params).at("service_node_states").as_array().size();
+  };
+  EXPECT_EQ(count({{"active_only", true}}), 3U);
+  EXPECT_EQ(count({{"limit", 2}}), 2U);
+  EXPECT_EQ(count({{"limit", 0}}), 4U);
+  EXPECT_EQ(count({{"limit", -1}}), 4U);
+  EXPECT_EQ(count({{"limit", "many"}, {"fields", 7}}), 4U) << "what it does not know it leaves";
+}
+
+TEST(OxendShape, SaysUnchangedToWhoKnowsTheList) {
+  const json::object first = service_nodes_result(kNodes, kChain, {});
+  const json::object again =
+      service_nodes_result(kNodes, kChain, {{"poll_block_hash", first.at("block_hash")}});
+  EXPECT_EQ(again.at("unchanged"), true);
+  EXPECT_FALSE(again.contains("service_node_states"));
+  const json::object other = service_nodes_result(ServiceNodes({node(1, 7)}), kChain,
+                                                  {{"poll_block_hash", first.at("block_hash")}});
+  EXPECT_FALSE(other.contains("unchanged"));
+}
+
+}  // namespace
+}  // namespace allium::control
