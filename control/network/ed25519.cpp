@@ -14,10 +14,20 @@ static_assert(crypto_sign_PUBLICKEYBYTES == 32 && crypto_sign_SECRETKEYBYTES == 
 IdentitySecret IdentitySecret::generate(const Random& random) {
   Secret<32> seed;
   random(seed.bytes());
+  return from_seed(seed);
+}
+
+IdentitySecret IdentitySecret::from_seed(const Secret<32>& seed) {
   IdentitySecret identity;
   ALLIUM_CHECK(crypto_sign_seed_keypair(identity.public_key_.data(), identity.secret_.data(),
                                         seed.data()) == 0);
   return identity;
+}
+
+Secret<32> IdentitySecret::x25519_secret() const noexcept {
+  Secret<32> secret;
+  ALLIUM_CHECK(crypto_sign_ed25519_sk_to_curve25519(secret.data(), secret_.data()) == 0);
+  return secret;
 }
 
 Signature IdentitySecret::sign(Bytes message) const noexcept {
@@ -25,6 +35,14 @@ Signature IdentitySecret::sign(Bytes message) const noexcept {
   ALLIUM_CHECK(crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
                                     secret_.data()) == 0);
   return signature;
+}
+
+std::optional<std::array<std::uint8_t, 32>> x25519_of(const IdentityKey& key) noexcept {
+  std::array<std::uint8_t, 32> converted;
+  if (crypto_sign_ed25519_pk_to_curve25519(converted.data(), key.data()) != 0) {
+    return std::nullopt;
+  }
+  return converted;
 }
 
 bool signature_holds(const IdentityKey& signer, Bytes message,

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "crypto_accel/base/bytes.hpp"
 #include "crypto_accel/base/random.hpp"
@@ -26,6 +27,12 @@ class IdentitySecret {
   /// Draws 32 bytes.
   [[nodiscard]] static IdentitySecret generate(const Random& random);
 
+  /// Of a seed that is kept somewhere.
+  [[nodiscard]] static IdentitySecret from_seed(const Secret<32>& seed);
+
+  /// The X25519 private key that belongs to x25519_of(public_key()).
+  [[nodiscard]] Secret<32> x25519_secret() const noexcept;
+
   [[nodiscard]] const IdentityKey& public_key() const noexcept { return public_key_; }
 
   [[nodiscard]] Signature sign(Bytes message) const noexcept;
@@ -36,6 +43,10 @@ class IdentitySecret {
   IdentityKey public_key_{};
   Secret<64> secret_;
 };
+
+/// The same key in its Montgomery form (birational map, RFC 7748 section 4.1). None: a key of low order.
+[[nodiscard]] std::optional<std::array<std::uint8_t, 32>> x25519_of(
+    const IdentityKey& key) noexcept;
 
 /// Keys of low order and signatures that are not canonical are wrong.
 [[nodiscard]] bool signature_holds(const IdentityKey& signer, Bytes message,

@@ -2,6 +2,7 @@
 #include "control/network/network_document.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "control/network/internal/canonical_text.hpp"
@@ -34,6 +35,10 @@ std::string_view entry_fault(const RelayEntry& entry, Taken& taken) {
   }
   if (!entry.name.empty() && !is_name(entry.name)) {
     return "a name has 1 to 32 of a-z, 0-9 and '-'";
+  }
+  if (entry.service && (entry.service->https_port == 0 || entry.service->omq_port == 0 ||
+                        entry.service->https_port == entry.service->omq_port)) {
+    return "a service node needs two ports, above 0 and different";
   }
   if (!taken.identities.insert(entry.identity).second) {
     return "an identity is in it twice";
@@ -70,14 +75,50 @@ Result<void> check(const NetworkDocument& document) {
   return {};
 }
 
-std::string relay_line(const RelayEntry& entry) {
+std::string swarm_text(SwarmId swarm) {
+  std::array<std::uint8_t, 8> bytes{};
+  store_be(bytes.data(), swarm, bytes.size());
+  return swarm == kNoSwarm ? "-" : internal::hex_text(bytes);
+}
+
+std::string relay_lines(const RelayEntry& entry) {
   std::string line = "relay " + internal::hex_text(entry.identity) + ' ' +
                      (entry.name.empty() ? "-" : entry.name) + ' ' +
                      std::to_string(entry.endpoints.size());
   for (const onion::Endpoint& endpoint : entry.endpoints) {
     line += ' ' + onion::endpoint_text(endpoint);
   }
-  return line + '\n';
+  line += '\n';
+  if (entry.service) {
+    line += "service " + swarm_text(entry.service->swarm) + ' ' +
+            std::to_string(entry.service->https_port) + ' ' +
+            std::to_string(entry.service->omq_port) + '\n';
+  }
+  return line;
+}
+
+std::uint16_t read_port(internal::TextReader& in) {
+  const std::uint64_t port = in.number();
+  if (port == 0 || port > 65535) {
+    in.refuse("expected a port of 1 to 65535");
+  }
+  return static_cast<std::uint16_t>(port);
+}
+
+ServiceEntry read_service(internal::TextReader& in) {
+  ServiceEntry service;
+  in.line("service");
+  if (const std::string_view swarm = in.word(); swarm != "-") {
+    std::array<std::uint8_t, 8> bytes{};
+    if (!internal::parse_hex(swarm, bytes)) {
+      in.refuse("expected a swarm of 16 hex digits, or -");
+    }
+    service.swarm = load_be(bytes.data(), bytes.size());
+  }
+  service.https_port = read_port(in);
+  service.omq_port = read_port(in);
+  in.end_line();
+  return service;
 }
 
 RelayEntry read_relay(internal::TextReader& in) {
@@ -93,6 +134,9 @@ RelayEntry read_relay(internal::TextReader& in) {
     entry.endpoints.push_back(in.endpoint());
   }
   in.end_line();
+  if (in.next_is("service")) {
+    entry.service = read_service(in);
+  }
   return entry;
 }
 
@@ -171,7 +215,7 @@ Result<std::string> serialise(const NetworkDocument& document) {
                      std::to_string(document.valid_until_s) + "\nrelays " +
                      std::to_string(sorted.size()) + '\n';
   for (const RelayEntry* entry : sorted) {
-    text += relay_line(*entry);
+    text += relay_lines(*entry);
   }
   return text;
 }

@@ -14,11 +14,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "control/network/ed25519.hpp"
+#include "control/network/swarm_map.hpp"
 #include "crypto_accel/base/result.hpp"
 #include "dataplane/onion/endpoint.hpp"
 #include "dataplane/onion/relay_snapshot.hpp"
@@ -33,12 +35,23 @@ inline constexpr std::size_t kSignaturesMax = 16;
 /// The clocks of relays and authorities agree to this (SPEC.md section 3).
 inline constexpr std::uint64_t kClockSkewSeconds = 2;
 
+/// What a relay is besides: a service node, which keeps messages.
+struct ServiceEntry {
+  SwarmId swarm = kNoSwarm;  ///< kNoSwarm: not assigned yet
+  std::uint16_t https_port = 0;
+  std::uint16_t omq_port = 0;
+
+  bool operator==(const ServiceEntry&) const = default;
+};
+
 struct RelayEntry {
   IdentityKey identity{};
   std::string name;  ///< a label for people, may be empty: a-z, 0-9 and '-'; unique where not empty
   /// At least one; no address twice. The first is the one that other relays send to and from; all have one
   /// onion port.
   std::vector<onion::Endpoint> endpoints;
+  /// On the addresses of the endpoints, under the relay's identity. None: it only forwards packets.
+  std::optional<ServiceEntry> service;
 
   bool operator==(const RelayEntry&) const = default;
 

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "dataplane/onion/endpoint_text.hpp"
+
 namespace allium::control {
 namespace {
 
@@ -57,6 +59,26 @@ std::vector<const ServiceNode*> ServiceNodes::members(SwarmId swarm) const {
     }
   }
   return found;
+}
+
+ServiceNodes service_nodes_of(const NetworkDocument& document) {
+  std::vector<ServiceNode> nodes;
+  for (const RelayEntry& relay : document.relays) {
+    std::optional<NodeKey> x25519 = x25519_of(relay.identity);
+    if (!relay.service || !x25519) {
+      continue;  // a key of low order has no other form, and verifies nothing either
+    }
+    ServiceNode node;
+    node.legacy = relay.identity;
+    node.ed25519 = relay.identity;
+    node.x25519 = *x25519;
+    node.ip = onion::address_text(relay.endpoints.front().address);
+    node.https_port = relay.service->https_port;
+    node.omq_port = relay.service->omq_port;
+    node.swarm = relay.service->swarm;
+    nodes.push_back(std::move(node));
+  }
+  return ServiceNodes(std::move(nodes));
 }
 
 std::string snode_address(const NodeKey& legacy) {

@@ -15,11 +15,12 @@
 #include <string>
 #include <vector>
 
+#include "control/network/network_document.hpp"
 #include "control/network/swarm_map.hpp"
 
 namespace allium::control {
 
-using NodeKey = std::array<std::uint8_t, 32>;
+using NodeKey = IdentityKey;
 
 struct ServiceNode {
   NodeKey legacy{};   ///< what the chain knows it by; the same as ed25519 in new registrations
@@ -57,6 +58,9 @@ class ServiceNodes {
   std::map<NodeKey, std::size_t> by_x25519_;
   SwarmMap swarms_;
 };
+
+/// Those relays of a document that are service nodes, with the addresses of their first endpoints.
+[[nodiscard]] ServiceNodes service_nodes_of(const NetworkDocument& document);
 
 /// base32z(legacy) + ".snode", as clients show a node.
 [[nodiscard]] std::string snode_address(const NodeKey& legacy);

@@ -39,6 +39,11 @@ NetworkDocument random_document(FixedRandom& random) {
                                     ? onion::Endpoint::from_v4(address.data(), port)
                                     : onion::Endpoint::from_v6(address.data(), port));
     }
+    if (random.below(2) == 0) {
+      const auto https_port = static_cast<std::uint16_t>(1 + random.below(65534));
+      const SwarmId swarm = random.below(4) == 0 ? kNoSwarm : random.below(1U << 30) << 33;
+      entry.service = ServiceEntry{swarm, https_port, static_cast<std::uint16_t>(https_port + 1)};
+    }
   }
   std::sort(document.relays.begin(), document.relays.end(),
             [](const auto& left, const auto& right) { return left.identity < right.identity; });
@@ -144,6 +149,33 @@ TEST(NetworkDocument, RefusesContentThatBreaksARule) {
   EXPECT_TRUE(refuses([](NetworkDocument& d) { d.relays[1].endpoints[0].port = 0; }));
   EXPECT_TRUE(refuses([](NetworkDocument& d) { d.relays[1].endpoints[0].port = 1; }));
   EXPECT_TRUE(refuses([&](NetworkDocument& d) { all_ones(d.relays[1]); }));
+}
+
+TEST(NetworkDocument, SaysWhichRelaysAreServiceNodes) {
+  NetworkDocument document = test::network_document(2);
+  document.relays[0].service = ServiceEntry{0x7fffffffffffffff, 22021, 22020};
+  document.relays[1].service = ServiceEntry{kNoSwarm, 443, 444};
+  const std::string text = serialise(document).value();
+  EXPECT_NE(text.find("\nservice 7fffffffffffffff 22021 22020\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nservice - 443 444\n"), std::string::npos) << text;
+  EXPECT_EQ(parse_network_document(text).value(), document);
+}
+
+TEST(NetworkDocument, RefusesServiceLinesThatAreNotOne) {
+  NetworkDocument document = test::network_document(1);
+  document.relays[0].service = ServiceEntry{5, 22021, 22020};
+  const std::string good = serialise(document).value();
+  const std::string line = "service 0000000000000005 22021 22020\n";
+  for (const std::string_view bad :
+       {"service 5 22021 22020\n", "service 0000000000000005 22021\n",
+        "service 0000000000000005 0 22020\n", "service 0000000000000005 22021 65536\n",
+        "service 0000000000000005 22020 22020\n", "service ffffffffffffffff 22021 22020\n",
+        "service 000000000000000A 22021 22020\n", "service 0000000000000005 22021 22020 1\n"}) {
+    EXPECT_EQ(error_of(parse_network_document(replaced(good, line, std::string(bad)))),
+              Errc::malformed)
+        << bad;
+  }
+  EXPECT_EQ(error_of(parse_network_document(replaced(good, line, line + line))), Errc::malformed);
 }
 
 TEST(NetworkDocument, RefusesTwoIdentitiesWithOneRelayId) {

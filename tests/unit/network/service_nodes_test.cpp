@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "control/network/oxend_shape.hpp"
+#include "crypto_accel/primitives.hpp"
+#include "tests/unit/network/test_network.hpp"
 
 namespace allium::control {
 namespace {
@@ -40,6 +42,24 @@ TEST(ServiceNodes, KnowTheMembersOfASwarm) {
   EXPECT_TRUE(kNodes.members(8).empty());
   EXPECT_TRUE(kNodes.members(kNoSwarm).empty());
   EXPECT_EQ(kNodes.swarms().ids(), (std::vector<SwarmId>{7, 9}));
+}
+
+TEST(ServiceNodes, OfADocumentAreItsRelaysThatKeepMessages) {
+  NetworkDocument document;
+  for (std::uint8_t n = 1; n <= 2; ++n) {
+    RelayEntry& relay = document.relays.emplace_back(test::relay_entry(n));
+    relay.service = n == 1 ? std::optional(ServiceEntry{77, 22021, 22020}) : std::nullopt;
+  }
+  const ServiceNodes nodes = service_nodes_of(document);
+  ASSERT_EQ(nodes.all().size(), 1U);
+  const ServiceNode& only = nodes.all().front();
+  EXPECT_EQ(only.ed25519, test::key_of(1).public_key());
+  EXPECT_EQ(only.legacy, only.ed25519);
+  EXPECT_EQ(only.x25519, crypto_accel::x25519_public(test::key_of(1).x25519_secret()));
+  EXPECT_EQ(only.ip, "10.0.0.1");
+  EXPECT_EQ(only.swarm, 77U);
+  EXPECT_EQ(only.https_port, 22021);
+  EXPECT_EQ(only.omq_port, 22020);
 }
 
 TEST(SnodeAddress, HasFiftyTwoCharactersOfZooksAlphabet) {
