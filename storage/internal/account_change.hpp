@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a change does to the messages, tombstones, marks and revocations of one account. It says what message_store.hpp
+// says, in records.
+//
+//   Ownership  borrows the transaction.
+//   Errors     marked in the transaction, which takes the change back; the values given are then of no meaning.
+//   Threads    the writer's.
+
+#include <optional>
+#include <vector>
+
+#include "storage/internal/transaction.hpp"
+
+namespace allium::storage::internal {
+
+struct Kept {
+  Place place;
+  Header header;
+};
+
+class AccountChange {
+ public:
+  AccountChange(Transaction& transaction, const Account& account, std::uint64_t now_ms)
+      : transaction_(transaction), account_(account), now_ms_(now_ms) {}
+
+  [[nodiscard]] Stored store(Message message, Origin origin, bool replaces);
+  [[nodiscard]] std::vector<Hash> remove(const std::vector<Hash>& hashes);
+  [[nodiscard]] HashesBySpace remove_before(std::optional<Namespace> space,
+                                            std::uint64_t before_ms);
+  [[nodiscard]] HashesBySpace remove_all(std::optional<Namespace> space, std::uint64_t asked_ms);
+  /// Requires: one expiry, or one for each hash.
+  [[nodiscard]] ExpiriesChanged change_expiry(const std::vector<Hash>& hashes,
+                                              const std::vector<std::uint64_t>& expiries_ms,
+                                              ExpiryChange change);
+  [[nodiscard]] HashesBySpace shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms);
+  [[nodiscard]] std::size_t revoke(const std::vector<Token>& tokens, std::uint64_t timestamp_ms);
+  [[nodiscard]] std::size_t unrevoke(const std::vector<Token>& tokens);
+
+  /// Frees a message without a trace.
+  void erase(const Kept& message);
+
+ private:
+  struct Revoked {
+    Token token{};
+    Revocation revocation;
+  };
+
+  [[nodiscard]] std::optional<Kept> find(const Hash& hash);
+
+  [[nodiscard]] bool is_live(const Kept& message) const {
+    return message.header.expiry_ms > now_ms_;
+  }
+
+  [[nodiscard]] std::vector<Kept> list(std::optional<Namespace> space);
+  [[nodiscard]] bool is_buried(const Hash& hash);
+  [[nodiscard]] bool is_removed(const Message& message);
+  [[nodiscard]] std::vector<Revoked> revocations();
+
+  [[nodiscard]] std::uint64_t take_over(Kept here, const Message& message, bool replaces);
+  void insert(const Message& message);
+  void set_expiry(Kept message, std::uint64_t expiry_ms);
+  void expire_at(const Kept& message, std::uint64_t expiry_ms);
+  void rewrite(const Kept& message);
+  void entomb(const Kept& message);
+  void bury(const Hash& hash, std::uint64_t until_ms);
+  void unbury(const Hash& hash);
+  void raise_watermark(std::optional<Namespace> space, std::uint64_t before_ms);
+  void count_message(bool is_added);
+
+  Transaction& transaction_;
+  const Account& account_;
+  std::uint64_t now_ms_;
+};
+
+}  // namespace allium::storage::internal

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/internal/reclaim.hpp"
+
+#include "storage/internal/account_change.hpp"
+#include "storage/stored_bytes.hpp"
+
+namespace allium::storage::internal {
+namespace {
+
+bool reclaim_message(Transaction& transaction, std::string_view key, std::uint64_t now_ms) {
+  const auto parsed = parse_message_key(key);
+  const auto value = transaction.get(key);
+  if (!parsed || !value) {
+    return false;
+  }
+  auto header = decode_header(*value);
+  if (!header) {
+    return false;
+  }
+  AccountChange(transaction, parsed->account, now_ms).erase({parsed->place, std::move(*header)});
+  return true;
+}
+
+}  // namespace
+
+ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std::string from) {
+  if (from.empty()) {
+    from = start_of_points(Kind::expiry, 0);
+  }
+  ReclaimedPiece piece;
+  const auto entries =
+      transaction.scan(from, end_of_points(Kind::expiry, now_ms), kReclaimPieceMax);
+  for (const auto& [key, value] : entries) {
+    const auto entry = parse_expiry_key(key);
+    const auto kind = entry ? kind_of(entry->expiring) : std::nullopt;
+    if (kind == Kind::header) {
+      piece.messages += reclaim_message(transaction, entry->expiring, now_ms) ? 1U : 0U;
+    } else if (kind == Kind::tombstone) {
+      const auto hash = parse_tombstone_key(entry->expiring);
+      transaction.erase(entry->expiring);
+      transaction.erase(key);
+      transaction.totals().bytes_used -= tombstone_bytes(hash ? hash->size() : 0);
+    } else if (kind == Kind::watermark) {
+      transaction.erase(entry->expiring);
+      transaction.erase(key);
+      transaction.totals().bytes_used -= kWatermarkBytes;
+    }
+  }
+  if (entries.size() == kReclaimPieceMax) {
+    piece.next = entries.back().first + '\0';
+  }
+  return piece;
+}
+
+}  // namespace allium::storage::internal

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/internal/record_codec.hpp"
+
+#include <array>
+
+#include "crypto_accel/base/bytes.hpp"
+
+namespace allium::storage::internal {
+namespace {
+
+constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::uint32_t kNoEncryptionKey = 0;
+constexpr std::size_t kPreambleBytes = 1 + 4;
+
+class Writer {
+ public:
+  Writer() {
+    number(kRecordVersion, 1);
+    number(kNoEncryptionKey, 4);
+  }
+
+  Writer& number(std::uint64_t value, std::size_t byte_count) {
+    std::array<std::uint8_t, 8> bytes{};
+    store_be(bytes.data(), value, byte_count);
+    record_.append(reinterpret_cast<const char*>(bytes.data()), byte_count);
+    return *this;
+  }
+
+  Writer& bytes(std::string_view bytes) {
+    record_.append(bytes);
+    return *this;
+  }
+
+  std::string take() { return std::move(record_); }
+
+ private:
+  std::string record_;
+};
+
+std::uint64_t number_at(std::string_view record, std::size_t offset, std::size_t byte_count) {
+  return load_be(reinterpret_cast<const std::uint8_t*>(record.data()) + offset, byte_count);
+}
+
+tl::unexpected<Error> damaged(std::string_view what) {
+  return fail(Errc::io, "a record of the message store is damaged (" + std::string(what) +
+                            "): restore a backup, or start with an empty directory");
+}
+
+/// What follows the preamble, of `bytes_min` to `bytes_max` bytes.
+Result<std::string_view> content_of(std::string_view value, std::size_t bytes_min,
+                                    std::size_t bytes_max) {
+  if (value.size() < kPreambleBytes) {
+    return damaged("shorter than its preamble");
+  }
+  if (number_at(value, 0, 1) != kRecordVersion) {
+    return damaged("unknown record version " + std::to_string(number_at(value, 0, 1)));
+  }
+  if (number_at(value, 1, 4) != kNoEncryptionKey) {
+    return damaged("encrypted with key " + std::to_string(number_at(value, 1, 4)));
+  }
+  value.remove_prefix(kPreambleBytes);
+  if (value.size() < bytes_min || value.size() > bytes_max) {
+    return damaged("its length is " + std::to_string(value.size()));
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string encode_format(std::uint32_t version) {
+  std::string value(4, '\0');
+  store_be(reinterpret_cast<std::uint8_t*>(value.data()), version, 4);
+  return value;
+}
+
+std::string encode_header(const Header& header) {
+  return Writer()
+      .number(header.timestamp_ms, 8)
+      .number(header.expiry_ms, 8)
+      .number(header.data_bytes, 4)
+      .bytes(header.hash)
+      .take();
+}
+
+std::string encode_place(const Place& place) {
+  return Writer()
+      .number(static_cast<std::uint16_t>(place.space), 2)
+      .number(place.sequence, 8)
+      .take();
+}
+
+std::string encode_revocation(const Revocation& revocation) {
+  return Writer().number(revocation.timestamp_ms, 8).number(revocation.order, 8).take();
+}
+
+std::string encode_totals(const Totals& totals) {
+  return Writer()
+      .number(totals.next_sequence, 8)
+      .number(totals.messages, 8)
+      .number(totals.accounts, 8)
+      .number(totals.bytes_used, 8)
+      .take();
+}
+
+std::string encode_number(std::uint64_t number) {
+  return Writer().number(number, 8).take();
+}
+
+std::string encode_bytes(std::string_view bytes) {
+  return Writer().bytes(bytes).take();
+}
+
+Result<std::uint32_t> decode_format(std::string_view value) {
+  if (value.size() != 4) {
+    return damaged("the format's version");
+  }
+  return static_cast<std::uint32_t>(number_at(value, 0, 4));
+}
+
+Result<Header> decode_header(std::string_view value) {
+  const auto content = content_of(value, 20 + 1, 20 + kHashCharsMax);
+  if (!content) {
+    return tl::unexpected(content.error());
+  }
+  Header header;
+  header.timestamp_ms = number_at(*content, 0, 8);
+  header.expiry_ms = number_at(*content, 8, 8);
+  header.data_bytes = static_cast<std::uint32_t>(number_at(*content, 16, 4));
+  header.hash = content->substr(20);
+  if (header.data_bytes > kDataBytesMax) {
+    return damaged("a message of " + std::to_string(header.data_bytes) + " bytes");
+  }
+  return header;
+}
+
+Result<Place> decode_place(std::string_view value) {
+  return content_of(value, 10, 10).map([](std::string_view content) {
+    return Place{static_cast<Namespace>(number_at(content, 0, 2)), number_at(content, 2, 8)};
+  });
+}
+
+Result<Revocation> decode_revocation(std::string_view value) {
+  return content_of(value, 16, 16).map([](std::string_view content) {
+    return Revocation{number_at(content, 0, 8), number_at(content, 8, 8)};
+  });
+}
+
+Result<Totals> decode_totals(std::string_view value) {
+  return content_of(value, 32, 32).map([](std::string_view content) {
+    return Totals{number_at(content, 0, 8), number_at(content, 8, 8), number_at(content, 16, 8),
+                  number_at(content, 24, 8)};
+  });
+}
+
+Result<std::uint64_t> decode_number(std::string_view value) {
+  return content_of(value, 8, 8).map([](std::string_view content) {
+    return number_at(content, 0, 8);
+  });
+}
+
+Result<std::string> decode_bytes(std::string_view value) {
+  return content_of(value, 0, SIZE_MAX).map([](std::string_view content) {
+    return std::string(content);
+  });
+}
+
+}  // namespace allium::storage::internal

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// RocksDB's Status as our Error. The only place that knows both.
+
+#include <string_view>
+
+#include <rocksdb/status.h>
+
+#include "crypto_accel/base/result.hpp"
+
+namespace allium::storage::internal {
+
+/// `doing`: what was tried, for the text. Requires: !status.ok().
+[[nodiscard]] Error error_of(const rocksdb::Status& status, std::string_view doing);
+
+}  // namespace allium::storage::internal

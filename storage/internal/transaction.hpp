@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Many changes on their way to one synced write. Reads see the database and everything the earlier changes of the same
+// batch did to it.
+//
+//   Ownership  borrows the database; holds the batch until commit().
+//   Errors     sticky: a read that fails or a record that is damaged marks the change that needed it, reads then give
+//              nothing, and end_change() takes all of that change back and says why. So the code of a change reads
+//              straight on.
+//   Threads    one, the writer's.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <rocksdb/db.h>
+#include <rocksdb/utilities/write_batch_with_index.h>
+
+#include "storage/internal/record_codec.hpp"
+
+namespace allium::storage::internal {
+
+using KeyValue = std::pair<std::string, std::string>;
+
+class Transaction {
+ public:
+  Transaction(rocksdb::DB& db, const Totals& totals);
+
+  void begin_change();
+
+  /// Keeps what was written since begin_change(); or takes it back and gives the reason: a read that failed, or
+  /// Errc::full, where the change added bytes beyond `bytes_allowed`.
+  [[nodiscard]] std::optional<Error> end_change(std::uint64_t bytes_allowed);
+
+  [[nodiscard]] std::optional<std::string> get(std::string_view key);
+
+  template <typename T>
+  [[nodiscard]] std::optional<T> get(std::string_view key, Result<T> (*decode)(std::string_view)) {
+    const std::optional<std::string> value = get(key);
+    return value ? decoded(decode(*value)) : std::nullopt;
+  }
+
+  /// Marks the change when there is no value.
+  template <typename T>
+  [[nodiscard]] std::optional<T> decoded(Result<T> value) {
+    if (!value) {
+      mark(std::move(value.error()));
+      return std::nullopt;
+    }
+    return std::move(*value);
+  }
+
+  /// Everything in [from, end), at most `count_max`.
+  [[nodiscard]] std::vector<KeyValue> scan(std::string_view from, std::string_view end,
+                                           std::size_t count_max);
+  [[nodiscard]] std::vector<KeyValue> scan(std::string_view prefix);
+
+  void put(std::string_view key, std::string_view value);
+  void erase(std::string_view key);
+  void mark(Error error);
+
+  [[nodiscard]] Totals& totals() noexcept { return totals_; }
+
+  /// Writes the batch and waits until it is on disk.
+  [[nodiscard]] Result<void> commit();
+
+ private:
+  void note(const rocksdb::Status& status, std::string_view doing);
+
+  rocksdb::DB& db_;
+  rocksdb::WriteBatchWithIndex batch_;
+  Totals totals_;
+  Totals totals_before_;
+  std::optional<Error> error_;
+};
+
+/// The first key behind all that begin with `prefix`.
+[[nodiscard]] std::string end_of_prefix(std::string_view prefix);
+
+}  // namespace allium::storage::internal

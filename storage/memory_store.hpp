@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The message store without a disk: the plainest code that does what message_store.hpp says. Tests compare RocksStore
+// with it.
+//
+//   Ownership  everything is in memory and goes with the object.
+//   Errors     Errc::full, Errc::out_of_range.
+//   Threads    any, one at a time inside; `done` is called before a change returns, on the caller's thread.
+
+#include <compare>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "storage/message_store.hpp"
+
+namespace allium::storage {
+
+class MemoryStore final : public MessageStore {
+ public:
+  explicit MemoryStore(std::uint64_t bytes_limit = std::uint64_t{1} << 40)
+      : bytes_limit_(bytes_limit) {}
+
+  void store(const Account& account, Message message, Origin origin, bool replaces,
+             std::uint64_t now_ms, Done<Stored> done) override;
+  void remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+              Done<std::vector<Hash>> done) override;
+  void remove_before(const Account& account, std::optional<Namespace> space,
+                     std::uint64_t before_ms, std::uint64_t now_ms,
+                     Done<HashesBySpace> done) override;
+  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t asked_ms,
+                  std::uint64_t now_ms, Done<HashesBySpace> done) override;
+  void change_expiry(const Account& account, std::vector<Hash> hashes,
+                     std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
+                     std::uint64_t now_ms, Done<ExpiriesChanged> done) override;
+  void shorten_all(const Account& account, std::optional<Namespace> space, std::uint64_t expiry_ms,
+                   std::uint64_t now_ms, Done<HashesBySpace> done) override;
+  void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
+              Done<std::size_t> done) override;
+  void unrevoke(const Account& account, std::vector<Token> tokens, Done<std::size_t> done) override;
+  void enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
+                      Done<std::uint64_t> done) override;
+  void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;
+  void reclaim(std::uint64_t now_ms, Done<std::size_t> done) override;
+
+  [[nodiscard]] Result<Page> retrieve(const Account& account, Namespace space,
+                                      const Hash& last_hash, const PageLimits& limits,
+                                      std::uint64_t now_ms) const override;
+  [[nodiscard]] Result<std::vector<HashExpiry>> expiries(const Account& account,
+                                                         const std::vector<Hash>& hashes,
+                                                         std::uint64_t now_ms) const override;
+  [[nodiscard]] Result<std::vector<Token>> revoked(const Account& account) const override;
+  [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer,
+                                                   std::size_t bytes_max) const override;
+  [[nodiscard]] Result<std::vector<PeerKey>> peers_with_missed() const override;
+  [[nodiscard]] Result<void> for_each(
+      std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+      const std::function<bool(const Account&, const Message&)>& visit) const override;
+  [[nodiscard]] StoreStatus status() const override;
+
+ private:
+  /// By namespace, then by order of insertion.
+  using Place = std::pair<Namespace, std::uint64_t>;
+
+  struct Revocation {
+    Token token{};
+    std::uint64_t timestamp_ms = 0;
+    std::uint64_t order = 0;
+  };
+
+  struct Mailbox {
+    std::map<Place, Message> messages;
+    std::map<Hash, Place> places;
+    std::map<Hash, std::uint64_t> tombstones;  ///< until when
+    std::map<std::optional<Namespace>, std::uint64_t> removed_before;
+    std::vector<Revocation> revocations;
+  };
+
+  struct ByPoint {
+    bool operator()(const Account& left, const Account& right) const noexcept {
+      return std::pair(point_of(left), left) < std::pair(point_of(right), right);
+    }
+  };
+
+  using Mailboxes = std::map<Account, Mailbox, ByPoint>;
+
+  /// Applies a change to a copy of the mailbox, and keeps that where it fits.
+  template <typename T, typename Apply>
+  Result<T> carry_out(const Account& account, std::uint64_t bytes_allowed, Apply apply);
+
+  Stored store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces,
+                   std::uint64_t now_ms);
+  static HashesBySpace remove_where(Mailbox& mailbox, std::optional<Namespace> space,
+                                    std::uint64_t before_ms, std::uint64_t now_ms, bool all);
+  [[nodiscard]] static std::uint64_t bytes_of(const Mailbox& mailbox);
+  [[nodiscard]] std::uint64_t with_reserve() const;
+  static void erase(Mailbox& mailbox, const Hash& hash);
+  static void entomb(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
+  [[nodiscard]] const Mailbox* find(const Account& account) const;
+  static const Message* live(const Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
+
+  mutable std::mutex mutex_;
+  std::uint64_t bytes_limit_;
+  std::uint64_t bytes_used_ = 0;
+  std::uint64_t next_order_ = 1;
+  Mailboxes mailboxes_;
+  std::map<PeerKey, std::map<std::uint64_t, std::string>> missed_;
+};
+
+}  // namespace allium::storage

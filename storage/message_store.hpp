@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The store of a swarm's messages. Two implementations: RocksStore on disk, and MemoryStore, the plain twin that
+// tests compare it with and that a client's tests can use.
+//
+//   Units      times are Unix milliseconds, UTC; `now_ms` is the caller's clock, everywhere.
+//   Ownership  values in and out; the store keeps copies.
+//   Errors     Errc::full (the size limit; nothing was changed), Errc::io (the disk: the store then refuses all changes
+//              until it is opened again; or one damaged record: only what needs it fails), Errc::out_of_range (a limit
+//              below), Errc::unavailable (busy: the queue of changes is full; nothing was changed).
+//   Threads    reads: any thread, they see what is committed. Changes: any thread; they are carried out one after the
+//              other, many in one synced write, and `done` is called once each, on the store's own thread, after the
+//              change is on disk. Only busy and out_of_range may be said at once, on the caller's thread, before the
+//              call returns. A `done` must not block and must not wait for another change.
+//   Limits     kDataBytesMax a message, kHashCharsMax a hash, kRevokedMax revocations an account.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crypto_accel/base/result.hpp"
+#include "storage/account.hpp"
+
+namespace allium::storage {
+
+inline constexpr std::size_t kDataBytesMax = 76'800;
+inline constexpr std::size_t kHashCharsMax = 128;
+inline constexpr std::size_t kRevokedMax = 50;
+/// No message lives longer: how long a deletion of something not held here is remembered.
+inline constexpr std::uint64_t kLifeMsMax = std::uint64_t{30} * 86'400'000;
+/// What retrieve() counts a message as: this, its hash and 4/3 of its data.
+inline constexpr std::size_t kMessageOverheadBytes = 100;
+
+using Namespace = std::int16_t;
+using Hash = std::string;  ///< 1 to kHashCharsMax characters; unique within an account
+using Token = std::array<std::uint8_t, 36>;
+using PeerKey = std::array<std::uint8_t, 32>;
+
+struct Message {
+  Hash hash;
+  Namespace space = 0;
+  std::uint64_t timestamp_ms = 0;
+  std::uint64_t expiry_ms = 0;
+  std::string data;
+
+  bool operator==(const Message&) const = default;
+};
+
+/// Who asks for a message to be kept. Only a client may bring back what was deleted.
+enum class Origin : std::uint8_t { client, replica };
+
+enum class StoreEffect : std::uint8_t {
+  inserted,
+  already,     ///< it was there; a later expiry was taken over
+  tombstoned,  ///< from a replica, and deleted here: nothing was changed
+  expired,     ///< from a replica, and its time is over: nothing was changed
+};
+
+struct Stored {
+  StoreEffect effect{};
+  std::uint64_t expiry_ms = 0;  ///< the expiry that now holds
+};
+
+enum class ExpiryChange : std::uint8_t { set, shorten, extend };
+
+struct HashExpiry {
+  Hash hash;
+  std::uint64_t expiry_ms = 0;
+
+  bool operator==(const HashExpiry&) const = default;
+};
+
+struct ExpiriesChanged {
+  std::vector<HashExpiry> updated;    ///< sorted by hash; with what now holds
+  std::vector<HashExpiry> unchanged;  ///< sorted by hash; found, but the change was not asked for
+};
+
+using HashesBySpace = std::map<Namespace, std::vector<Hash>>;  ///< hashes sorted
+
+struct Page {
+  std::vector<Message> messages;  ///< oldest insertion first
+  bool more = false;
+};
+
+struct PageLimits {
+  std::size_t messages_max = 0;  ///< 0: no limit
+  std::size_t bytes_max = 0;     ///< 0: no limit; at least one message is given all the same
+};
+
+struct StoreStatus {
+  std::uint64_t messages = 0;
+  std::uint64_t accounts = 0;
+  std::uint64_t bytes_used = 0;
+  std::uint64_t bytes_limit = 0;
+  bool is_nearly_full = false;  ///< above 9/10 of the limit
+  bool is_broken = false;       ///< after Errc::io
+};
+
+/// Something a member of the swarm missed; opaque to the store.
+struct Missed {
+  std::uint64_t number = 0;  ///< rising within a peer
+  std::string record;
+};
+
+template <typename T>
+using Done = std::function<void(Result<T>)>;
+
+class MessageStore {
+ public:
+  MessageStore() = default;
+  MessageStore(const MessageStore&) = delete;
+  MessageStore& operator=(const MessageStore&) = delete;
+  virtual ~MessageStore() = default;
+
+  // Changes.
+
+  /// `replaces`: afterwards the message is the only one of its account and namespace (public outbox).
+  /// From a replica the newer timestamp wins there.
+  virtual void store(const Account& account, Message message, Origin origin, bool replaces,
+                     std::uint64_t now_ms, Done<Stored> done) = 0;
+
+  /// Gives the hashes that were there, sorted. All leave a tombstone: until the message's expiry, or for
+  /// kLifeMsMax where it was not here. What cannot be a hash (empty, too long) is passed by.
+  virtual void remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+                      Done<std::vector<Hash>> done) = 0;
+
+  /// Removes the messages of the namespace (none given: of all) with a timestamp <= before_ms; later no
+  /// replica brings one with such a timestamp back.
+  virtual void remove_before(const Account& account, std::optional<Namespace> space,
+                             std::uint64_t before_ms, std::uint64_t now_ms,
+                             Done<HashesBySpace> done) = 0;
+
+  /// Removes all messages of the namespace (none given: of all); a replica's are refused as above, up to
+  /// `asked_ms`, the timestamp of the request.
+  virtual void remove_all(const Account& account, std::optional<Namespace> space,
+                          std::uint64_t asked_ms, std::uint64_t now_ms,
+                          Done<HashesBySpace> done) = 0;
+
+  /// One expiry for all hashes, or one for each. Unknown hashes are left out of the answer. An expiry that has passed
+  /// hides the message at once, as its end would, and leaves a tombstone.
+  virtual void change_expiry(const Account& account, std::vector<Hash> hashes,
+                             std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
+                             std::uint64_t now_ms, Done<ExpiriesChanged> done) = 0;
+
+  /// Shortens what lives longer; gives what was shortened.
+  virtual void shorten_all(const Account& account, std::optional<Namespace> space,
+                           std::uint64_t expiry_ms, std::uint64_t now_ms,
+                           Done<HashesBySpace> done) = 0;
+
+  /// Of more than kRevokedMax the newest (by timestamp, then by order of arrival) stay.
+  virtual void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
+                      Done<std::size_t> done) = 0;
+
+  /// Gives how many were revoked before.
+  virtual void unrevoke(const Account& account, std::vector<Token> tokens,
+                        Done<std::size_t> done) = 0;
+
+  /// Queues records for a peer; gives the number of the last, 0 where there are none.
+  virtual void enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
+                              Done<std::uint64_t> done) = 0;
+
+  /// Forgets what was handed on: everything up to and including `number`.
+  virtual void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) = 0;
+
+  /// Frees what expired before `now_ms`, in bulk; gives how many messages. Nothing visible changes.
+  virtual void reclaim(std::uint64_t now_ms, Done<std::size_t> done) = 0;
+
+  // Reads.
+
+  /// After the message `last_hash` ("" or unknown: from the beginning), in order of insertion.
+  [[nodiscard]] virtual Result<Page> retrieve(const Account& account, Namespace space,
+                                              const Hash& last_hash, const PageLimits& limits,
+                                              std::uint64_t now_ms) const = 0;
+
+  /// Of those that are there.
+  [[nodiscard]] virtual Result<std::vector<HashExpiry>> expiries(const Account& account,
+                                                                 const std::vector<Hash>& hashes,
+                                                                 std::uint64_t now_ms) const = 0;
+
+  /// Newest first.
+  [[nodiscard]] virtual Result<std::vector<Token>> revoked(const Account& account) const = 0;
+
+  /// The oldest records queued for `peer`, at most so many bytes (but one at least).
+  [[nodiscard]] virtual Result<std::vector<Missed>> missed(const PeerKey& peer,
+                                                           std::size_t bytes_max) const = 0;
+
+  [[nodiscard]] virtual Result<std::vector<PeerKey>> peers_with_missed() const = 0;
+
+  /// Calls `visit` for every live message of accounts with first <= point_of(account) <= last, by account and order
+  /// of insertion, on a snapshot, until it returns false.
+  [[nodiscard]] virtual Result<void> for_each(
+      std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+      const std::function<bool(const Account&, const Message&)>& visit) const = 0;
+
+  [[nodiscard]] virtual StoreStatus status() const = 0;
+};
+
+}  // namespace allium::storage

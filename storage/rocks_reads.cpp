@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The reads of RocksStore. Each sees one snapshot.
+
+#include <memory>
+
+#include <rocksdb/snapshot.h>
+
+#include "storage/internal/keys.hpp"
+#include "storage/internal/record_codec.hpp"
+#include "storage/internal/rocks_status.hpp"
+#include "storage/internal/store_state.hpp"
+#include "storage/rocks_store.hpp"
+#include "storage/stored_bytes.hpp"
+
+namespace allium::storage {
+namespace {
+
+using internal::Header;
+using internal::Kind;
+using internal::Place;
+
+tl::unexpected<Error> damaged(std::string_view what) {
+  return fail(Errc::io, "the message store is damaged (" + std::string(what) +
+                            "): restore a backup, or start with an empty directory");
+}
+
+class Snapshot {
+ public:
+  explicit Snapshot(rocksdb::DB& database) : database_(database), snapshot_(&database) {
+    options_.snapshot = snapshot_.snapshot();
+  }
+
+  /// nullopt: there is no such key.
+  [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key) const {
+    std::string value;
+    const rocksdb::Status status = database_.Get(options_, rocksdb::Slice(key), &value);
+    if (status.IsNotFound()) {
+      return std::nullopt;
+    }
+    if (!status.ok()) {
+      return tl::unexpected(internal::error_of(status, "reading"));
+    }
+    return value;
+  }
+
+  template <typename T>
+  [[nodiscard]] Result<std::optional<T>> get(std::string_view key,
+                                             Result<T> (*decode)(std::string_view)) const {
+    auto value = get(key);
+    if (!value) {
+      return tl::unexpected(std::move(value.error()));
+    }
+    if (!*value) {
+      return std::nullopt;
+    }
+    return decode(**value).map([](T decoded) { return std::optional<T>(std::move(decoded)); });
+  }
+
+  [[nodiscard]] std::unique_ptr<rocksdb::Iterator> iterate() const {
+    return std::unique_ptr<rocksdb::Iterator>(database_.NewIterator(options_));
+  }
+
+ private:
+  rocksdb::DB& database_;
+  rocksdb::ManagedSnapshot snapshot_;
+  rocksdb::ReadOptions options_;
+};
+
+/// At the end of a scan: whether it ended because there was no more.
+Result<void> scanned(const rocksdb::Iterator& it) {
+  if (!it.status().ok()) {
+    return tl::unexpected(internal::error_of(it.status(), "reading"));
+  }
+  return {};
+}
+
+Result<Message> message_of(const Snapshot& snapshot, const Account& account, const Place& place,
+                           Header header) {
+  auto data =
+      snapshot.get(internal::message_key(Kind::data, account, place), internal::decode_bytes);
+  if (!data) {
+    return tl::unexpected(std::move(data.error()));
+  }
+  if (!*data || (*data)->size() != header.data_bytes) {
+    return damaged("a message without its data");
+  }
+  return Message{std::move(header.hash), place.space, header.timestamp_ms, header.expiry_ms,
+                 std::move(**data)};
+}
+
+/// The sequence behind which a page begins.
+Result<std::uint64_t> sequence_of(const Snapshot& snapshot, const Account& account, Namespace space,
+                                  const Hash& hash) {
+  if (hash.empty() || hash.size() > kHashCharsMax) {
+    return 0;
+  }
+  return snapshot.get(internal::hash_key(Kind::place, account, hash), internal::decode_place)
+      .map([space](const std::optional<Place>& place) {
+        return place && place->space == space ? place->sequence : 0;
+      });
+}
+
+}  // namespace
+
+Result<Page> RocksStore::retrieve(const Account& account, Namespace space, const Hash& last_hash,
+                                  const PageLimits& limits, std::uint64_t now_ms) const {
+  const Snapshot snapshot(state_->database());
+  const auto after = sequence_of(snapshot, account, space, last_hash);
+  if (!after) {
+    return tl::unexpected(after.error());
+  }
+  const std::string prefix = internal::space_prefix(Kind::header, account, space);
+  Page page;
+  std::size_t bytes = 0;
+  const auto it = snapshot.iterate();
+  for (it->Seek(internal::message_key(Kind::header, account, {space, *after + 1}));
+       it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    const auto key = internal::parse_message_key(it->key().ToStringView());
+    auto header = internal::decode_header(it->value().ToStringView());
+    if (!key || !header) {
+      return key ? tl::unexpected(std::move(header.error())) : damaged("a message's key");
+    }
+    if (header->expiry_ms <= now_ms) {
+      continue;
+    }
+    bytes += page_bytes(header->hash.size(), header->data_bytes);
+    if ((limits.messages_max > 0 && page.messages.size() == limits.messages_max) ||
+        (limits.bytes_max > 0 && bytes > limits.bytes_max && !page.messages.empty())) {
+      page.more = true;
+      return page;
+    }
+    auto message = message_of(snapshot, account, key->place, std::move(*header));
+    if (!message) {
+      return tl::unexpected(std::move(message.error()));
+    }
+    page.messages.push_back(std::move(*message));
+  }
+  return scanned(*it).map([&page] { return std::move(page); });
+}
+
+Result<std::vector<HashExpiry>> RocksStore::expiries(const Account& account,
+                                                     const std::vector<Hash>& hashes,
+                                                     std::uint64_t now_ms) const {
+  const Snapshot snapshot(state_->database());
+  std::vector<HashExpiry> found;
+  for (const Hash& hash : hashes) {
+    const auto place =
+        snapshot.get(internal::hash_key(Kind::place, account, hash), internal::decode_place);
+    if (!place) {
+      return tl::unexpected(place.error());
+    }
+    if (!*place) {
+      continue;
+    }
+    const auto header = snapshot.get(internal::message_key(Kind::header, account, **place),
+                                     internal::decode_header);
+    if (!header || !*header) {
+      return header ? damaged("a message without its header") : tl::unexpected(header.error());
+    }
+    if ((*header)->expiry_ms > now_ms) {
+      found.push_back({hash, (*header)->expiry_ms});
+    }
+  }
+  return found;
+}
+
+Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
+  const Snapshot snapshot(state_->database());
+  const std::string prefix = internal::account_key(Kind::revocation, account);
+  // By what decides which stay, rising.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Token> ordered;
+  const auto it = snapshot.iterate();
+  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    const auto token = internal::parse_revocation_key(it->key().ToStringView());
+    const auto revocation = internal::decode_revocation(it->value().ToStringView());
+    if (!token || !revocation) {
+      return token ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
+    }
+    ordered.emplace(std::pair(revocation->timestamp_ms, revocation->order), *token);
+  }
+  std::vector<Token> tokens;
+  for (auto newest = ordered.rbegin(); newest != ordered.rend(); ++newest) {
+    tokens.push_back(newest->second);
+  }
+  return scanned(*it).map([&tokens] { return std::move(tokens); });
+}
+
+Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::size_t bytes_max) const {
+  const Snapshot snapshot(state_->database());
+  const std::string prefix = internal::missed_prefix(peer);
+  std::vector<Missed> records;
+  std::size_t bytes = 0;
+  const auto it = snapshot.iterate();
+  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    const auto key = internal::parse_missed_key(it->key().ToStringView());
+    auto record = internal::decode_bytes(it->value().ToStringView());
+    if (!key || !record) {
+      return key ? tl::unexpected(std::move(record.error())) : damaged("a missed record's key");
+    }
+    bytes += record->size();
+    if (bytes > bytes_max && !records.empty()) {
+      return records;
+    }
+    records.push_back({key->number, std::move(*record)});
+  }
+  return scanned(*it).map([&records] { return std::move(records); });
+}
+
+Result<std::vector<PeerKey>> RocksStore::peers_with_missed() const {
+  const Snapshot snapshot(state_->database());
+  const std::string end = internal::end_of_points(Kind::missed, UINT64_MAX);
+  std::vector<PeerKey> peers;
+  const auto it = snapshot.iterate();
+  it->Seek(internal::start_of_points(Kind::missed, 0));
+  while (it->Valid() && it->key().compare(end) < 0) {
+    const auto key = internal::parse_missed_key(it->key().ToStringView());
+    if (!key) {
+      return damaged("a missed record's key");
+    }
+    peers.push_back(key->peer);
+    it->Seek(internal::end_of_prefix(internal::missed_prefix(key->peer)));
+  }
+  return scanned(*it).map([&peers] { return std::move(peers); });
+}
+
+Result<void> RocksStore::for_each(
+    std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+    const std::function<bool(const Account&, const Message&)>& visit) const {
+  const Snapshot snapshot(state_->database());
+  const std::string end = internal::end_of_points(Kind::header, last);
+  const auto it = snapshot.iterate();
+  for (it->Seek(internal::start_of_points(Kind::header, first));
+       it->Valid() && it->key().compare(end) < 0; it->Next()) {
+    const auto key = internal::parse_message_key(it->key().ToStringView());
+    auto header = internal::decode_header(it->value().ToStringView());
+    if (!key || !header) {
+      return key ? tl::unexpected(std::move(header.error())) : damaged("a message's key");
+    }
+    if (header->expiry_ms <= now_ms) {
+      continue;
+    }
+    const auto message = message_of(snapshot, key->account, key->place, std::move(*header));
+    if (!message) {
+      return tl::unexpected(message.error());
+    }
+    if (!visit(key->account, *message)) {
+      return {};
+    }
+  }
+  return scanned(*it);
+}
+
+}  // namespace allium::storage

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The message store on disk, in RocksDB. FORMAT.md says what is written, README.md how.
+//
+//   Ownership  owns its directory (no second program can open it), its database and one writer thread. The destructor
+//              carries out what is queued, calls every `done`, and then closes.
+//   Errors     Errc::full; Errc::io: after a write that failed all changes are refused until the store is opened
+//              again, while a single damaged record fails only what needs it; Errc::unavailable: the queue is full
+//              ("busy"), `done` was called at once on the caller's thread and nothing was changed; Errc::malformed at
+//              open(): not a store, or of a format this version does not know.
+//   Threads    as message_store.hpp says; backup() from any.
+//   Limits     RocksStoreOptions. Memory: kBlockCacheBytes, two write buffers of kWriteBufferBytes, the queue.
+//   Cost       a change waits for one fdatasync, which it shares with everything queued meanwhile.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "storage/message_store.hpp"
+
+namespace rocksdb {
+class FileSystem;
+}  // namespace rocksdb
+
+namespace allium::storage {
+
+inline constexpr std::size_t kBlockCacheBytes = std::size_t{64} << 20;
+inline constexpr std::size_t kWriteBufferBytes = std::size_t{16} << 20;
+
+struct RocksStoreOptions {
+  std::string directory;  ///< made when missing; its parent must exist
+  std::uint64_t bytes_limit = std::uint64_t{10} << 30;
+  std::size_t queue_changes_max = 4096;
+  std::size_t queue_bytes_max = std::size_t{32} << 20;
+  std::size_t batch_changes_max = 256;
+  std::size_t batch_bytes_max = std::size_t{4} << 20;
+  std::shared_ptr<rocksdb::FileSystem>
+      file_system;  ///< none: the machine's; tests lose data through it
+};
+
+class RocksStore final : public MessageStore {
+ public:
+  /// Opens the store, or makes a new one. A directory that backup() made is opened like any other.
+  static Result<std::unique_ptr<RocksStore>> open(RocksStoreOptions options);
+  ~RocksStore() override;
+
+  /// Makes `directory`, which must not exist, a copy of what is committed now. It shares files with the store where
+  /// both are on one file system, so it costs little; move it to another disk to be safe from the loss of this one.
+  [[nodiscard]] Result<void> backup(const std::string& directory);
+
+  void store(const Account& account, Message message, Origin origin, bool replaces,
+             std::uint64_t now_ms, Done<Stored> done) override;
+  void remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+              Done<std::vector<Hash>> done) override;
+  void remove_before(const Account& account, std::optional<Namespace> space,
+                     std::uint64_t before_ms, std::uint64_t now_ms,
+                     Done<HashesBySpace> done) override;
+  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t asked_ms,
+                  std::uint64_t now_ms, Done<HashesBySpace> done) override;
+  void change_expiry(const Account& account, std::vector<Hash> hashes,
+                     std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
+                     std::uint64_t now_ms, Done<ExpiriesChanged> done) override;
+  void shorten_all(const Account& account, std::optional<Namespace> space, std::uint64_t expiry_ms,
+                   std::uint64_t now_ms, Done<HashesBySpace> done) override;
+  void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
+              Done<std::size_t> done) override;
+  void unrevoke(const Account& account, std::vector<Token> tokens, Done<std::size_t> done) override;
+  void enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
+                      Done<std::uint64_t> done) override;
+  void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;
+  void reclaim(std::uint64_t now_ms, Done<std::size_t> done) override;
+
+  [[nodiscard]] Result<Page> retrieve(const Account& account, Namespace space,
+                                      const Hash& last_hash, const PageLimits& limits,
+                                      std::uint64_t now_ms) const override;
+  [[nodiscard]] Result<std::vector<HashExpiry>> expiries(const Account& account,
+                                                         const std::vector<Hash>& hashes,
+                                                         std::uint64_t now_ms) const override;
+  [[nodiscard]] Result<std::vector<Token>> revoked(const Account& account) const override;
+  [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer,
+                                                   std::size_t bytes_max) const override;
+  [[nodiscard]] Result<std::vector<PeerKey>> peers_with_missed() const override;
+  [[nodiscard]] Result<void> for_each(
+      std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+      const std::function<bool(const Account&, const Message&)>& visit) const override;
+  [[nodiscard]] StoreStatus status() const override;
+
+ private:
+  class State;
+  explicit RocksStore(std::unique_ptr<State> state);
+
+  /// Up to where changes may fill the store that are no messages.
+  [[nodiscard]] std::uint64_t reserved_limit() const noexcept;
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace allium::storage

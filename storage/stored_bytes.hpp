@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What things count against the size limit of a store, and a message against the size of a page. Both stores count
+// alike, so that they say Errc::full at the same message.
+//
+//   Units      bytes: the keys and values of FORMAT.md, rounded up. RocksDB's own files add some and, until it compacts,
+//              keep what was removed.
+
+#include <cstdint>
+
+#include "storage/message_store.hpp"
+
+namespace allium::storage {
+
+inline constexpr std::uint64_t kMessageBytes = 300;    ///< and twice its hash, and its data
+inline constexpr std::uint64_t kTombstoneBytes = 120;  ///< and twice its hash
+inline constexpr std::uint64_t kWatermarkBytes = 120;
+inline constexpr std::uint64_t kRevocationBytes = 110;
+inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
+
+/// Deletions, revocations and missed records may go beyond the size limit by this part of it: a store that is full
+/// of messages can still be cleared.
+[[nodiscard]] constexpr std::uint64_t reserve_of(std::uint64_t bytes_limit) noexcept {
+  return bytes_limit / 16;
+}
+
+[[nodiscard]] constexpr std::uint64_t message_bytes(std::size_t hash_chars,
+                                                    std::size_t data_bytes) noexcept {
+  return kMessageBytes + 2 * hash_chars + data_bytes;
+}
+
+[[nodiscard]] constexpr std::uint64_t tombstone_bytes(std::size_t hash_chars) noexcept {
+  return kTombstoneBytes + 2 * hash_chars;
+}
+
+/// In a page: kMessageOverheadBytes, the hash, and the data in base64.
+[[nodiscard]] constexpr std::size_t page_bytes(std::size_t hash_chars,
+                                               std::size_t data_bytes) noexcept {
+  return kMessageOverheadBytes + hash_chars + data_bytes * 4 / 3;
+}
+
+/// When a mark of "removed before" is of no use any more: nothing so old is alive.
+[[nodiscard]] constexpr std::uint64_t end_of_watermark(std::uint64_t before_ms) noexcept {
+  return before_ms > UINT64_MAX - kLifeMsMax ? UINT64_MAX : before_ms + kLifeMsMax;
+}
+
+[[nodiscard]] constexpr bool is_nearly_full(std::uint64_t used, std::uint64_t limit) noexcept {
+  return used > limit / 10 * 9;
+}
+
+}  // namespace allium::storage

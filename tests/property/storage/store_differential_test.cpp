@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Thousands of random operations on a few accounts: RocksStore, opened again now and then, answers as MemoryStore does.
+
+#include <random>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/storage/store_under_test.hpp"
+
+namespace allium::storage::testing {
+namespace {
+
+// Answers as text, so that they can be compared and shown.
+
+std::ostream& operator<<(std::ostream& out, const Message& message) {
+  return out << message.hash << '/' << message.space << '/' << message.timestamp_ms << '/'
+             << message.expiry_ms << '/' << message.data.size();
+}
+
+std::string text(const Stored& stored) {
+  return std::to_string(static_cast<int>(stored.effect)) + " " + std::to_string(stored.expiry_ms);
+}
+
+std::string text(const std::vector<Hash>& hashes) {
+  std::string all;
+  for (const Hash& hash : hashes) {
+    all += hash + ",";
+  }
+  return all;
+}
+
+std::string text(const HashesBySpace& by_space) {
+  std::string all;
+  for (const auto& [space, hashes] : by_space) {
+    all += std::to_string(space) + ":" + text(hashes);
+  }
+  return all;
+}
+
+std::string text(const std::vector<HashExpiry>& expiries) {
+  std::string all;
+  for (const HashExpiry& one : expiries) {
+    all += one.hash + "=" + std::to_string(one.expiry_ms) + ",";
+  }
+  return all;
+}
+
+std::string text(const ExpiriesChanged& changed) {
+  return text(changed.updated) + "|" + text(changed.unchanged);
+}
+
+std::string text(std::uint64_t number) {
+  return std::to_string(number);
+}
+
+template <typename T>
+std::string text(const Result<T>& result) {
+  return result ? text(*result) : "error " + std::to_string(static_cast<int>(result.error().code));
+}
+
+constexpr std::uint64_t kLimit = 20'000;
+
+/// One random operation, drawn before it is done, so that both stores get the same.
+class Operation {
+ public:
+  Operation(std::mt19937_64& random, std::uint64_t now_ms) : now_ms_(now_ms) {
+    const auto below = [&random](std::uint64_t bound) { return random() % bound; };
+    kind_ = below(40);
+    account_ = account_of(static_cast<std::uint8_t>(below(3)), below(2));
+    for (std::uint64_t i = 0; i < 1 + below(3); ++i) {
+      hashes_.push_back("h" + std::to_string(below(12)));
+      expiries_ms_.push_back(now_ms + below(400) - 50);
+      tokens_.push_back(token_of(static_cast<std::uint8_t>(below(80))));
+      records_.emplace_back(below(200), 'r');
+    }
+    if (below(2) == 0) {
+      expiries_ms_.resize(1);
+    }
+    space_ = static_cast<Namespace>(static_cast<int>(below(4)) - 2);
+    if (below(3) > 0) {
+      only_ = space_;
+    }
+    message_ = message_of(hashes_[0], space_, expiries_ms_[0], now_ms - below(100));
+    message_.data.resize(below(900));
+    number_ = below(400);
+    change_ = static_cast<ExpiryChange>(below(3));
+  }
+
+  [[nodiscard]] std::string apply(MessageStore& to) const {
+    switch (kind_) {
+      case 0:
+        return text(remove(to, account_, hashes_, now_ms_));
+      case 1:
+        return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.remove_before(account_, only_, now_ms_ - number_ % 120, now_ms_, std::move(done));
+        }));
+      case 2:
+        return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.remove_all(account_, only_, now_ms_ - number_ % 3 * 50, now_ms_, std::move(done));
+        }));
+      case 3:
+      case 4:
+      case 5:
+        return text(answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+          to.change_expiry(account_, hashes_, expiries_ms_, change_, now_ms_, std::move(done));
+        }));
+      case 6:
+        return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.shorten_all(account_, only_, expiries_ms_[0], now_ms_, std::move(done));
+        }));
+      case 7:
+      case 8:
+        return text(answer<std::size_t>([&](Done<std::size_t> done) {
+          to.revoke(account_, tokens_, now_ms_ - number_, std::move(done));
+        }));
+      case 9:
+        return text(answer<std::size_t>(
+            [&](Done<std::size_t> done) { to.unrevoke(account_, tokens_, std::move(done)); }));
+      case 10:
+        return text(answer<std::uint64_t>([&](Done<std::uint64_t> done) {
+          to.enqueue_missed(peer(), records_, std::move(done));
+        }));
+      case 11:
+        return text(answer<std::size_t>([&](Done<std::size_t> done) {
+          to.drop_missed(peer(), last_number(to), std::move(done));
+        }));
+      case 12:
+        return text(std::uint64_t{reclaim(to, now_ms_)});
+      default:
+        return text(testing::store(to, account_, message_,
+                                   kind_ % 2 == 0 ? Origin::client : Origin::replica, space_ == -1,
+                                   now_ms_));
+    }
+  }
+
+  /// What can be read about the account, and of the whole store.
+  [[nodiscard]] std::string look(const MessageStore& in) const {
+    std::ostringstream out;
+    const auto page = in.retrieve(account_, space_, hashes_[0], {number_ % 4, 0}, now_ms_);
+    for (const Message& message : page->messages) {
+      out << message << '\n';
+    }
+    out << page->more << text(in.expiries(account_, hashes_, now_ms_)) << '\n';
+    const auto tokens = in.revoked(account_);
+    for (const Token& token : *tokens) {
+      out << int{token[0]} << ' ';
+    }
+    const auto records = in.missed(peer(), number_);
+    for (const Missed& missed : *records) {
+      out << missed.number << ':' << missed.record.size() << ' ';
+    }
+    out << in.peers_with_missed()->size() << '\n';
+    const StoreStatus status = in.status();
+    out << status.messages << ' ' << status.accounts << ' ' << status.bytes_used << '\n';
+    return out.str();
+  }
+
+  [[nodiscard]] std::string dump(const MessageStore& in) const {
+    std::ostringstream out;
+    const auto visited =
+        in.for_each(0, UINT64_MAX, now_ms_, [&out](const Account& account, const Message& message) {
+          out << int{account[1]} << '/' << point_of(account) << '/' << message << '\n';
+          return true;
+        });
+    return out.str() + (visited ? "" : visited.error().text);
+  }
+
+ private:
+  [[nodiscard]] PeerKey peer() const { return PeerKey{account_[1]}; }
+
+  [[nodiscard]] std::uint64_t last_number(const MessageStore& in) const {
+    const auto records = in.missed(peer(), number_).value();
+    return records.empty() ? number_ : records.back().number;
+  }
+
+  std::uint64_t now_ms_;
+  std::uint64_t kind_ = 0;
+  Account account_{};
+  std::vector<Hash> hashes_;
+  std::vector<std::uint64_t> expiries_ms_;
+  std::vector<Token> tokens_;
+  std::vector<std::string> records_;
+  Namespace space_ = 0;
+  std::optional<Namespace> only_;
+  Message message_;
+  std::uint64_t number_ = 0;
+  ExpiryChange change_{};
+};
+
+class StoreDifferential : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(StoreDifferential, BothStoresAnswerAlike) {
+  const ScratchDirectory scratch;
+  RocksStoreOptions options;
+  options.directory = scratch.path("store");
+  options.bytes_limit = kLimit;
+  auto disk = open_store(options);
+  MemoryStore memory(kLimit);
+  std::mt19937_64 random(GetParam());
+  std::uint64_t now_ms = kNow;
+  std::size_t full_count = 0;
+  for (int i = 0; i < 4000; ++i) {
+    now_ms += random() % 4;
+    const Operation operation(random, now_ms);
+    const std::string expected = operation.apply(memory);
+    full_count += expected == "error 7" ? 1U : 0U;
+    ASSERT_EQ(operation.apply(*disk), expected) << "operation " << i;
+    ASSERT_EQ(operation.look(*disk), operation.look(memory)) << "after operation " << i;
+    if (i % 500 == 499) {
+      ASSERT_EQ(operation.dump(*disk), operation.dump(memory)) << "after operation " << i;
+      disk.reset();
+      disk = open_store(options);
+    }
+  }
+  EXPECT_GT(full_count, 10U) << "the limit was hardly met";
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, StoreDifferential, ::testing::Values(1, 2, 3));
+
+}  // namespace
+}  // namespace allium::storage::testing

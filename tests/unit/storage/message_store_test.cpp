@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What message_store.hpp says, of both stores.
+
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "storage/stored_bytes.hpp"
+#include "tests/unit/storage/store_under_test.hpp"
+
+namespace allium::storage::testing {
+namespace {
+
+using Hashes = std::vector<Hash>;
+
+struct OnDisk {
+  static std::unique_ptr<MessageStore> make(const ScratchDirectory& scratch, std::uint64_t limit) {
+    RocksStoreOptions options;
+    options.directory = scratch.path("store");
+    options.bytes_limit = limit;
+    return open_store(std::move(options));
+  }
+};
+
+struct InMemory {
+  static std::unique_ptr<MessageStore> make(const ScratchDirectory&, std::uint64_t limit) {
+    return std::make_unique<MemoryStore>(limit);
+  }
+};
+
+template <typename Kind>
+class AnyStore : public ::testing::Test {
+ protected:
+  void make(std::uint64_t limit) {
+    owned_.reset();
+    owned_ = Kind::make(scratch_, limit);
+  }
+
+  MessageStore& in() {
+    if (owned_ == nullptr) {
+      make(std::uint64_t{1} << 30);
+    }
+    return *owned_;
+  }
+
+  StoreEffect put(Message message, Origin origin = Origin::client, bool replaces = false,
+                  std::uint64_t now_ms = kNow) {
+    return store(in(), account_, std::move(message), origin, replaces, now_ms).value().effect;
+  }
+
+  HashesBySpace remove_before(std::optional<Namespace> space, std::uint64_t before_ms) {
+    return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+             in().remove_before(account_, space, before_ms, kNow, std::move(done));
+           })
+        .value();
+  }
+
+  HashesBySpace remove_all(std::optional<Namespace> space) {
+    return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+             in().remove_all(account_, space, kNow, kNow, std::move(done));
+           })
+        .value();
+  }
+
+  HashesBySpace shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms) {
+    return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+             in().shorten_all(account_, space, expiry_ms, kNow, std::move(done));
+           })
+        .value();
+  }
+
+  Result<ExpiriesChanged> change(Hashes hashes, std::vector<std::uint64_t> expiries_ms,
+                                 ExpiryChange how) {
+    return answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+      in().change_expiry(account_, std::move(hashes), std::move(expiries_ms), how, kNow,
+                         std::move(done));
+    });
+  }
+
+  std::size_t revoke(std::vector<Token> tokens, std::uint64_t timestamp_ms) {
+    return answer<std::size_t>([&](Done<std::size_t> done) {
+             in().revoke(account_, std::move(tokens), timestamp_ms, std::move(done));
+           })
+        .value();
+  }
+
+  ScratchDirectory scratch_;
+  std::unique_ptr<MessageStore> owned_;
+  Account account_ = account_of(1, 7);
+};
+
+using Kinds = ::testing::Types<OnDisk, InMemory>;
+TYPED_TEST_SUITE(AnyStore, Kinds);
+
+TYPED_TEST(AnyStore, GivesMessagesInOrderOfInsertion) {
+  for (const char* hash : {"c", "a", "b"}) {
+    EXPECT_EQ(this->put(message_of(hash)), StoreEffect::inserted);
+  }
+  this->put(message_of("elsewhere", -3));
+
+  EXPECT_EQ(hashes_of(this->in(), this->account_), (Hashes{"c", "a", "b"}));
+  EXPECT_EQ(hashes_of(this->in(), this->account_, -3), (Hashes{"elsewhere"}));
+  EXPECT_TRUE(hashes_of(this->in(), account_of(2, 7)).empty());
+  EXPECT_EQ(this->in().retrieve(this->account_, 0, "", {}, kNow)->messages[1], message_of("a"));
+}
+
+TYPED_TEST(AnyStore, PagesFromTheLastHash) {
+  for (const char* hash : {"a", "b", "c", "d"}) {
+    this->put(message_of(hash));
+  }
+
+  const Page first = this->in().retrieve(this->account_, 0, "", {2, 0}, kNow).value();
+  EXPECT_EQ(first.messages.back().hash, "b");
+  EXPECT_TRUE(first.more);
+  const Page second = this->in().retrieve(this->account_, 0, "b", {2, 0}, kNow).value();
+  EXPECT_EQ(second.messages.front().hash, "c");
+  EXPECT_FALSE(second.more);
+  EXPECT_TRUE(this->in().retrieve(this->account_, 0, "d", {2, 0}, kNow)->messages.empty());
+}
+
+TYPED_TEST(AnyStore, BeginsAnewAfterAnUnknownHash) {
+  this->put(message_of("a"));
+  this->put(message_of("b", 5));
+
+  EXPECT_EQ(this->in().retrieve(this->account_, 0, "gone", {}, kNow)->messages.size(), 1U);
+  EXPECT_EQ(this->in().retrieve(this->account_, 0, "b", {}, kNow)->messages.size(), 1U);
+  EXPECT_EQ(this->in().retrieve(this->account_, 0, Hash(500, 'x'), {}, kNow)->messages.size(), 1U);
+}
+
+TYPED_TEST(AnyStore, CountsAPageInBytesOfBase64) {
+  Message message = message_of("a");
+  message.data = std::string(300, 'x');
+  this->put(message);
+  message.hash = "b";
+  this->put(message);
+  const std::size_t each = 100 + 1 + 400;
+
+  const auto count = [&](std::size_t bytes) {
+    return this->in().retrieve(this->account_, 0, "", {0, bytes}, kNow)->messages.size();
+  };
+  EXPECT_EQ(count(2 * each), 2U);
+  EXPECT_EQ(count(2 * each - 1), 1U);
+  EXPECT_EQ(count(1), 1U) << "at least one";
+}
+
+TYPED_TEST(AnyStore, KeepsOneMessageAHashAndTheLaterExpiry) {
+  this->put(message_of("a"));
+
+  EXPECT_EQ(this->put(message_of("a", 0, kNow + 1)), StoreEffect::already);
+  const Stored stored =
+      store(this->in(), this->account_, message_of("a", 0, kNow + 2 * kHour)).value();
+
+  EXPECT_EQ(stored.effect, StoreEffect::already);
+  EXPECT_EQ(stored.expiry_ms, kNow + 2 * kHour);
+  EXPECT_EQ(hashes_of(this->in(), this->account_, 0, kNow + kHour + 1), (Hashes{"a"}));
+  EXPECT_EQ(this->in().status().messages, 1U);
+}
+
+TYPED_TEST(AnyStore, RefusesWhatIsLongerThanItKeeps) {
+  Message message = message_of("a");
+  message.data.assign(kDataBytesMax + 1, 'x');
+  EXPECT_EQ(store(this->in(), this->account_, message).error().code, Errc::out_of_range);
+  message.data.assign(kDataBytesMax, 'x');
+  EXPECT_TRUE(store(this->in(), this->account_, message).has_value());
+  EXPECT_EQ(store(this->in(), this->account_, message_of("")).error().code, Errc::out_of_range);
+  EXPECT_EQ(
+      store(this->in(), this->account_, message_of(Hash(kHashCharsMax + 1, 'h'))).error().code,
+      Errc::out_of_range);
+}
+
+TYPED_TEST(AnyStore, KeepsTheNewestOfAPublicOutbox) {
+  this->put(message_of("old", -1, kNow + kHour, 10), Origin::client, true);
+  this->put(message_of("new", -1, kNow + kHour, 20), Origin::client, true);
+  EXPECT_EQ(hashes_of(this->in(), this->account_, -1), (Hashes{"new"}));
+
+  EXPECT_EQ(this->put(message_of("old", -1, kNow + kHour, 10), Origin::replica, true),
+            StoreEffect::tombstoned);
+  EXPECT_EQ(this->put(message_of("newer", -1, kNow + kHour, 30), Origin::replica, true),
+            StoreEffect::inserted);
+  EXPECT_EQ(hashes_of(this->in(), this->account_, -1), (Hashes{"newer"}));
+}
+
+TYPED_TEST(AnyStore, HidesAMessageAtTheMillisecondOfItsExpiry) {
+  this->put(message_of("a", 0, kNow + 10));
+
+  EXPECT_EQ(hashes_of(this->in(), this->account_, 0, kNow + 9), (Hashes{"a"}));
+  EXPECT_TRUE(hashes_of(this->in(), this->account_, 0, kNow + 10).empty());
+  EXPECT_TRUE(this->in().expiries(this->account_, {"a"}, kNow + 10)->empty());
+  EXPECT_EQ(reclaim(this->in(), kNow + 9), 0U);
+  EXPECT_EQ(reclaim(this->in(), kNow + 10), 1U);
+  EXPECT_EQ(this->in().status().messages, 0U);
+  EXPECT_EQ(this->in().status().bytes_used, 0U);
+}
+
+TYPED_TEST(AnyStore, RefusesAReplicaThatIsOver) {
+  EXPECT_EQ(this->put(message_of("a", 0, kNow), Origin::replica), StoreEffect::expired);
+  EXPECT_EQ(this->in().status().messages, 0U);
+}
+
+TYPED_TEST(AnyStore, LetsOnlyAClientBringBackWhatWasRemoved) {
+  this->put(message_of("a"));
+  EXPECT_EQ(remove(this->in(), this->account_, {"b", "a"}).value(), (Hashes{"a"}));
+  EXPECT_EQ(remove(this->in(), this->account_, {"a"}).value(), Hashes{});
+
+  EXPECT_EQ(this->put(message_of("a"), Origin::replica), StoreEffect::tombstoned);
+  EXPECT_EQ(this->put(message_of("b"), Origin::replica), StoreEffect::tombstoned);
+  EXPECT_EQ(this->put(message_of("a"), Origin::client), StoreEffect::inserted);
+  EXPECT_EQ(this->put(message_of("a"), Origin::replica), StoreEffect::already);
+}
+
+TYPED_TEST(AnyStore, EndsATombstoneWithTheMessagesExpiry) {
+  this->put(message_of("a", 0, kNow + 10));
+  remove(this->in(), this->account_, {"a", Hash(kHashCharsMax + 1, 'x'), ""}).value();
+  const auto replica = [&](std::uint64_t now_ms) {
+    return this->put(message_of("a"), Origin::replica, false, now_ms);
+  };
+
+  EXPECT_EQ(replica(kNow + 9), StoreEffect::tombstoned);
+  EXPECT_EQ(replica(kNow + 10), StoreEffect::inserted);
+  EXPECT_EQ(reclaim(this->in(), kNow + 10), 0U);
+  EXPECT_EQ(this->in().status().bytes_used, message_bytes(1, message_of("a").data.size()));
+}
+
+TYPED_TEST(AnyStore, RemovesBeforeATimeAndRemembersIt) {
+  this->put(message_of("a", 0, kNow + kHour, 10));
+  this->put(message_of("b", 0, kNow + kHour, 11));
+  this->put(message_of("c", 2, kNow + kHour, 10));
+
+  EXPECT_EQ(this->remove_before(0, kNow - 5), (HashesBySpace{{0, {"a", "b"}}}));
+  EXPECT_EQ(hashes_of(this->in(), this->account_, 2), (Hashes{"c"}));
+  EXPECT_EQ(this->put(message_of("d", 0, kNow + kHour, kNow - 5), Origin::replica),
+            StoreEffect::tombstoned);
+  EXPECT_EQ(this->put(message_of("e", 0, kNow + kHour, kNow - 4), Origin::replica),
+            StoreEffect::inserted);
+  EXPECT_EQ(this->put(message_of("f", 2, kNow + kHour, kNow - 5), Origin::replica),
+            StoreEffect::inserted);
+  EXPECT_EQ(this->remove_before(std::nullopt, kNow - 5), (HashesBySpace{{2, {"c", "f"}}}));
+  EXPECT_EQ(this->put(message_of("g", 9, kNow + kHour, kNow - 5), Origin::replica),
+            StoreEffect::tombstoned);
+}
+
+TYPED_TEST(AnyStore, RemovesAllOfANamespaceOrOfTheAccount) {
+  this->put(message_of("a", -4));
+  this->put(message_of("b", 0, kNow + kHour, kNow + 500));
+  this->put(message_of("c", 6));
+
+  EXPECT_EQ(this->remove_all(0), (HashesBySpace{{0, {"b"}}}));
+  EXPECT_EQ(this->remove_all(std::nullopt), (HashesBySpace{{-4, {"a"}}, {6, {"c"}}}));
+  EXPECT_EQ(this->put(message_of("b", 0, kNow + kHour, kNow + 500), Origin::replica),
+            StoreEffect::tombstoned);
+  EXPECT_EQ(this->in().status().accounts, 0U);
+}
+
+TYPED_TEST(AnyStore, ForgetsAMarkOfRemovalWhenNothingSoOldCanLive) {
+  this->remove_all(0);
+  const std::uint64_t end_ms = kNow + kLifeMsMax;
+  const auto replica = [&](std::uint64_t now_ms) {
+    return this->put(message_of("a", 0, end_ms + kHour), Origin::replica, false, now_ms);
+  };
+
+  EXPECT_EQ(replica(end_ms - 1), StoreEffect::tombstoned);
+  EXPECT_EQ(replica(end_ms), StoreEffect::inserted);
+  reclaim(this->in(), end_ms + kHour);
+  EXPECT_EQ(this->in().status().bytes_used, 0U);
+}
+
+TYPED_TEST(AnyStore, ChangesExpiriesOneForEach) {
+  this->put(message_of("a"));
+  this->put(message_of("b"));
+
+  const ExpiriesChanged changed =
+      this->change({"b", "none", "a"}, {kNow + 2, kNow + 3, kNow + 4}, ExpiryChange::set).value();
+
+  EXPECT_EQ(changed.updated, (std::vector<HashExpiry>{{"a", kNow + 4}, {"b", kNow + 2}}));
+  EXPECT_EQ(this->in().expiries(this->account_, {"b", "a"}, kNow).value(),
+            (std::vector<HashExpiry>{{"b", kNow + 2}, {"a", kNow + 4}}));
+  EXPECT_EQ(this->change({"a"}, {1, 2}, ExpiryChange::set).error().code, Errc::out_of_range);
+}
+
+TYPED_TEST(AnyStore, ShortensAndExtendsOnlyWhereAsked) {
+  this->put(message_of("a", 0, kNow + 10));
+  this->put(message_of("b", 0, kNow + 30));
+
+  const auto shorter = this->change({"a", "b"}, {kNow + 20}, ExpiryChange::shorten).value();
+  EXPECT_EQ(shorter.updated, (std::vector<HashExpiry>{{"b", kNow + 20}}));
+  EXPECT_EQ(shorter.unchanged, (std::vector<HashExpiry>{{"a", kNow + 10}}));
+  const auto longer = this->change({"a", "b"}, {kNow + 20}, ExpiryChange::extend).value();
+  EXPECT_EQ(longer.updated, (std::vector<HashExpiry>{{"a", kNow + 20}}));
+  EXPECT_EQ(longer.unchanged, (std::vector<HashExpiry>{{"b", kNow + 20}}));
+}
+
+TYPED_TEST(AnyStore, EntombsWhatIsMadeToExpireInThePast) {
+  this->put(message_of("a"));
+
+  EXPECT_EQ(this->change({"a"}, {kNow}, ExpiryChange::set)->updated.size(), 1U);
+
+  EXPECT_TRUE(hashes_of(this->in(), this->account_).empty());
+  EXPECT_EQ(this->put(message_of("a"), Origin::replica), StoreEffect::tombstoned);
+}
+
+TYPED_TEST(AnyStore, ShortensEverythingThatLivesLonger) {
+  this->put(message_of("a", 0, kNow + 10));
+  this->put(message_of("b", 0, kNow + 30));
+  this->put(message_of("c", 4, kNow + 30));
+
+  EXPECT_EQ(this->shorten_all(0, kNow + 20), (HashesBySpace{{0, {"b"}}}));
+  EXPECT_EQ(this->shorten_all(std::nullopt, kNow + 20), (HashesBySpace{{4, {"c"}}}));
+  EXPECT_EQ(reclaim(this->in(), kNow + 20), 3U);
+}
+
+TYPED_TEST(AnyStore, KeepsTheNewestFiftyRevocations) {
+  EXPECT_EQ(this->revoke({token_of(200)}, kNow + 1), 1U);
+  for (std::uint8_t i = 0; i < 60; ++i) {
+    this->revoke({token_of(i)}, kNow);
+  }
+
+  const std::vector<Token> revoked = this->in().revoked(this->account_).value();
+  ASSERT_EQ(revoked.size(), kRevokedMax);
+  EXPECT_EQ(revoked[0], token_of(200));
+  EXPECT_EQ(revoked[1], token_of(59));
+  EXPECT_EQ(revoked[49], token_of(11));
+  EXPECT_EQ(this->revoke({token_of(200)}, kNow), 0U);
+  EXPECT_EQ(answer<std::size_t>([&](Done<std::size_t> done) {
+              this->in().unrevoke(this->account_, {token_of(200), token_of(1)}, std::move(done));
+            }).value(),
+            1U);
+  EXPECT_EQ(this->in().revoked(this->account_)->size(), 49U);
+}
+
+TYPED_TEST(AnyStore, QueuesMissedRecordsByPeer) {
+  const PeerKey peer{1};
+  const PeerKey other{2};
+  const auto enqueue = [&](const PeerKey& to, std::vector<std::string> records) {
+    return answer<std::uint64_t>([&](Done<std::uint64_t> done) {
+             this->in().enqueue_missed(to, std::move(records), std::move(done));
+           })
+        .value();
+  };
+  enqueue(peer, {"one", "two"});
+  enqueue(other, {"x"});
+  const std::uint64_t last = enqueue(peer, {"three"});
+
+  const auto all = this->in().missed(peer, 1000).value();
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[2].record, "three");
+  EXPECT_EQ(all[2].number, last);
+  EXPECT_LT(all[0].number, all[1].number);
+  EXPECT_EQ(this->in().missed(peer, 6)->size(), 2U);
+  EXPECT_EQ(this->in().missed(peer, 1)->size(), 1U) << "at least one";
+  EXPECT_EQ(this->in().peers_with_missed().value(), (std::vector<PeerKey>{peer, other}));
+
+  EXPECT_EQ(answer<std::size_t>([&](Done<std::size_t> done) {
+              this->in().drop_missed(peer, all[1].number, std::move(done));
+            }).value(),
+            2U);
+  EXPECT_EQ(this->in().missed(peer, 1000)->size(), 1U);
+}
+
+TYPED_TEST(AnyStore, VisitsARangeOfTheRing) {
+  for (const std::uint64_t point : {std::uint64_t{5}, std::uint64_t{10}, UINT64_MAX}) {
+    store(this->in(), account_of(3, point), message_of("m" + std::to_string(point % 100))).value();
+  }
+  store(this->in(), account_of(3, 10), message_of("over", 0, kNow)).value();
+  const auto visited = [&](std::uint64_t first, std::uint64_t last) {
+    std::vector<std::uint64_t> points;
+    EXPECT_TRUE(this->in()
+                    .for_each(first, last, kNow,
+                              [&](const Account& account, const Message& message) {
+                                points.push_back(point_of(account));
+                                return message.hash != "m5" || last != 11;
+                              })
+                    .has_value());
+    return points;
+  };
+
+  EXPECT_EQ(visited(5, 10), (std::vector<std::uint64_t>{5, 10}));
+  EXPECT_EQ(visited(6, UINT64_MAX), (std::vector<std::uint64_t>{10, UINT64_MAX}));
+  EXPECT_EQ(visited(0, 11), (std::vector<std::uint64_t>{5})) << "until it returns false";
+}
+
+TYPED_TEST(AnyStore, RefusesMessagesAtTheSizeLimitAndStillDeletes) {
+  const std::uint64_t each = message_bytes(2, 100);
+  this->make(10 * each);
+  const auto numbered = [](int number) {
+    Message message = message_of(std::to_string(10 + number));
+    message.data.assign(100, 'x');
+    return message;
+  };
+  for (int i = 0; i < 9; ++i) {
+    this->put(numbered(i));
+  }
+  EXPECT_FALSE(this->in().status().is_nearly_full);
+  this->put(numbered(9));
+  EXPECT_TRUE(this->in().status().is_nearly_full);
+
+  for (const Origin origin : {Origin::client, Origin::replica}) {
+    const auto refused = store(this->in(), this->account_, numbered(10), origin);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Errc::full);
+  }
+  EXPECT_EQ(this->in().status().messages, 10U);
+  EXPECT_EQ(this->put(numbered(3)), StoreEffect::already);
+  EXPECT_EQ(remove(this->in(), this->account_, {"10"}).value(), (Hashes{"10"}));
+  std::vector<Hash> unknown;
+  for (int i = 0; i < 1000; ++i) {
+    unknown.push_back("unknown" + std::to_string(i));
+  }
+  EXPECT_EQ(remove(this->in(), this->account_, unknown).error().code, Errc::full);
+  EXPECT_LE(this->in().status().bytes_used, 10 * each + reserve_of(10 * each));
+}
+
+TYPED_TEST(AnyStore, TakesChangesFromManyThreads) {
+  MessageStore& in = this->in();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&in, t, this] {
+      for (int i = 0; i < 50; ++i) {
+        store(in, this->account_, message_of(std::to_string(t) + "-" + std::to_string(i))).value();
+        hashes_of(in, this->account_);
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+
+  EXPECT_EQ(hashes_of(in, this->account_).size(), 200U);
+  EXPECT_EQ(in.status().messages, 200U);
+}
+
+}  // namespace
+}  // namespace allium::storage::testing

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What only the store on disk does: reopening, batches, backup, format.
+
+#include <atomic>
+#include <future>
+
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+
+#include "storage/internal/keys.hpp"
+#include "storage/internal/record_codec.hpp"
+#include "tests/unit/storage/losing_file_system.hpp"
+#include "tests/unit/storage/store_under_test.hpp"
+
+namespace allium::storage::testing {
+namespace {
+
+class RocksStoreTest : public ::testing::Test {
+ protected:
+  RocksStoreTest() { options_.directory = scratch_.path("store"); }
+
+  /// Writes into the closed store behind its back.
+  void overwrite(std::string_view key, std::string_view value) {
+    rocksdb::DB* opened = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open(rocksdb::Options(), options_.directory, &opened).ok());
+    const std::unique_ptr<rocksdb::DB> database(opened);
+    ASSERT_TRUE(
+        database->Put(rocksdb::WriteOptions(), rocksdb::Slice(key), rocksdb::Slice(value)).ok());
+  }
+
+  ScratchDirectory scratch_;
+  RocksStoreOptions options_;
+  Account account_ = account_of(1, 7);
+};
+
+TEST_F(RocksStoreTest, KeepsEverythingWhenOpenedAgain) {
+  const PeerKey peer{9};
+  StoreStatus before;
+  {
+    const auto in = open_store(options_);
+    store(*in, account_, message_of("b")).value();
+    store(*in, account_, message_of("a")).value();
+    store(*in, account_, message_of("c")).value();
+    remove(*in, account_, {"c"}).value();
+    answer<std::size_t>([&](Done<std::size_t> done) {
+      in->revoke(account_, {token_of(1)}, kNow, std::move(done));
+    }).value();
+    answer<std::uint64_t>([&](Done<std::uint64_t> done) {
+      in->enqueue_missed(peer, {"one", "two"}, std::move(done));
+    }).value();
+    before = in->status();
+  }
+
+  const auto in = open_store(options_);
+  EXPECT_EQ(hashes_of(*in, account_), (std::vector<Hash>{"b", "a"}));
+  EXPECT_EQ(store(*in, account_, message_of("c"), Origin::replica)->effect,
+            StoreEffect::tombstoned);
+  EXPECT_EQ(in->revoked(account_)->size(), 1U);
+  EXPECT_EQ(in->missed(peer, 1000)->size(), 2U);
+  EXPECT_EQ(in->status().messages, before.messages);
+  EXPECT_EQ(in->status().accounts, before.accounts);
+  EXPECT_EQ(in->status().bytes_used, before.bytes_used);
+  store(*in, account_, message_of("d")).value();
+  EXPECT_EQ(hashes_of(*in, account_), (std::vector<Hash>{"b", "a", "d"}));
+}
+
+TEST_F(RocksStoreTest, IsOpenedByOneOnly) {
+  const auto in = open_store(options_);
+
+  const auto second = RocksStore::open(options_);
+
+  ASSERT_FALSE(second.has_value());
+  EXPECT_EQ(second.error().code, Errc::io);
+}
+
+TEST_F(RocksStoreTest, SyncsOnceForEverythingThatWaits) {
+  auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  auto in = open_store(options_);
+  // The first sync waits until all are queued.
+  std::promise<void> all_queued;
+  const std::shared_future<void> may_go(all_queued.get_future());
+  system->on_log_sync([may_go] { may_go.wait(); });
+  const std::uint64_t syncs_before = system->log_syncs();
+  std::atomic<int> acknowledged{0};
+  for (int i = 0; i < 1000; ++i) {
+    in->store(account_, message_of(std::to_string(i)), Origin::client, false, kNow,
+              [&](const Result<Stored>& stored) { acknowledged += stored.has_value() ? 1 : 0; });
+  }
+  EXPECT_EQ(acknowledged, 0) << "acknowledged before the sync";
+  all_queued.set_value();
+  const StoreStatus status = (store(*in, account_, message_of("last")).value(), in->status());
+
+  EXPECT_EQ(acknowledged, 1000);
+  EXPECT_EQ(status.messages, 1001U);
+  EXPECT_LT(system->log_syncs() - syncs_before, 100U);
+  in.reset();
+}
+
+TEST_F(RocksStoreTest, SaysBusyWhenTheQueueIsFull) {
+  auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  options_.queue_changes_max = 10;
+  auto in = open_store(options_);
+  std::promise<void> all_queued;
+  const std::shared_future<void> may_go(all_queued.get_future());
+  system->on_log_sync([may_go] { may_go.wait(); });
+  std::atomic<int> busy{0};
+  std::atomic<int> stored{0};
+  for (int i = 0; i < 1000; ++i) {
+    in->store(account_, message_of(std::to_string(i)), Origin::client, false, kNow,
+              [&](const Result<Stored>& result) {
+                stored += result.has_value() ? 1 : 0;
+                busy += !result && result.error().code == Errc::unavailable ? 1 : 0;
+              });
+  }
+  all_queued.set_value();
+  in.reset();
+
+  EXPECT_EQ(stored + busy, 1000);
+  EXPECT_GE(stored, 10);
+  EXPECT_GT(busy, 0);
+  EXPECT_EQ(hashes_of(*open_store(options_), account_).size(), static_cast<std::size_t>(stored));
+}
+
+TEST_F(RocksStoreTest, FinishesWhatIsQueuedBeforeItCloses) {
+  auto in = open_store(options_);
+  int acknowledged = 0;
+  for (int i = 0; i < 500; ++i) {
+    in->store(account_, message_of(std::to_string(i)), Origin::client, false, kNow,
+              [&](const Result<Stored>& stored) { acknowledged += stored.has_value() ? 1 : 0; });
+  }
+  in.reset();
+
+  EXPECT_EQ(acknowledged, 500);
+}
+
+TEST_F(RocksStoreTest, ReclaimsInPieces) {
+  options_.queue_changes_max = 10'000;
+  const auto in = open_store(options_);
+  for (int i = 0; i < 5000; ++i) {
+    const std::uint64_t expiry_ms = kNow + (i % 2 == 0 ? 1U : kHour);
+    in->store(account_, message_of(std::to_string(i), 0, expiry_ms), Origin::client, false, kNow,
+              [](const Result<Stored>& stored) { EXPECT_TRUE(stored.has_value()); });
+  }
+
+  EXPECT_EQ(reclaim(*in, kNow + 1), 2500U);
+  EXPECT_EQ(in->status().messages, 2500U);
+  EXPECT_EQ(reclaim(*in, kNow + 1), 0U);
+}
+
+TEST_F(RocksStoreTest, BacksUpWhatCanBeOpenedAsAStore) {
+  const auto in = open_store(options_);
+  store(*in, account_, message_of("a")).value();
+  RocksStoreOptions copy = options_;
+  copy.directory = scratch_.path("backup");
+
+  ASSERT_TRUE(in->backup(copy.directory).has_value());
+  store(*in, account_, message_of("later")).value();
+  remove(*in, account_, {"a"}).value();
+
+  EXPECT_EQ(hashes_of(*open_store(copy), account_), (std::vector<Hash>{"a"}));
+  EXPECT_FALSE(in->backup(copy.directory).has_value()) << "it is there already";
+}
+
+TEST_F(RocksStoreTest, RefusesAFormatItDoesNotKnow) {
+  open_store(options_).reset();
+  overwrite(internal::kFormatKey, internal::encode_format(2));
+
+  const auto opened = RocksStore::open(options_);
+
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().code, Errc::malformed);
+  EXPECT_NE(opened.error().text.find("has format 2"), std::string::npos) << opened.error().text;
+}
+
+TEST_F(RocksStoreTest, RefusesAnotherProgramsDatabase) {
+  rocksdb::DB* opened = nullptr;
+  rocksdb::Options create;
+  create.create_if_missing = true;
+  ASSERT_TRUE(rocksdb::DB::Open(create, options_.directory, &opened).ok());
+  delete opened;
+  overwrite("their", "value");
+
+  const auto store = RocksStore::open(options_);
+
+  ASSERT_FALSE(store.has_value());
+  EXPECT_EQ(store.error().code, Errc::malformed);
+}
+
+TEST_F(RocksStoreTest, SaysSoWhenARecordIsDamagedAndGoesOnWithTheRest) {
+  {
+    const auto in = open_store(options_);
+    store(*in, account_, message_of("a")).value();
+  }
+  overwrite(internal::message_key(internal::Kind::header, account_, {0, 1}), "rubbish");
+
+  const auto in = open_store(options_);
+  EXPECT_EQ(in->retrieve(account_, 0, "", {}, kNow).error().code, Errc::io);
+  EXPECT_EQ(store(*in, account_, message_of("a")).error().code, Errc::io);
+  EXPECT_EQ(in->expiries(account_, {"a"}, kNow).error().code, Errc::io);
+  EXPECT_FALSE(in->status().is_broken);
+  EXPECT_TRUE(store(*in, account_of(2, 9), message_of("a")).has_value());
+  EXPECT_EQ(reclaim(*in, kNow + kHour), 1U);
+}
+
+}  // namespace
+}  // namespace allium::storage::testing
