@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// bt (bencoded) values, the other spelling of Session's RPC (session storage RPC; BEP 3). They are held as JSON values whose strings
+// are bytes: bt has integers, strings, lists and dicts, and nothing else.
+//
+//   Errors   Errc::malformed.
+//   Threads  reentrant.
+//   Limits   kBtDepthMax, kBtElementsMax; integers of 64 bits, signed or not.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <boost/json/value.hpp>
+
+#include "crypto_accel/base/result.hpp"
+
+namespace allium::control {
+
+inline constexpr std::size_t kBtDepthMax = 16;
+inline constexpr std::size_t kBtElementsMax = 100'000;
+
+/// The whole text is one value. Keys that are not sorted are taken; of two equal ones the last.
+[[nodiscard]] Result<boost::json::value> parse_bt(std::string_view text);
+
+/// Keys sorted. Booleans are 0 and 1; null members of a dict are left out, others are empty strings. A double
+/// is our own mistake (ALLIUM_CHECK).
+[[nodiscard]] std::string serialise_bt(const boost::json::value& value);
+
+}  // namespace allium::control

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// get_swarm, info and oxend_request: what any node answers, whose account it may be.
+
+#include <boost/json/parse.hpp>
+
+#include "control/network/oxend_shape.hpp"
+#include "control/service/internal/rpc_call.hpp"
+
+namespace allium::control::internal {
+namespace json = boost::json;
+
+namespace {
+
+json::object snode_object(const ServiceNode& node) {
+  json::object object;
+  object["address"] = snode_address(node.legacy);
+  object["pubkey_legacy"] = to_hex(node.legacy);
+  object["pubkey_x25519"] = to_hex(node.x25519);
+  object["pubkey_ed25519"] = to_hex(node.ed25519);
+  object["port"] = std::to_string(node.https_port);
+  object["port_https"] = node.https_port;
+  object["port_omq"] = node.omq_port;
+  object["port_quic"] = node.omq_port;
+  object["ip"] = node.ip;
+  return object;
+}
+
+/// The `params` of an oxend_request: an object in JSON, a text of JSON in bt. nullopt: it is neither.
+std::optional<json::object> oxend_params(const RpcCall& call) {
+  const json::value* given = call.params->if_contains("params");
+  if (given == nullptr || given->is_null()) {
+    return json::object();
+  }
+  if (call.format == Format::json) {
+    const auto* object = given->if_object();
+    return object == nullptr ? json::object() : *object;
+  }
+  const auto* text = given->if_string();
+  json::error_code error;
+  const json::value parsed =
+      text == nullptr ? json::value() : json::parse(std::string_view(*text), error);
+  if (text == nullptr || error) {
+    return std::nullopt;
+  }
+  return parsed.is_object() ? parsed.get_object() : json::object();
+}
+
+}  // namespace
+
+json::object swarm_body(const Membership& membership, SwarmId swarm) {
+  char id[17];
+  std::snprintf(id, sizeof id, "%llx", static_cast<unsigned long long>(swarm));
+  json::array snodes;
+  for (const ServiceNode* node : membership.nodes()->members(swarm)) {
+    snodes.emplace_back(snode_object(*node));
+  }
+  json::object body;
+  body["snodes"] = std::move(snodes);
+  body["swarm"] = id;
+  return body;
+}
+
+void get_swarm(const RpcCall& call) {
+  RpcFields fields = call.fields();
+  const Account account = fields.account(true);
+  if (call.refused(fields)) {
+    return;
+  }
+  const std::optional<SwarmId> swarm = call.around.membership.swarm_of(account);
+  json::object body = swarm_body(call.around.membership, swarm.value_or(kNoSwarm));
+  call.add_clock(body);
+  call.reply({Status::ok, std::move(body)});
+}
+
+void info(const RpcCall& call) {
+  json::object body;
+  body["version"] = json::array(kStorageVersion.begin(), kStorageVersion.end());
+  body["timestamp"] = call.now_ms;
+  call.add_clock(body);
+  call.reply({Status::ok, std::move(body)});
+}
+
+void oxend_request(const RpcCall& call) {
+  RpcFields fields = call.fields();
+  const std::string endpoint(fields.required("endpoint", fields.text("endpoint")));
+  if (!fields.problem() && endpoint != "get_service_nodes" && endpoint != "ons_resolve") {
+    fields.refuse("Invalid oxend endpoint '" + endpoint.substr(0, 64) + "'");
+  }
+  const std::optional<json::object> params = oxend_params(call);
+  if (!params) {
+    fields.refuse("oxend_request params field does not contain valid json");
+  }
+  if (call.refused(fields)) {
+    return;
+  }
+  if (endpoint == "ons_resolve") {
+    call.refuse(Status::bad_request, "this network has no names to resolve");
+    return;
+  }
+  const ChainState chain = {call.around.membership.height(), kHardfork, kStorageVersion};
+  json::object body;
+  body["result"] = service_nodes_result(*call.around.membership.nodes(), chain, *params);
+  call.add_clock(body);
+  call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace allium::control::internal

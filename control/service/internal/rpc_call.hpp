@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// One request on its way through a method, and what methods have in common.
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "control/service/authentication.hpp"
+#include "control/service/encoding.hpp"
+#include "control/service/rpc_fields.hpp"
+#include "control/service/storage_rpc.hpp"
+
+namespace allium::control::internal {
+
+/// Tolerances of clocks, milliseconds.
+inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
+inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
+
+struct RpcCall {
+  const RpcSurroundings& around;
+  std::shared_ptr<const boost::json::object> params;
+  Format format;
+  RpcSource source;
+  std::uint64_t now_ms;
+  Reply reply;
+
+  [[nodiscard]] RpcFields fields() const { return {*params, format}; }
+
+  [[nodiscard]] bool is_from_client() const noexcept {
+    return source == RpcSource::client || source == RpcSource::onion;
+  }
+
+  /// Bytes as the answer's spelling has them.
+  [[nodiscard]] boost::json::string bytes(Bytes raw) const;
+
+  /// `t` and `hf`.
+  void add_clock(boost::json::object& body) const;
+
+  /// Says what is wrong with the parameters, if something is.
+  [[nodiscard]] bool refused(const RpcFields& fields) const;
+
+  /// Answers 421 where the account is of another swarm, 429 where too much is asked for it.
+  [[nodiscard]] bool turned_away(const Account& account) const;
+
+  /// Within `tolerance_ms` of now; always so for what comes late.
+  [[nodiscard]] bool is_timely(std::uint64_t timestamp_ms,
+                               std::uint64_t tolerance_ms) const noexcept;
+
+  /// The signature holds; `heeds_revocation` false reads over a revoked subaccount.
+  [[nodiscard]] bool is_signed(const Authentication& who, std::string_view message, Access wanted,
+                               bool heeds_revocation = true) const;
+
+  /// A receipt, as the answer's spelling has it.
+  [[nodiscard]] boost::json::string receipt(std::string_view message) const;
+
+  void refuse(Status status, std::string_view text) const { reply(control::refuse(status, text)); }
+};
+
+/// A `done` for the store that is called on the service thread.
+template <typename T, typename F>
+storage::Done<T> on_service_thread(const RpcSurroundings& around, F then) {
+  return [post = around.post, then = std::move(then)](Result<T> result) {
+    post([then, result = std::move(result)]() mutable { then(std::move(result)); });
+  };
+}
+
+/// A command to the whole swarm: this node's result and the members', and one answer when all are there.
+class SwarmRound {
+ public:
+  /// Sends the command on where it is a client's: who signed it, the parameters `names` (which the method has read,
+  /// and so knows the types of) and `more`.
+  [[nodiscard]] static std::shared_ptr<SwarmRound> start(
+      const RpcCall& call, std::string_view method, std::initializer_list<std::string_view> names,
+      boost::json::object more = {});
+
+  SwarmRound(const RpcCall& call, std::size_t members);
+
+  /// This node's part. `top` goes to the top level of a client's answer.
+  void own_result(boost::json::object mine, boost::json::object top = {});
+
+  /// This node could not.
+  void own_failure(std::string_view reason);
+
+  /// Looks at the answer before it goes out.
+  void set_finish(std::function<void(Answer&)> finish) { finish_ = std::move(finish); }
+
+ private:
+  void member_result(const MemberReply& reply);
+  void one_less();
+
+  const RpcSurroundings& around_;
+  Format format_;
+  bool is_from_client_;
+  Reply reply_;
+  std::size_t pending_;
+  boost::json::object mine_;
+  boost::json::object top_;
+  boost::json::object members_;
+  std::function<void(Answer&)> finish_;
+};
+
+/// Of text pieces, all of them one after the other.
+template <typename Range>
+void append_all(std::string& text, const Range& pieces) {
+  for (const auto& piece : pieces) {
+    text += piece;
+  }
+}
+
+[[nodiscard]] boost::json::array array_of_texts(const std::vector<std::string>& texts);
+
+/// Answers with the hashes that a command to one namespace or to all changed, under `name` (a literal), and a receipt
+/// over them.
+[[nodiscard]] storage::Done<storage::HashesBySpace> answer_with_spaces(
+    const RpcCall& call, std::shared_ptr<SwarmRound> round, std::string_view name, Spaces spaces,
+    const Account& account, std::uint64_t signed_ms);
+
+[[nodiscard]] boost::json::object swarm_body(const Membership& membership, SwarmId swarm);
+
+// The methods, by file.
+void store_message(const RpcCall& call);
+void retrieve_messages(const RpcCall& call);
+
+void delete_messages(const RpcCall& call);
+void delete_all(const RpcCall& call);
+void delete_before(const RpcCall& call);
+
+void expire_messages(const RpcCall& call);
+void expire_all(const RpcCall& call);
+void get_expiries(const RpcCall& call);
+
+void revoke_subaccount(const RpcCall& call);
+void unrevoke_subaccount(const RpcCall& call);
+void revoked_subaccounts(const RpcCall& call);
+
+void get_swarm(const RpcCall& call);
+void info(const RpcCall& call);
+void oxend_request(const RpcCall& call);
+
+/// Runs a method of that name; false: there is none.
+[[nodiscard]] bool run_method(std::string_view name, const RpcCall& call);
+
+[[nodiscard]] bool is_composite(std::string_view name) noexcept;
+[[nodiscard]] bool is_method(std::string_view name) noexcept;
+[[nodiscard]] std::vector<std::string_view> method_names();
+
+void batch(const RpcCall& call);
+void sequence(const RpcCall& call);
+void if_else(const RpcCall& call);
+
+}  // namespace allium::control::internal

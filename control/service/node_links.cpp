@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/node_links.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace allium::control {
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds kOnionTimeout{30'000};
+constexpr std::chrono::milliseconds kServerTimeout{25'000};
+
+std::optional<OmqPeer> peer_of(const ServiceNode& node) {
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(node.ip, error);
+  if (error) {
+    return std::nullopt;
+  }
+  return OmqPeer{node.x25519, {address, node.omq_port}};
+}
+
+bool is_private(const asio::ip::address& address) {
+  if (address.is_v6()) {
+    const auto v6 = address.to_v6();
+    if (v6.is_v4_mapped()) {
+      return is_private(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
+    }
+    const auto bytes = v6.to_bytes();
+    // fc00::/7 besides what Asio knows.
+    return v6.is_loopback() || v6.is_unspecified() || v6.is_link_local() || v6.is_multicast() ||
+           (bytes[0] & 0xfe) == 0xfc;
+  }
+  const auto bytes = address.to_v4().to_bytes();
+  return bytes[0] == 0 || bytes[0] == 10 || bytes[0] == 127 || bytes[0] >= 224 ||
+         (bytes[0] == 172 && (bytes[1] & 0xf0) == 16) || (bytes[0] == 192 && bytes[1] == 168) ||
+         (bytes[0] == 169 && bytes[1] == 254) || (bytes[0] == 100 && (bytes[1] & 0xc0) == 64);
+}
+
+}  // namespace
+
+NodeLinks::~NodeLinks() {
+  *is_alive_ = false;
+}
+
+void NodeLinks::request(const ServiceNode& node, std::string command, PeerParts parts,
+                        std::uint64_t timeout_ms, std::function<void(Result<PeerParts>)> done) {
+  const std::optional<OmqPeer> peer = peer_of(node);
+  if (!peer) {
+    asio::post(io_, [done = std::move(done)] {
+      done(fail(Errc::unavailable, "the node has no address"));
+    });
+    return;
+  }
+  omq_.request(*peer, std::move(command), std::move(parts), std::chrono::milliseconds(timeout_ms),
+               std::move(done));
+}
+
+void NodeLinks::after(std::uint64_t delay_ms, std::function<void()> then) {
+  auto timer = std::make_shared<asio::steady_timer>(io_, std::chrono::milliseconds(delay_ms));
+  timer->async_wait([timer, then = std::move(then)](const boost::system::error_code& error) {
+    if (!error) {
+      then();
+    }
+  });
+}
+
+bool NodeLinks::is_unreachable(const ServiceNode& node) const {
+  return is_dead_ && is_dead_(node.ed25519);
+}
+
+void NodeLinks::to_node(const ServiceNode& node, std::string part,
+                        std::function<void(Result<std::vector<std::string>>)> done) {
+  const std::optional<OmqPeer> peer = peer_of(node);
+  if (!peer) {
+    done(fail(Errc::unavailable, "the node has no address"));
+    return;
+  }
+  omq_.request(*peer, "sn.onion_request", {std::move(part)}, kOnionTimeout,
+               [this, is_alive = is_alive_, key = node.ed25519,
+                done = std::move(done)](Result<OmqParts> parts) {
+                 if (*is_alive && !parts && on_timeout_) {
+                   on_timeout_(key);
+                 }
+                 done(std::move(parts));
+               });
+}
+
+void NodeLinks::to_server(const OnionForServer& server,
+                          std::function<void(Result<OnionAnswer>)> done) {
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(server.host, error);
+  const bool is_forbidden =
+      !options_.may_exit_to_private &&
+      (error ? server.host == "localhost" || server.host.ends_with(".localhost")
+             : is_private(address));
+  if (is_forbidden) {
+    done(fail(Errc::unavailable, "this exit posts to the Internet only"));
+    return;
+  }
+  const Url url = {server.scheme, server.host, server.port, server.target, Trust::anyone};
+  https_.post(url, {{"Content-Type", "application/octet-stream"}}, server.layer, kServerTimeout,
+              [done = std::move(done)](Result<HttpResponse> response) {
+                if (!response) {
+                  done(tl::unexpected(response.error()));
+                  return;
+                }
+                done(OnionAnswer{static_cast<Status>(response->status), std::move(response->body)});
+              });
+}
+
+}  // namespace allium::control

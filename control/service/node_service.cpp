@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/node_service.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <sodium.h>
+
+#include "control/service/encoding.hpp"
+#include "control/service/https/https_client.hpp"
+#include "control/service/monitor.hpp"
+#include "control/service/node_links.hpp"
+#include "crypto_accel/kernel_registry.hpp"
+
+namespace allium::control {
+namespace asio = boost::asio;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::string_view kVersionText = "2.8.0";
+constexpr std::chrono::seconds kTidyInterval{10};
+
+std::uint64_t unix_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+HttpResponse text_response(unsigned status, std::string body) {
+  return {status, "text/plain", std::move(body), {}};
+}
+
+HttpResponse http_response(const Answer& answer) {
+  HttpResponse response;
+  response.status = static_cast<unsigned>(answer.status);
+  response.content_type = answer.body.is_string() ? "text/plain" : "application/json";
+  response.body = body_text(answer, Format::json);
+  return response;
+}
+
+OmqParts omq_reply(const Answer& answer, Format format) {
+  return peer_reply(answer, format);
+}
+
+}  // namespace
+
+struct NodeService::State {
+  State(asio::io_context& service, storage::MessageStore& message_store,
+        const IdentitySecret& secret, NodeServiceOptions node_options, const Random& source)
+      : io(service),
+        store(message_store),
+        identity(secret),
+        options(std::move(node_options)),
+        random(source),
+        membership(secret.public_key()),
+        per_address(options.per_address, source),
+        per_account(options.per_account, source),
+        tidy_timer(service) {
+    random(account_key);
+  }
+
+  Result<void> open();
+  Result<void> open_https();
+  void add_omq_commands();
+  void add_swarm_commands();
+  void on_http(HttpRequest request, const Respond& respond);
+  void on_storage_http(const HttpRequest& request, const Respond& respond);
+  void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
+  bool may_go_on(const storage::Account& account);
+  void tidy_later();
+  std::function<void(std::function<void()>)> poster();
+
+  asio::io_context& io;
+  storage::MessageStore& store;
+  const IdentitySecret& identity;
+  NodeServiceOptions options;
+  Random random;
+  Membership membership;
+  TokenBuckets per_address;
+  TokenBuckets per_account;
+  std::array<std::uint8_t, crypto_shorthash_KEYBYTES> account_key{};
+  asio::steady_timer tidy_timer;
+  std::uint64_t rpc_requests = 0;
+  std::uint64_t rate_limited = 0;
+  std::vector<asio::ip::tcp::endpoint> https_bound;
+
+  // In the order in which they stand on each other: destroyed from the last.
+  std::unique_ptr<OmqEndpoint> omq;
+  std::optional<HttpsClient> client;
+  std::unique_ptr<NodeLinks> links;
+  std::unique_ptr<SwarmPeers> swarm;
+  std::unique_ptr<Monitor> monitor;
+  std::unique_ptr<StorageRpc> rpc;
+  std::unique_ptr<OnionRequests> onion;
+  std::optional<HttpsServer> https;
+  bool is_started = false;
+  std::shared_ptr<bool> is_alive = std::make_shared<bool>(true);
+};
+
+std::function<void(std::function<void()>)> NodeService::State::poster() {
+  return [&service = io, alive = is_alive](std::function<void()> what) {
+    asio::post(service, [alive, what = std::move(what)] {
+      if (*alive) {
+        what();
+      }
+    });
+  };
+}
+
+Result<void> NodeService::State::open() {
+  const Result<crypto_accel::KernelSet> kernels = crypto_accel::kernels_from_environment();
+  if (!kernels) {
+    return tl::unexpected(kernels.error());
+  }
+  OmqOptions omq_options;
+  omq_options.listen = options.omq;
+  auto endpoint =
+      OmqEndpoint::open(io, identity.x25519_secret(), omq_options, [this](const X25519Key& key) {
+        const ServiceNode* node = membership.nodes()->find_x25519(key);
+        return node != nullptr && node->swarm != kNoSwarm;
+      });
+  if (!endpoint) {
+    return tl::unexpected(endpoint.error());
+  }
+  omq = *std::move(endpoint);
+  ClientOptions client_options;
+  client_options.user_agent = "Oxen Storage Server/" + std::string(kVersionText);
+  auto https_client = HttpsClient::create(io, client_options);
+  if (!https_client) {
+    return tl::unexpected(https_client.error());
+  }
+  client.emplace(*std::move(https_client));
+  links = std::make_unique<NodeLinks>(io, *omq, *client,
+                                      NodeLinks::Options{options.may_exit_to_private});
+  swarm =
+      std::make_unique<SwarmPeers>(SwarmSurroundings{store, membership, *links, unix_ms, poster()});
+  links->set_is_dead([this](const NodeKey& key) { return swarm->is_dead(key); });
+  links->set_on_timeout([this](const NodeKey& key) { swarm->suspect(key); });
+  monitor = std::make_unique<Monitor>(
+      store, membership, [this](ConnectionNumber connection, std::string payload) {
+        return omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
+      });
+  rpc = std::make_unique<StorageRpc>(
+      RpcSurroundings{store, identity, membership, *swarm, unix_ms, poster(),
+                      [this](const storage::Account& account, const storage::Message& message) {
+                        monitor->on_stored(account, message, unix_ms());
+                      },
+                      [this](const storage::Account& account) { return may_go_on(account); }});
+  onion = std::make_unique<OnionRequests>(
+      OnionSurroundings{membership, *rpc, *links, *kernels->x25519, random, poster()},
+      identity.x25519_secret());
+  add_omq_commands();
+  add_swarm_commands();
+  tidy_later();
+  return open_https();
+}
+
+Result<void> NodeService::State::open_https() {
+  ServerOptions server_options;
+  server_options.certificate = options.certificate;
+  server_options.version = kVersionText;
+  auto server = HttpsServer::create(io, std::move(server_options), random,
+                                    [this](HttpRequest request, const Respond& respond) {
+                                      on_http(std::move(request), respond);
+                                    });
+  if (!server) {
+    return tl::unexpected(server.error());
+  }
+  https.emplace(*std::move(server));
+  for (const asio::ip::tcp::endpoint& endpoint : options.https) {
+    const Result<asio::ip::tcp::endpoint> bound = https->listen(endpoint);
+    if (!bound) {
+      return tl::unexpected(bound.error());
+    }
+    https_bound.push_back(*bound);
+  }
+  return {};
+}
+
+bool NodeService::State::may_go_on(const storage::Account& account) {
+  // Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+  std::array<std::uint8_t, 8> hash;
+  crypto_shorthash(hash.data(), account.data(), account.size(), account_key.data());
+  const bool may = per_account.take_block(load_be(hash.data(), hash.size()), Clock::now());
+  rate_limited += may ? 0U : 1U;
+  return may;
+}
+
+void NodeService::State::tidy_later() {
+  tidy_timer.expires_after(kTidyInterval);
+  tidy_timer.async_wait([this](const boost::system::error_code& error) {
+    if (error) {
+      return;
+    }
+    monitor->expire(unix_ms());
+    store.reclaim(unix_ms(), [](const Result<std::size_t>&) {});
+    tidy_later();
+  });
+}
+
+void NodeService::State::on_http(HttpRequest request, const Respond& respond) {
+  const bool is_post = request.method == "POST";
+  if (is_post && request.target == "/storage_rpc/v1") {
+    on_storage_http(request, respond);
+  } else if (is_post && request.target == "/onion_req/v2") {
+    onion->from_client(request.body, [respond](OnionAnswer answer) {
+      respond(text_response(static_cast<unsigned>(answer.status), std::move(answer.body)));
+    });
+  } else if (is_post && request.target == "/ping_test/v1") {
+    HttpResponse pong_response;
+    pong_response.headers = {{"X-Oxen-Snode-Pubkey", to_base64(identity.public_key())}};
+    respond(std::move(pong_response));
+  } else if (request.method == "GET" && request.target == "/get_stats/v1") {
+    respond({200, "application/json", R"({"version":")" + std::string(kVersionText) + "\"}", {}});
+  } else {
+    respond(text_response(
+        404, lower(request.method) + ' ' + request.target.substr(0, 256) + " Not Found"));
+  }
+}
+
+void NodeService::State::on_storage_http(const HttpRequest& request, const Respond& respond) {
+  ++rpc_requests;
+  if (!per_address.take(request.peer, Clock::now())) {
+    ++rate_limited;
+    respond(text_response(429, "Too Many Requests\n"));
+    return;
+  }
+  if (!request.header("X-Loki-Long-Poll").empty()) {
+    respond(text_response(410, "long polling is no longer supported, client upgrade required"));
+    return;
+  }
+  rpc->call_json(request.body, RpcSource::client,
+                 [respond](const Answer& answer) { respond(http_response(answer)); });
+}
+
+void NodeService::State::on_storage_omq(const std::string& method, OmqCommand command,
+                                        const OmqReply& reply) {
+  ++rpc_requests;
+  if (!per_address.take(command.address, Clock::now())) {
+    ++rate_limited;
+    reply({"429", "Too Many Requests"});
+    return;
+  }
+  if (command.parts.size() > 1) {
+    reply({"400", "invalid request: expected one part"});
+    return;
+  }
+  rpc->call_params(
+      method, command.parts.empty() ? std::string_view() : command.parts.front(), RpcSource::client,
+      [reply](const Answer& answer, Format format) { reply(omq_reply(answer, format)); });
+}
+
+void NodeService::State::add_omq_commands() {
+  for (const std::string_view name : StorageRpc::methods()) {
+    omq->add_command("storage." + std::string(name), OmqAccess::open, OmqForm::request,
+                     [this, method = std::string(name)](OmqCommand command, const OmqReply& reply) {
+                       on_storage_omq(method, std::move(command), reply);
+                     });
+  }
+  omq->add_command("monitor.messages", OmqAccess::open, OmqForm::request,
+                   [this](const OmqCommand& command, const OmqReply& reply) {
+                     const std::string_view request =
+                         command.parts.empty() ? std::string_view() : command.parts.front();
+                     const auto connection = static_cast<ConnectionNumber>(command.connection);
+                     reply({monitor->subscribe(request, connection, unix_ms())});
+                   });
+}
+
+void NodeService::State::add_swarm_commands() {
+  const auto add = [this](const std::string& name, OmqHandler handler) {
+    omq->add_command(name, OmqAccess::service_node, OmqForm::request, std::move(handler));
+  };
+  add("sn.ping", [](const OmqCommand& command, const OmqReply& reply) {
+    // Peers of the other kind expect one part.
+    reply(command.parts.empty() ? PeerParts{"pong"} : pong());
+  });
+  add("sn.data", [this](const OmqCommand& command, const OmqReply& reply) {
+    swarm->take_data(command.parts.empty() ? std::string_view() : command.parts.front(), reply);
+  });
+  add("sn.storage_cc", [this](const OmqCommand& command, const OmqReply& reply) {
+    if (command.parts.size() != 2) {
+      reply({"400", "expected a method and its parameters"});
+      return;
+    }
+    rpc->call_params(
+        command.parts[0], command.parts[1], RpcSource::peer,
+        [reply](const Answer& answer, Format format) { reply(peer_reply(answer, format)); });
+  });
+  add("sn.allium_late", [this](const OmqCommand& command, const OmqReply& reply) {
+    swarm->take_late(*rpc, command.parts.empty() ? std::string_view() : command.parts.front(),
+                     reply);
+  });
+  add("sn.onion_request", [this](const OmqCommand& command, const OmqReply& reply) {
+    const std::string_view part =
+        command.parts.empty() ? std::string_view() : command.parts.front();
+    onion->from_node(part, [reply](OnionAnswer answer) {
+      reply({std::to_string(static_cast<int>(answer.status)), std::move(answer.body)});
+    });
+  });
+}
+
+Result<std::unique_ptr<NodeService>> NodeService::open(asio::io_context& io,
+                                                       storage::MessageStore& store,
+                                                       const IdentitySecret& identity,
+                                                       NodeServiceOptions options,
+                                                       const Random& random) {
+  auto state = std::make_unique<State>(io, store, identity, std::move(options), random);
+  if (const Result<void> opened = state->open(); !opened) {
+    return tl::unexpected(opened.error());
+  }
+  return std::unique_ptr<NodeService>(new NodeService(std::move(state)));
+}
+
+NodeService::NodeService(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+NodeService::~NodeService() {
+  *state_->is_alive = false;
+}
+
+void NodeService::update_network(std::shared_ptr<const ServiceNodes> nodes, std::uint64_t height) {
+  const auto before = state_->membership.nodes();
+  state_->membership.update(std::move(nodes), height);
+  if (!std::exchange(state_->is_started, true)) {
+    state_->swarm->start();
+  } else {
+    state_->swarm->membership_changed(*before);
+  }
+}
+
+StorageRpc& NodeService::rpc() noexcept {
+  return *state_->rpc;
+}
+
+const std::vector<asio::ip::tcp::endpoint>& NodeService::https_endpoints() const noexcept {
+  return state_->https_bound;
+}
+
+const std::vector<asio::ip::tcp::endpoint>& NodeService::omq_endpoints() const noexcept {
+  return state_->omq->listening();
+}
+
+NodeServiceStatus NodeService::status() const {
+  NodeServiceStatus status;
+  status.is_ready = state_->membership.is_ready();
+  status.swarm = state_->membership.own_swarm();
+  const std::vector<NodeKey> others = state_->swarm->others();
+  status.members = status.swarm == kNoSwarm ? 0 : others.size() + 1;
+  status.members_dead = static_cast<std::size_t>(
+      std::count_if(others.begin(), others.end(),
+                    [this](const NodeKey& key) { return state_->swarm->is_dead(key); }));
+  status.rpc_requests = state_->rpc_requests;
+  status.rate_limited = state_->rate_limited;
+  status.subscriptions = state_->monitor->subscriptions();
+  status.store = state_->store.status();
+  status.onion = state_->onion->counters();
+  status.swarm_counters = state_->swarm->counters();
+  status.https = state_->https->counters();
+  status.omq = state_->omq->counters();
+  return status;
+}
+
+}  // namespace allium::control

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/omq/internal/connection_table.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "crypto_accel/base/check.hpp"
+
+namespace allium::control {
+
+namespace {
+
+// A listener for IPv6 gives addresses of IPv4 in IPv6's spelling.
+boost::asio::ip::address address_of(const std::string& text) {
+  namespace ip = boost::asio::ip;
+  boost::system::error_code ignored;
+  const ip::address address = ip::make_address(text, ignored);
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return ip::make_address_v4(ip::v4_mapped, address.to_v6());
+  }
+  return address;
+}
+
+}  // namespace
+
+void ConnectionTable::descriptor_closed(int descriptor) {
+  open_descriptors_.erase(descriptor);
+  const auto found = by_descriptor_.find(descriptor);
+  if (found != by_descriptor_.end()) {
+    close(*find(found->second));
+  }
+}
+
+ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const X25519Key& key,
+                                              const std::shared_ptr<ZmqSocket>& listener) {
+  if (!open_descriptors_.contains(message.descriptor)) {
+    return nullptr;
+  }
+  const auto known = by_routing_id_.find(message.routing_id);
+  if (known != by_routing_id_.end()) {
+    Link link = find(known->second);
+    if (link->key == key && link->descriptor == message.descriptor) {
+      return link;
+    }
+    close(*link);
+  }
+  const auto same_descriptor = by_descriptor_.find(message.descriptor);
+  if (same_descriptor != by_descriptor_.end()) {
+    close(*find(same_descriptor->second));
+  }
+  auto link = std::make_shared<OmqLink>(next_number(), key, listener, total_bytes_);
+  link->routing_id = message.routing_id;
+  link->descriptor = message.descriptor;
+  link->address = address_of(message.address);
+  links_.emplace(link->number, link);
+  by_routing_id_.emplace(link->routing_id, link->number);
+  by_descriptor_.emplace(link->descriptor, link->number);
+  return link;
+}
+
+ConnectionTable::Link ConnectionTable::add_outgoing(const OmqPeer& peer,
+                                                    std::shared_ptr<ZmqSocket> socket) {
+  auto link =
+      std::make_shared<OmqLink>(next_number(), peer.x25519, std::move(socket), total_bytes_);
+  link->is_outgoing = true;
+  link->endpoint = peer.endpoint;
+  link->address = peer.endpoint.address();
+  links_.emplace(link->number, link);
+  ALLIUM_CHECK(outgoing_.emplace(peer.x25519, link->number).second);
+  return link;
+}
+
+ConnectionTable::Link ConnectionTable::find(OmqConnection number) const {
+  const auto found = links_.find(number);
+  return found == links_.end() ? nullptr : found->second;
+}
+
+ConnectionTable::Link ConnectionTable::find_outgoing(const X25519Key& key) const {
+  const auto found = outgoing_.find(key);
+  return found == outgoing_.end() ? nullptr : find(found->second);
+}
+
+ConnectionTable::Link ConnectionTable::idlest_outgoing() const {
+  Link idlest;
+  for (const auto& [key, number] : outgoing_) {
+    const Link link = find(number);
+    const bool is_idle = link->requested_count == 0 && link->served_count == 0;
+    if (is_idle && (!idlest || link->last_used < idlest->last_used)) {
+      idlest = link;
+    }
+  }
+  return idlest;
+}
+
+void ConnectionTable::close(OmqLink& link) {
+  if (std::exchange(link.is_closed, true)) {
+    return;
+  }
+  if (link.is_outgoing) {
+    outgoing_.erase(link.key);
+    link.socket->close();
+  } else {
+    by_routing_id_.erase(link.routing_id);
+    by_descriptor_.erase(link.descriptor);
+  }
+  const OmqConnection number = link.number;
+  waiting.erase(number);
+  links_.erase(number);  // the last: it may be what keeps `link`
+}
+
+void ConnectionTable::close_all() {
+  while (!links_.empty()) {
+    close(*links_.begin()->second);
+  }
+}
+
+}  // namespace allium::control

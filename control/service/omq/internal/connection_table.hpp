@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Every connection of the endpoint, and the three names by which an event finds one: its number,
+// the routing id of a client, the key of a peer.
+//
+//   Ownership  owns the connections; those that serve a message are shared meanwhile.
+//   Threads    the service thread.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "control/service/omq/internal/outbox.hpp"
+#include "control/service/omq/internal/zmq_socket.hpp"
+#include "control/service/omq/omq_endpoint.hpp"
+
+namespace allium::control {
+
+struct OmqLink {
+  using Clock = std::chrono::steady_clock;
+
+  OmqLink(OmqConnection number_, const X25519Key& key_, std::shared_ptr<ZmqSocket> socket_,
+          std::size_t& total_bytes)
+      : number(number_), key(key_), socket(std::move(socket_)), outbox(total_bytes) {}
+
+  OmqConnection number;
+  X25519Key key;                      ///< of the other end
+  std::shared_ptr<ZmqSocket> socket;  ///< the listener's, or its own when outgoing
+  bool is_outgoing = false;
+  bool is_closed = false;
+  std::string routing_id;                   ///< client only
+  int descriptor = -1;                      ///< client only
+  boost::asio::ip::address address;         ///< of the other end
+  boost::asio::ip::tcp::endpoint endpoint;  ///< outgoing only
+  Outbox outbox;
+  bool is_silent = false;           ///< outgoing: nothing has come since requests began to wait
+  std::size_t served_count = 0;     ///< requests of the other end that have no answer yet
+  std::size_t requested_count = 0;  ///< requests of ours that have no answer yet
+  Clock::time_point last_used{};
+};
+
+class ConnectionTable {
+ public:
+  using Link = std::shared_ptr<OmqLink>;
+
+  /// A TCP connection of the listener has come or gone.
+  void descriptor_opened(int descriptor) { open_descriptors_.insert(descriptor); }
+
+  void descriptor_closed(int descriptor);
+
+  [[nodiscard]] std::size_t open_count() const noexcept { return open_descriptors_.size(); }
+
+  /// The connection that a message of the listener came by. A routing id seen with another key or
+  /// another TCP connection than before is a new connection, and the one before is over. Null: the
+  /// TCP connection is closed, or the message does not tell it.
+  [[nodiscard]] Link client(const ZmqReceived& message, const X25519Key& key,
+                            const std::shared_ptr<ZmqSocket>& listener);
+
+  [[nodiscard]] Link add_outgoing(const OmqPeer& peer, std::shared_ptr<ZmqSocket> socket);
+  [[nodiscard]] Link find(OmqConnection number) const;
+  [[nodiscard]] Link find_outgoing(const X25519Key& key) const;
+
+  [[nodiscard]] std::size_t outgoing_count() const noexcept { return outgoing_.size(); }
+
+  /// The outgoing connection without open requests that has been idle for longest. Null: none.
+  [[nodiscard]] Link idlest_outgoing() const;
+
+  /// Closes the socket of an outgoing connection; forgets a client.
+  void close(OmqLink& link);
+  void close_all();
+
+  /// Those with something in their outbox.
+  std::set<OmqConnection> waiting;
+
+ private:
+  [[nodiscard]] OmqConnection next_number() noexcept { return OmqConnection{++last_number_}; }
+
+  std::uint64_t last_number_ = 0;
+  std::size_t total_bytes_ = 0;
+  std::set<int> open_descriptors_;
+  std::map<OmqConnection, Link> links_;
+  std::unordered_map<std::string, OmqConnection> by_routing_id_;
+  std::unordered_map<int, OmqConnection> by_descriptor_;
+  std::map<X25519Key, OmqConnection> outgoing_;
+};
+
+}  // namespace allium::control

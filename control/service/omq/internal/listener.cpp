@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/omq/internal/listener.hpp"
+
+#include <zmq.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include <sodium.h>
+
+#include "control/service/omq/omq_message.hpp"
+#include "crypto_accel/base/check.hpp"
+
+namespace allium::control {
+
+namespace {
+
+constexpr const char* kZapName = "inproc://zeromq.zap.01";
+constexpr const char* kMonitorName = "inproc://omq-listener-monitor";
+constexpr std::string_view kZapDomain = "allium";
+constexpr int kZapQuestionFrames = 7;  // version, id, domain, address, routing id, mechanism, key
+constexpr ZmqBounds kEventBounds{.frames = 16, .bytes = 4096};
+
+// One message in libzmq's pipe for each client; what more there is waits in our own outbox, which
+// counts bytes.
+constexpr int kPipeOutMessages = 1;
+constexpr int kPipeInMessages = 8;
+constexpr int kHandshakeMs = 10'000;
+constexpr int kBacklog = 512;
+constexpr int kKeepaliveIdleS = 60;
+
+// CURVE wraps a frame of the greatest size in a few bytes more.
+constexpr std::int64_t kFrameBytesMax = kOmqMessageBytesMax + 1024;
+
+std::string user_id_of(std::string_view key) {
+  std::array<char, 65> hex{};
+  sodium_bin2hex(hex.data(), hex.size(), reinterpret_cast<const unsigned char*>(key.data()), 32);
+  return hex.data();
+}
+
+void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
+  router.set(ZMQ_IPV6, 1);
+  router.set(ZMQ_CURVE_SERVER, 1);
+  router.set(ZMQ_CURVE_SECRETKEY, secret.bytes());
+  router.set(ZMQ_ZAP_DOMAIN,
+             Bytes(reinterpret_cast<const std::uint8_t*>(kZapDomain.data()), kZapDomain.size()));
+  router.set(ZMQ_ROUTER_HANDOVER, 1);
+  router.set(ZMQ_ROUTER_MANDATORY, 1);
+  router.set(ZMQ_SNDHWM, kPipeOutMessages);
+  router.set(ZMQ_RCVHWM, kPipeInMessages);
+  router.set(ZMQ_HANDSHAKE_IVL, kHandshakeMs);
+  router.set(ZMQ_BACKLOG, kBacklog);
+  router.set(ZMQ_TCP_KEEPALIVE, 1);
+  router.set(ZMQ_TCP_KEEPALIVE_IDLE, kKeepaliveIdleS);
+  router.set_max_message_bytes(kFrameBytesMax);
+}
+
+Result<std::vector<boost::asio::ip::tcp::endpoint>> bind_all(
+    ZmqSocket& router, const std::vector<boost::asio::ip::tcp::endpoint>& endpoints) {
+  std::vector<boost::asio::ip::tcp::endpoint> bound;
+  for (const auto& endpoint : endpoints) {
+    const auto result = router.bind(endpoint);
+    if (!result) {
+      return tl::unexpected<Error>(result.error());
+    }
+    bound.push_back(*result);
+  }
+  return bound;
+}
+
+}  // namespace
+
+std::optional<X25519Key> key_of_user_id(std::string_view user_id) noexcept {
+  X25519Key key{};
+  std::size_t length = 0;
+  if (sodium_hex2bin(key.data(), key.size(), user_id.data(), user_id.size(), nullptr, &length,
+                     nullptr) != 0 ||
+      length != key.size()) {
+    return std::nullopt;
+  }
+  return key;
+}
+
+Result<std::unique_ptr<Listener>> Listener::open(
+    boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
+    const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
+    Admit admit, std::function<void()> drain) {
+  std::unique_ptr<Listener> listener(new Listener(table, std::move(admit)));
+  for (const auto& [socket, type] :
+       {std::pair{&listener->zap_, ZMQ_REP}, std::pair{&listener->router_, ZMQ_ROUTER},
+        std::pair{&listener->monitor_, ZMQ_PAIR}}) {
+    auto made = ZmqSocket::make(io, context, type);
+    if (!made) {
+      return tl::unexpected<Error>(made.error());
+    }
+    *socket = *made;
+  }
+  listener->zap_->bind_inside(kZapName);
+  set_up_router(*listener->router_, secret);
+  // Without a bound: libzmq's thread would wait for room and hold every connection up.
+  listener->monitor_->set(ZMQ_RCVHWM, 0);
+  listener->router_->monitor(kMonitorName, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
+  listener->monitor_->connect_inside(kMonitorName);
+  auto bound = bind_all(*listener->router_, endpoints);
+  if (!bound) {
+    return tl::unexpected<Error>(bound.error());
+  }
+  listener->endpoints_ = std::move(*bound);
+  const auto drain_events = [self = listener.get()] { self->drain_events(); };
+  listener->zap_->watch(drain_events);
+  listener->monitor_->watch(drain_events);
+  listener->router_->watch(std::move(drain));
+  return listener;
+}
+
+Listener::~Listener() {
+  // The monitor's sender first: libzmq's thread would wait for ever to tell a socket that is
+  // closed.
+  if (router_) {
+    router_->stop_monitor();
+    router_->close();
+  }
+}
+
+void Listener::drain_events() {
+  while (const std::optional<ZmqReceived> question = zap_->receive(kEventBounds)) {
+    drain_monitor();  // how many there are already
+    answer(*question);
+  }
+  drain_monitor();
+}
+
+void Listener::answer(const ZmqReceived& question) {
+  const std::vector<std::string>& frames = question.frames;
+  ALLIUM_CHECK(frames.size() >= 2);  // nobody but libzmq's own thread can ask
+  X25519Key key{};
+  const bool is_curve = frames.size() == kZapQuestionFrames && frames[2] == kZapDomain &&
+                        frames[5] == "CURVE" && frames[6].size() == key.size();
+  if (is_curve) {
+    std::memcpy(key.data(), frames[6].data(), key.size());
+  }
+  const bool is_admitted = is_curve && admit_(key);
+  const std::vector<std::string> reply = {"1.0",
+                                          frames[1],
+                                          is_admitted ? "200" : "400",
+                                          is_admitted ? "OK" : "no",
+                                          is_admitted ? user_id_of(frames[6]) : "",
+                                          ""};
+  // If the asker has gone, so has the question.
+  static_cast<void>(zap_->send(reply));
+}
+
+void Listener::drain_monitor() {
+  while (const std::optional<ZmqReceived> event = monitor_->receive(kEventBounds)) {
+    // Event 16 bit, value 32 bit, both as the machine has them (zmq_socket_monitor(3)).
+    std::uint16_t kind = 0;
+    std::int32_t descriptor = 0;
+    ALLIUM_CHECK(event->frames.front().size() == sizeof kind + sizeof descriptor);
+    std::memcpy(&kind, event->frames.front().data(), sizeof kind);
+    std::memcpy(&descriptor, event->frames.front().data() + sizeof kind, sizeof descriptor);
+    if (kind == ZMQ_EVENT_ACCEPTED) {
+      table_.descriptor_opened(descriptor);
+    } else if (kind == ZMQ_EVENT_DISCONNECTED) {
+      table_.descriptor_closed(descriptor);
+    }
+  }
+}
+
+}  // namespace allium::control

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The sockets that let others in: the ROUTER with CURVE, the handler that ZeroMQ asks about each
+// new connection (ZAP, RFC 27), and the monitor that tells which TCP connections there are.
+//
+//   Ownership  owns the three sockets; borrows the table.
+//   Threads    the service thread.
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "control/service/omq/internal/connection_table.hpp"
+#include "control/service/omq/internal/zmq_socket.hpp"
+#include "control/service/omq/omq_endpoint.hpp"
+
+namespace allium::control {
+
+class Listener {
+ public:
+  /// May this key open one more connection?
+  using Admit = std::function<bool(const X25519Key& key)>;
+
+  /// `drain` is called when messages may have come; see ZmqSocket::watch. Errc::io.
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> open(
+      boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
+      const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
+      Admit admit, std::function<void()> drain);
+
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  [[nodiscard]] const std::shared_ptr<ZmqSocket>& router() const noexcept { return router_; }
+
+  [[nodiscard]] const std::vector<boost::asio::ip::tcp::endpoint>& endpoints() const noexcept {
+    return endpoints_;
+  }
+
+  /// Answers ZeroMQ's questions, then notes connections that came and went. In this order, and
+  /// before messages are read: a descriptor's end is told before its number comes again, since the
+  /// new one waits for our answer.
+  void drain_events();
+
+ private:
+  Listener(ConnectionTable& table, Admit admit) : table_(table), admit_(std::move(admit)) {}
+
+  void answer(const ZmqReceived& question);
+  void drain_monitor();
+
+  ConnectionTable& table_;
+  Admit admit_;
+  std::shared_ptr<ZmqSocket> zap_;
+  std::shared_ptr<ZmqSocket> router_;
+  std::shared_ptr<ZmqSocket> monitor_;
+  std::vector<boost::asio::ip::tcp::endpoint> endpoints_;
+};
+
+/// The key as ZAP's User-Id. Nothing: not 64 digits of hex.
+[[nodiscard]] std::optional<X25519Key> key_of_user_id(std::string_view user_id) noexcept;
+
+}  // namespace allium::control

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// This node's place in Session's OMQ network (session protocol 5.1): it answers commands of clients
+// and of service nodes, and asks other nodes. ZeroMQ with CURVE; README.md draws the sockets and
+// tells the traps.
+//
+//   Units      bytes; std::chrono.
+//   Ownership  owns its ZeroMQ context, sockets and a copy of the secret key, which it wipes
+//              (libzmq keeps copies of its own that nobody can wipe). Borrows the io_context, which
+//              outlives it.
+//   Errors     Result; a request's callback gets Errc::timeout, Errc::refused, Errc::unavailable,
+//              Errc::full.
+//   Threads    the service thread alone. libzmq's one I/O thread ends in the destructor. Handlers
+//              and callbacks run on the service thread, never inside request() or send(); they must
+//              not throw and must not destroy the endpoint.
+//   Limits     OmqLimits; every queue has a bound and drops what does not fit. Nothing is logged.
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "crypto_accel/base/result.hpp"
+#include "crypto_accel/base/secret.hpp"
+
+namespace allium::control {
+
+using X25519Key = std::array<std::uint8_t, 32>;
+using OmqParts = std::vector<std::string>;
+
+/// One connection for as long as it lasts. Numbers are never used twice, routing ids are.
+enum class OmqConnection : std::uint64_t {};
+
+enum class OmqAccess : std::uint8_t {
+  open,
+  service_node,  ///< the list is asked on every command, so that its changes act at once
+};
+
+enum class OmqForm : std::uint8_t {
+  request,  ///< has a tag and gets an answer
+  push,     ///< has no tag; a reply to it does nothing
+};
+
+struct OmqCommand {
+  std::string name;
+  OmqParts parts;    ///< at most kOmqPartsMax, of kOmqMessageBytesMax together
+  X25519Key peer{};  ///< proved by CURVE; any client may have made its key a second ago
+  bool is_service_node = false;
+  OmqConnection connection{};
+  boost::asio::ip::address address;  ///< for limits by address; not for logs
+};
+
+/// Answers one request. May be kept, copied and called later, also after the peer or the endpoint
+/// has gone; only the first call counts. When the last copy goes uncalled, the peer gets no answer.
+class OmqReply {
+ public:
+  struct Target;
+
+  explicit OmqReply(std::shared_ptr<Target> target) : target_(std::move(target)) {}
+
+  /// Requires at most kOmqPartsMax parts. Over kOmqMessageBytesMax in all, peers cut the
+  /// connection.
+  void operator()(OmqParts parts) const;
+
+ private:
+  std::shared_ptr<Target> target_;
+};
+
+using OmqHandler = std::function<void(OmqCommand command, OmqReply reply)>;
+using OmqAnswered = std::function<void(Result<OmqParts> parts)>;
+
+struct OmqPeer {
+  X25519Key x25519{};
+  boost::asio::ip::tcp::endpoint endpoint;
+};
+
+struct OmqLimits {
+  std::size_t clients = 4096;   ///< more are refused; service nodes are not counted out
+  std::size_t peers = 512;      ///< outgoing connections
+  std::size_t requests = 8192;  ///< of ours without an answer
+  std::size_t served = 256;     ///< requests of one connection without an answer; more are dropped
+  std::size_t client_bytes =
+      64 * 1024;  ///< waiting for one client; one bigger message may wait alone
+  std::size_t peer_bytes = 16 * 1024 * 1024;  ///< the same for a service node
+  std::size_t all_bytes = 256 * 1024 * 1024;  ///< waiting for all together
+};
+
+struct OmqOptions {
+  std::vector<boost::asio::ip::tcp::endpoint> listen;  ///< port 0: any; none: outgoing only
+  OmqLimits limits;
+  std::chrono::milliseconds peer_idle{
+      30'000};  ///< an outgoing connection without traffic is closed
+};
+
+struct OmqCounters {
+  std::uint64_t received = 0;  ///< commands
+  std::uint64_t answered = 0;
+  std::uint64_t refused_unknown = 0;
+  std::uint64_t refused_forbidden = 0;
+  std::uint64_t refused_no_tag = 0;
+  std::uint64_t refused_busy = 0;     ///< over OmqLimits::served; dropped
+  std::uint64_t refused_clients = 0;  ///< connections over OmqLimits::clients
+  std::uint64_t malformed = 0;
+  std::uint64_t oversized = 0;    ///< messages over kOmqMessageBytesMax in all
+  std::uint64_t unsent_gone = 0;  ///< answers whose peer had left
+  std::uint64_t unsent_full = 0;  ///< messages dropped, since the peer does not read
+  std::uint64_t requested = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t unknown_tags = 0;  ///< replies nobody waits for (any more)
+};
+
+class OmqEndpoint {
+ public:
+  /// Asked for each command: is this key an active service node's?
+  using IsServiceNode = std::function<bool(const X25519Key& key)>;
+
+  /// Listens at once. Errc::io: an address cannot be bound, or libzmq lacks something.
+  [[nodiscard]] static Result<std::unique_ptr<OmqEndpoint>> open(boost::asio::io_context& io,
+                                                                 const Secret<32>& x25519_secret,
+                                                                 OmqOptions options,
+                                                                 IsServiceNode is_service_node);
+
+  /// Closes every connection at once. What is unsent is lost; callbacks outstanding are dropped
+  /// uncalled.
+  ~OmqEndpoint();
+  OmqEndpoint(const OmqEndpoint&) = delete;
+  OmqEndpoint& operator=(const OmqEndpoint&) = delete;
+
+  [[nodiscard]] const X25519Key& own_key() const noexcept;
+
+  /// As bound, with the ports the system chose; in the order of OmqOptions::listen.
+  [[nodiscard]] const std::vector<boost::asio::ip::tcp::endpoint>& listening() const noexcept;
+
+  /// Requires a name "category.command" of at most kOmqNameBytesMax that is not there yet.
+  void add_command(std::string name, OmqAccess access, OmqForm form, OmqHandler handler);
+
+  /// Asks a node over this node's own connection to it, which is opened if there is none.
+  /// `answered` is called once: with the parts of the reply, or Errc::timeout (no reply in time,
+  /// wherever it got lost), Errc::refused (the peer refuses the command), Errc::unavailable (the
+  /// connection was closed meanwhile), Errc::full (a limit of ours), Errc::out_of_range (too many
+  /// parts or bytes, a name that is too long).
+  void request(const OmqPeer& peer, std::string command, OmqParts parts,
+               std::chrono::milliseconds timeout, OmqAnswered answered);
+
+  /// A command without tag to whoever is at the other end; requires parts within the bounds of a
+  /// request. False: it has gone, or does not read.
+  bool send(OmqConnection connection, std::string command, OmqParts parts);
+
+  [[nodiscard]] const OmqCounters& counters() const noexcept;
+
+ private:
+  struct State;
+  friend struct OmqReply::Target;
+
+  explicit OmqEndpoint(std::shared_ptr<State> state);
+
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace allium::control

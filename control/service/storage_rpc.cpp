@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/storage_rpc.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include <boost/json/parse.hpp>
+
+#include "control/service/bt.hpp"
+#include "control/service/internal/rpc_call.hpp"
+
+namespace allium::control {
+namespace json = boost::json;
+
+namespace internal {
+namespace {
+
+/// Whether members hand it to each other.
+enum class Scope : std::uint8_t { node, swarm, composite };
+
+struct Method {
+  std::string_view name;
+  void (*run)(const RpcCall&);
+  Scope scope;
+};
+
+constexpr std::array kMethods = {
+    Method{"store", store_message, Scope::swarm},
+    Method{"retrieve", retrieve_messages, Scope::node},
+    Method{"delete", delete_messages, Scope::swarm},
+    Method{"delete_all", delete_all, Scope::swarm},
+    Method{"delete_before", delete_before, Scope::swarm},
+    Method{"expire", expire_messages, Scope::swarm},
+    Method{"expire_all", expire_all, Scope::swarm},
+    Method{"get_expiries", get_expiries, Scope::node},
+    Method{"get_swarm", get_swarm, Scope::node},
+    Method{"get_snodes_for_pubkey", get_swarm, Scope::node},
+    Method{"info", info, Scope::node},
+    Method{"oxend_request", oxend_request, Scope::node},
+    Method{"revoke_subaccount", revoke_subaccount, Scope::swarm},
+    Method{"unrevoke_subaccount", unrevoke_subaccount, Scope::swarm},
+    Method{"revoked_subaccounts", revoked_subaccounts, Scope::node},
+    Method{"batch", batch, Scope::composite},
+    Method{"sequence", sequence, Scope::composite},
+    Method{"ifelse", if_else, Scope::composite},
+};
+
+const Method* find_method(std::string_view name) noexcept {
+  const auto* found = std::find_if(kMethods.begin(), kMethods.end(),
+                                   [name](const Method& method) { return method.name == name; });
+  return found == kMethods.end() ? nullptr : found;
+}
+
+}  // namespace
+
+bool run_method(std::string_view name, const RpcCall& call) {
+  const Method* method = find_method(name);
+  if (method == nullptr) {
+    return false;
+  }
+  if (!call.is_from_client() && method->scope != Scope::swarm) {
+    call.refuse(Status::bad_request,
+                "invalid request: received invalid forwarded non-forwardable request");
+    return true;
+  }
+  method->run(call);
+  return true;
+}
+
+std::vector<std::string_view> method_names() {
+  std::vector<std::string_view> names;
+  for (const Method& method : kMethods) {
+    names.push_back(method.name);
+  }
+  return names;
+}
+
+bool is_composite(std::string_view name) noexcept {
+  const Method* method = find_method(name);
+  return method != nullptr && method->scope == Scope::composite;
+}
+
+bool is_method(std::string_view name) noexcept {
+  return find_method(name) != nullptr;
+}
+
+}  // namespace internal
+
+namespace {
+
+/// A JSON value takes many times the room of its text; messages have few commas.
+constexpr std::size_t kCommasMax = 100'000;
+
+std::optional<json::value> parse_bounded(std::string_view text) {
+  if (static_cast<std::size_t>(std::count(text.begin(), text.end(), ',')) > kCommasMax) {
+    return std::nullopt;
+  }
+  json::error_code error;
+  json::value value = json::parse(text, error);
+  return error ? std::nullopt : std::optional(std::move(value));
+}
+
+}  // namespace
+
+std::vector<std::string_view> StorageRpc::methods() {
+  return internal::method_names();
+}
+
+void StorageRpc::call_json(std::string_view text, RpcSource source, Reply reply) {
+  std::optional<json::value> request = parse_bounded(text);
+  if (!request) {
+    reply(refuse(Status::bad_request, "invalid json"));
+    return;
+  }
+  auto* object = request->if_object();
+  const auto* method = object == nullptr ? nullptr : object->if_contains("method");
+  if (method == nullptr || !method->is_string()) {
+    reply(refuse(Status::bad_request, "invalid json: no `method` field"));
+    return;
+  }
+  const auto* params = object->if_contains("params");
+  if (params == nullptr || !params->is_object()) {
+    reply(refuse(Status::bad_request, "invalid json: no `params` field"));
+    return;
+  }
+  const std::string name(method->get_string().data(), method->get_string().size());
+  call(name, params->get_object(), Format::json, source, std::move(reply));
+}
+
+void StorageRpc::call_params(std::string_view method, std::string_view params, RpcSource source,
+                             std::function<void(Answer, Format)> reply) {
+  const Format format = !params.empty() && params.front() == 'd' ? Format::bt : Format::json;
+  std::optional<json::value> parsed;
+  if (format == Format::bt) {
+    Result<json::value> bt = parse_bt(params);
+    parsed = bt ? std::optional(std::move(*bt)) : std::nullopt;
+  } else {
+    parsed = parse_bounded(params.empty() ? "{}" : params);
+  }
+  if (!parsed || !parsed->is_object()) {
+    reply(refuse(Status::bad_request, "invalid body: expected json or bt_dict"), format);
+    return;
+  }
+  call(method, parsed->get_object(), format, source,
+       [reply = std::move(reply), format](Answer answer) { reply(std::move(answer), format); });
+}
+
+void StorageRpc::call(std::string_view method, const json::object& params, Format format,
+                      RpcSource source, Reply reply) {
+  if (!around_.membership.is_ready()) {
+    reply(refuse(Status::unavailable, "Service node is not ready: no list of nodes yet"));
+    return;
+  }
+  const internal::RpcCall call = {around_,          std::make_shared<const json::object>(params),
+                                  format,           source,
+                                  around_.now_ms(), std::move(reply)};
+  if (!internal::run_method(method, call)) {
+    call.refuse(Status::bad_request, "no method " + std::string(method.substr(0, 64)));
+  }
+}
+
+}  // namespace allium::control

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The other members of this node's swarm, as the storage RPC needs them: a command goes to all of them.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "control/network/service_nodes.hpp"
+
+namespace allium::control {
+
+/// A client's command as members hand it to each other.
+struct SwarmCommand {
+  std::string method;
+  std::string params;  ///< bt, with the client's signature
+};
+
+struct MemberReply {
+  enum class Kind : std::uint8_t { answered, timeout, refused, malformed };
+
+  NodeKey member{};
+  Kind kind = Kind::timeout;
+  boost::json::object body;  ///< answered: as it came, bytes raw
+  std::string code;          ///< refused: the status
+  std::string reason;        ///< refused: the text
+};
+
+class SwarmMembers {
+ public:
+  SwarmMembers() = default;
+  SwarmMembers(const SwarmMembers&) = delete;
+  SwarmMembers& operator=(const SwarmMembers&) = delete;
+  virtual ~SwarmMembers() = default;
+
+  /// The other members, whether they answer or not.
+  [[nodiscard]] virtual std::vector<NodeKey> others() const = 0;
+
+  /// Sends the command to each of others(), and calls `each` once for each of them, perhaps before it returns. A member
+  /// known not to answer is a timeout at once; whoever missed the command gets it later.
+  virtual void forward(SwarmCommand command, std::function<void(MemberReply)> each) = 0;
+};
+
+}  // namespace allium::control

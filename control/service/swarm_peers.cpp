@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/swarm_peers.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "control/service/bt.hpp"
+#include "control/service/encoding.hpp"
+#include "control/service/internal/message_hash.hpp"
+#include "control/service/namespaces.hpp"
+
+namespace allium::control {
+namespace json = boost::json;
+
+namespace {
+
+/// How members of our kind know each other by their pong.
+constexpr std::string_view kOurKind = "allium";
+constexpr char kPushVersion = 1;
+/// Read from the store in one go when data is handed over.
+constexpr std::size_t kPushRoundBytes = 4'000'000;
+
+json::array pushed_entry(const storage::Account& account, const storage::Message& message) {
+  return {text_of(account),  message.hash, message.timestamp_ms,
+          message.expiry_ms, message.data, message.space};
+}
+
+std::optional<std::string_view> text_at(const json::array& entry, std::size_t i) {
+  const auto* text = i < entry.size() ? entry[i].if_string() : nullptr;
+  return text == nullptr ? std::nullopt : std::optional<std::string_view>(*text);
+}
+
+std::optional<std::int64_t> number_at(const json::array& entry, std::size_t i) {
+  const auto* number = i < entry.size() ? entry[i].if_int64() : nullptr;
+  return number == nullptr ? std::nullopt : std::optional(*number);
+}
+
+std::optional<OwnedMessage> owned_message(const json::value& value) {
+  const auto* entry = value.if_array();
+  if (entry == nullptr) {
+    return std::nullopt;
+  }
+  const auto key = text_at(*entry, 0);
+  const auto account = key ? array_of<33>(*key) : std::nullopt;
+  const auto hash = text_at(*entry, 1);
+  const auto timestamp = number_at(*entry, 2);
+  const auto expiry = number_at(*entry, 3);
+  const auto data = text_at(*entry, 4);
+  const std::int64_t space = number_at(*entry, 5).value_or(0);
+  const bool is_good = account && hash && !hash->empty() &&
+                       hash->size() <= storage::kHashCharsMax && timestamp && *timestamp >= 0 &&
+                       expiry && *expiry >= 0 && data && data->size() <= storage::kDataBytesMax &&
+                       space >= std::numeric_limits<storage::Namespace>::min() &&
+                       space <= std::numeric_limits<storage::Namespace>::max();
+  if (!is_good) {
+    return std::nullopt;
+  }
+  storage::Message message;
+  message.hash = *hash;
+  message.space = static_cast<storage::Namespace>(space);
+  message.timestamp_ms = static_cast<std::uint64_t>(*timestamp);
+  message.expiry_ms = static_cast<std::uint64_t>(*expiry);
+  message.data = *data;
+  return OwnedMessage(*account, std::move(message));
+}
+
+/// What a member missed, as the queue has it: a command, or messages as sn.data has them.
+std::string command_record(const SwarmCommand& command) {
+  return serialise_bt(json::object{{"m", command.method}, {"p", command.params}});
+}
+
+std::string data_record(std::string_view payload) {
+  return serialise_bt(json::object{{"d", payload}});
+}
+
+struct Record {
+  SwarmCommand command;
+  std::string payload;  ///< not empty: messages
+};
+
+std::optional<Record> parse_record(std::string_view text) {
+  const Result<json::value> value = parse_bt(text);
+  const auto* dict = value ? value->if_object() : nullptr;
+  if (dict == nullptr) {
+    return std::nullopt;
+  }
+  const auto text_in = [dict](std::string_view name) {
+    const json::value* field = dict->if_contains(name);
+    const auto* string = field == nullptr ? nullptr : field->if_string();
+    return string == nullptr ? std::string() : std::string(string->data(), string->size());
+  };
+  return Record{{text_in("m"), text_in("p")}, text_in("d")};
+}
+
+/// Calls `done` when it was called so many times itself.
+std::function<void()> after_all(std::size_t count, std::function<void()> done) {
+  auto left = std::make_shared<std::size_t>(count);
+  return [left, done = std::move(done)] {
+    if (--*left == 0) {
+      done();
+    }
+  };
+}
+
+/// Entries of at most kHandOverBytesMax together; one alone may be larger.
+std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages) {
+  std::vector<std::string> payloads;
+  std::vector<OwnedMessage> some;
+  std::size_t bytes = 0;
+  for (const auto& one : messages) {
+    if (bytes + one.second.data.size() > kHandOverBytesMax && !some.empty()) {
+      payloads.push_back(serialise_pushed(some));
+      some.clear();
+      bytes = 0;
+    }
+    bytes += one.second.data.size() + storage::kMessageOverheadBytes;
+    some.push_back(one);
+  }
+  if (!some.empty()) {
+    payloads.push_back(serialise_pushed(some));
+  }
+  return payloads;
+}
+
+/// The message of a forwarded store.
+std::optional<OwnedMessage> stored_message(std::string_view params) {
+  const Result<json::value> value = parse_bt(params);
+  const auto* dict = value ? value->if_object() : nullptr;
+  if (dict == nullptr) {
+    return std::nullopt;
+  }
+  const auto field = [dict](std::string_view name) {
+    const json::value* found = dict->if_contains(name);
+    return found == nullptr ? json::value() : *found;
+  };
+  json::value space = field("namespace");
+  json::array entry = {field("pubkey"), "-",           field("timestamp"),
+                       field("expiry"), field("data"), space.is_null() ? json::value(0) : space};
+  std::optional<OwnedMessage> stored = owned_message(entry);
+  if (stored) {
+    stored->second.hash =
+        internal::message_hash(stored->first, stored->second.space, stored->second.data);
+  }
+  return stored;
+}
+
+/// What a queue has of messages, for a member that takes nothing else.
+std::string messages_in(const std::vector<storage::Missed>& missed) {
+  std::vector<OwnedMessage> messages;
+  for (const storage::Missed& one : missed) {
+    const std::optional<Record> record = parse_record(one.record);
+    if (!record) {
+      continue;
+    }
+    if (!record->payload.empty()) {
+      Result<std::vector<OwnedMessage>> pushed = parse_pushed(record->payload);
+      if (pushed) {
+        std::move(pushed->begin(), pushed->end(), std::back_inserter(messages));
+      }
+    } else if (record->command.method == "store") {
+      std::optional<OwnedMessage> stored = stored_message(record->command.params);
+      if (stored) {
+        messages.push_back(*std::move(stored));
+      }
+    }
+  }
+  return serialise_pushed(messages);
+}
+
+}  // namespace
+
+PeerParts pong() {
+  return {"pong", std::string(kOurKind)};
+}
+
+PeerParts peer_reply(const Answer& answer, Format format) {
+  std::string body = body_text(answer, format);
+  if (answer.status == Status::ok) {
+    return {std::move(body)};
+  }
+  return {std::to_string(static_cast<int>(answer.status)), std::move(body)};
+}
+
+std::string serialise_pushed(const std::vector<OwnedMessage>& messages) {
+  json::array entries;
+  for (const auto& [account, message] : messages) {
+    entries.emplace_back(pushed_entry(account, message));
+  }
+  return kPushVersion + serialise_bt(entries);
+}
+
+Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload) {
+  if (payload.empty() || payload.front() != kPushVersion) {
+    return fail(Errc::malformed, "pushed messages of a version that is not known");
+  }
+  Result<json::value> value = parse_bt(payload.substr(1));
+  const auto* entries = value ? value->if_array() : nullptr;
+  if (entries == nullptr) {
+    return fail(Errc::malformed, "pushed messages are a bt list");
+  }
+  std::vector<OwnedMessage> messages;
+  for (const json::value& entry : *entries) {
+    std::optional<OwnedMessage> one = owned_message(entry);
+    if (!one) {
+      return fail(Errc::malformed, "a pushed message is not what it should be");
+    }
+    messages.push_back(*std::move(one));
+  }
+  return messages;
+}
+
+SwarmPeers::SwarmPeers(SwarmSurroundings surroundings) : around_(std::move(surroundings)) {}
+
+SwarmPeers::~SwarmPeers() {
+  *is_alive_ = false;
+}
+
+template <typename F>
+auto SwarmPeers::while_alive(F then) {
+  return [is_alive = is_alive_, then = std::move(then)](auto&&... arguments) mutable {
+    if (*is_alive) {
+      then(std::forward<decltype(arguments)>(arguments)...);
+    }
+  };
+}
+
+void SwarmPeers::start() {
+  const Result<std::vector<NodeKey>> peers = around_.store.peers_with_missed();
+  if (!peers) {
+    return;
+  }
+  for (const NodeKey& key : *peers) {
+    set_dead(key);
+  }
+}
+
+const ServiceNode* SwarmPeers::find(const NodeKey& key) const noexcept {
+  return around_.membership.nodes()->find_ed25519(key);
+}
+
+std::vector<NodeKey> SwarmPeers::others() const {
+  std::vector<NodeKey> keys;
+  for (const ServiceNode* node :
+       around_.membership.nodes()->members(around_.membership.own_swarm())) {
+    if (node->ed25519 != around_.membership.own()) {
+      keys.push_back(node->ed25519);
+    }
+  }
+  return keys;
+}
+
+bool SwarmPeers::is_dead(const NodeKey& ed25519) const noexcept {
+  const auto found = members_.find(ed25519);
+  return found != members_.end() && found->second.state == State::dead;
+}
+
+void SwarmPeers::suspect(const NodeKey& ed25519) {
+  set_dead(ed25519);
+}
+
+void SwarmPeers::forward(SwarmCommand command, std::function<void(MemberReply)> each) {
+  const auto nodes = around_.membership.nodes();
+  for (const NodeKey& key : others()) {
+    ++counters_.forwarded;
+    const auto found = members_.find(key);
+    if (found != members_.end() && found->second.state != State::alive) {
+      // In order behind what it missed before.
+      queue_record(key, command_record(command), [key, each] {
+        each({key, MemberReply::Kind::timeout, {}, {}, {}});
+      });
+    } else {
+      send(*nodes->find_ed25519(key), command, each);
+    }
+  }
+}
+
+void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
+                      std::function<void(MemberReply)> each) {
+  auto done = [this, key = node.ed25519, command, each = std::move(each)](Result<PeerParts> parts) {
+    MemberReply reply;
+    reply.member = key;
+    if (!parts) {
+      ++counters_.timeouts;
+      set_dead(key);
+      queue_record(key, command_record(command), [reply, each] { each(reply); });
+      return;
+    }
+    if (parts->size() == 1) {
+      Result<json::value> body = parse_bt(parts->front());
+      const bool is_dict = body && body->is_object();
+      reply.kind = is_dict ? MemberReply::Kind::answered : MemberReply::Kind::malformed;
+      if (is_dict) {
+        reply.body = std::move(body->get_object());
+      }
+    } else if (parts->size() == 2) {
+      reply.kind = MemberReply::Kind::refused;
+      reply.code = std::move((*parts)[0]);
+      reply.reason = std::move((*parts)[1]);
+    } else {
+      reply.kind = MemberReply::Kind::malformed;
+    }
+    // It could not now, or does not know its swarm yet: it missed this as well.
+    const bool is_for_later = reply.kind == MemberReply::Kind::refused &&
+                              (reply.code == "421" || reply.code == "500" || reply.code == "503");
+    if (is_for_later) {
+      set_dead(key);
+      queue_record(key, command_record(command), [reply, each] { each(reply); });
+    } else {
+      each(std::move(reply));
+    }
+  };
+  around_.transport.request(node, "sn.storage_cc", {command.method, command.params},
+                            kSwarmTimeoutMs, while_alive(std::move(done)));
+}
+
+void SwarmPeers::queue_record(const NodeKey& key, std::string record, std::function<void()> done) {
+  // The client hears of the member's absence only when the queue is on disk.
+  around_.store.enqueue_missed(
+      key, {std::move(record)},
+      [post = around_.post, then = while_alive([this, done = std::move(done)](bool is_queued) {
+                              ++(is_queued ? counters_.queued : counters_.lost_records);
+                              done();
+                            })](const Result<std::uint64_t>& number) {
+        post([then, is_queued = number.has_value()]() mutable { then(is_queued); });
+      });
+}
+
+void SwarmPeers::set_dead(const NodeKey& key) {
+  members_[key].state = State::dead;
+  probe_later(key);
+}
+
+void SwarmPeers::probe_later(const NodeKey& key) {
+  Member& member = members_[key];
+  if (member.is_busy) {
+    return;
+  }
+  member.is_busy = true;
+  around_.transport.after(kProbeIntervalMs, while_alive([this, key] { probe(key); }));
+}
+
+void SwarmPeers::forget(const NodeKey& key) {
+  members_.erase(key);
+  around_.store.drop_missed(key, std::numeric_limits<std::uint64_t>::max(),
+                            [](const Result<std::size_t>&) {});
+}
+
+void SwarmPeers::probe(const NodeKey& key) {
+  const ServiceNode* node = find(key);
+  if (node == nullptr) {
+    // Should it come back, it comes as a new member and is given everything.
+    forget(key);
+    return;
+  }
+  auto done = [this, key](const Result<PeerParts>& pong) {
+    const auto found = members_.find(key);
+    if (found == members_.end()) {
+      return;
+    }
+    Member& member = found->second;
+    member.is_busy = false;
+    if (!pong) {
+      probe_later(key);
+      return;
+    }
+    const bool is_our_kind = pong->size() > 1 && (*pong)[1] == kOurKind;
+    member.hand_over = is_our_kind ? HandOver::commands : HandOver::messages;
+    member.state = State::behind;
+    hand_over(key);
+  };
+  around_.transport.request(*node, "sn.ping", {std::string(kOurKind)}, kProbeTimeoutMs,
+                            while_alive(std::move(done)));
+}
+
+void SwarmPeers::hand_over(const NodeKey& key) {
+  const ServiceNode* node = find(key);
+  if (node == nullptr) {
+    forget(key);
+    return;
+  }
+  const Result<std::vector<storage::Missed>> missed = around_.store.missed(key, kHandOverBytesMax);
+  Member& member = members_[key];
+  if (!missed || missed->empty()) {
+    members_.erase(key);  // alive, and nothing to say
+    return;
+  }
+  PeerParts parts;
+  std::string command = "sn.allium_late";
+  if (member.hand_over == HandOver::commands) {
+    json::array records;
+    for (const storage::Missed& one : *missed) {
+      records.emplace_back(one.record);
+    }
+    parts.push_back(serialise_bt(records));
+  } else {
+    command = "sn.data";
+    parts.push_back(messages_in(*missed));
+  }
+  member.is_busy = true;
+  const std::uint64_t last = missed->back().number;
+  auto done = [this, key, last, count = missed->size()](const Result<PeerParts>& reply) {
+    members_[key].is_busy = false;
+    // sn.data has an empty reply; two parts are a status and a text.
+    if (!reply || reply->size() == 2) {
+      set_dead(key);
+      return;
+    }
+    handed_over(key, last, count);
+  };
+  around_.transport.request(*node, std::move(command), std::move(parts), kHandOverTimeoutMs,
+                            while_alive(std::move(done)));
+}
+
+void SwarmPeers::handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count) {
+  counters_.handed_over += count;
+  around_.store.drop_missed(
+      key, last_number,
+      [post = around_.post, then = while_alive([this, key] { hand_over(key); })](
+          const Result<std::size_t>&) { post([then]() mutable { then(); }); });
+}
+
+void SwarmPeers::take_late(StorageRpc& rpc, std::string_view payload,
+                           std::function<void(PeerParts)> reply) {
+  const Result<json::value> list = parse_bt(payload);
+  if (!list || !list->is_array()) {
+    reply({"400", "expected a bt list of records"});
+    return;
+  }
+  const json::array& records = list->get_array();
+  auto is_refused = std::make_shared<bool>(false);
+  // One more, so that it does not end before all have begun.
+  const auto one_less = after_all(records.size() + 1, [is_refused, reply = std::move(reply)] {
+    reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{"OK"});
+  });
+  for (const json::value& text : records) {
+    const std::optional<Record> record =
+        text.is_string() ? parse_record(std::string_view(text.get_string())) : std::nullopt;
+    if (!record) {
+      one_less();
+    } else if (!record->payload.empty()) {
+      take_data(record->payload, [is_refused, one_less](const PeerParts& parts) {
+        *is_refused |= parts.size() == 2 && parts.front() == "500";
+        one_less();
+      });
+    } else {
+      rpc.call_params(record->command.method, record->command.params, RpcSource::late_peer,
+                      [is_refused, one_less](const Answer& answer, Format) {
+                        *is_refused |= answer.status == Status::internal;
+                        one_less();
+                      });
+    }
+  }
+  one_less();
+}
+
+void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerParts)> reply) {
+  Result<std::vector<OwnedMessage>> messages = parse_pushed(payload);
+  if (!messages) {
+    reply({"400", messages.error().text});
+    return;
+  }
+  auto is_refused = std::make_shared<bool>(false);
+  const auto one_less = after_all(messages->size() + 1, [is_refused, reply = std::move(reply)] {
+    reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{});
+  });
+  const std::uint64_t now_ms = around_.now_ms();
+  for (auto& [account, message] : *messages) {
+    if (!around_.membership.is_ours(account)) {
+      one_less();
+      continue;
+    }
+    ++counters_.messages_taken;
+    const bool replaces = is_public_outbox(message.space);
+    around_.store.store(
+        account, std::move(message), storage::Origin::replica, replaces, now_ms,
+        [post = around_.post, is_refused, one_less](const Result<storage::Stored>& stored) {
+          post([is_refused, one_less, is_stored = stored.has_value()] {
+            *is_refused |= !is_stored;
+            one_less();
+          });
+        });
+  }
+  one_less();
+}
+
+/// Messages on their way to where they belong now, round by round.
+struct SwarmPeers::Push {
+  std::shared_ptr<const ServiceNodes> before;
+  std::shared_ptr<const ServiceNodes> now;
+  SwarmId swarm_before = kNoSwarm;
+  std::uint64_t next_point = 0;
+  bool is_over = false;
+
+  /// Who should have an account of this point and has not.
+  [[nodiscard]] std::vector<NodeKey> targets(std::uint64_t point, const NodeKey& own) const {
+    std::vector<NodeKey> keys;
+    const std::optional<SwarmId> was = before->swarms().swarm_of(point);
+    const std::optional<SwarmId> is = now->swarms().swarm_of(point);
+    if (was != swarm_before || !is) {
+      return keys;  // others push it
+    }
+    for (const ServiceNode* node : now->members(*is)) {
+      const ServiceNode* earlier = before->find_ed25519(node->ed25519);
+      const bool has_it = earlier != nullptr && earlier->swarm == swarm_before;
+      if (node->ed25519 != own && !has_it) {
+        keys.push_back(node->ed25519);
+      }
+    }
+    return keys;
+  }
+};
+
+void SwarmPeers::membership_changed(const ServiceNodes& before) {
+  const ServiceNode* earlier = before.find_ed25519(around_.membership.own());
+  if (earlier == nullptr || earlier->swarm == kNoSwarm) {
+    return;
+  }
+  auto push = std::make_shared<Push>();
+  push->before = std::make_shared<const ServiceNodes>(before);
+  push->now = around_.membership.nodes();
+  push->swarm_before = earlier->swarm;
+  push_next(push);
+}
+
+void SwarmPeers::push_next(const std::shared_ptr<Push>& push) {
+  std::map<NodeKey, std::vector<OwnedMessage>> by_target;
+  std::size_t bytes = 0;
+  std::uint64_t last_point = push->next_point;
+  push->is_over = true;
+  const auto visit = [&](const storage::Account& account, const storage::Message& message) {
+    const std::uint64_t point = storage::point_of(account);
+    // A round ends where an account ends.
+    if (bytes > kPushRoundBytes && point != last_point) {
+      push->is_over = false;
+      push->next_point = point;
+      return false;
+    }
+    last_point = point;
+    for (const NodeKey& key : push->targets(point, around_.membership.own())) {
+      bytes += message.data.size() + storage::kMessageOverheadBytes;
+      by_target[key].emplace_back(account, message);
+    }
+    return true;
+  };
+  const Result<void> read = around_.store.for_each(
+      push->next_point, std::numeric_limits<std::uint64_t>::max(), around_.now_ms(), visit);
+  if (!read || by_target.empty()) {
+    return;
+  }
+  const auto one_less = after_all(by_target.size(), while_alive([this, push] {
+                                    if (!push->is_over) {
+                                      push_next(push);
+                                    }
+                                  }));
+  for (auto& [key, messages] : by_target) {
+    push_to(key, std::move(messages), one_less);
+  }
+}
+
+void SwarmPeers::push_to(const NodeKey& key, std::vector<OwnedMessage> messages,
+                         std::function<void()> done) {
+  counters_.messages_pushed += messages.size();
+  std::vector<std::string> payloads = payloads_of(messages);
+  const auto one_less = after_all(payloads.size(), std::move(done));
+  for (std::string& payload : payloads) {
+    send_pushed(key, std::move(payload), one_less);
+  }
+}
+
+void SwarmPeers::send_pushed(const NodeKey& key, std::string payload, std::function<void()> done) {
+  const ServiceNode* node = find(key);
+  if (node == nullptr) {
+    done();
+    return;
+  }
+  const auto found = members_.find(key);
+  if (found != members_.end() && found->second.state != State::alive) {
+    queue_record(key, data_record(payload), std::move(done));
+    return;
+  }
+  std::string copy = payload;
+  around_.transport.request(*node, "sn.data", {std::move(payload)}, kHandOverTimeoutMs,
+                            while_alive([this, key, payload = std::move(copy),
+                                         done = std::move(done)](const Result<PeerParts>& reply) {
+                              if (reply && reply->size() != 2) {
+                                done();
+                                return;
+                              }
+                              set_dead(key);
+                              queue_record(key, data_record(payload), done);
+                            }));
+}
+
+}  // namespace allium::control

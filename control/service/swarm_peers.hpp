@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// This node among the members of its swarm: hands commands on, remembers what a member missed until it has it, knows who is
+// dead, and hands data over when swarms change (session storage RPC, "Recursive requests" and "Swarm internals").
+//
+//   A member   alive --a request times out--> dead --it answers a ping--> behind --it has all it missed--> alive
+//
+//   Commands for a member that is dead or behind are queued on disk, in order, and answered "timeout" at once. The queue is handed
+//   over by sn.allium_late, whole commands with the client's signature, so that a member can force nothing on another
+//   that a client has not signed. A member that is not of our kind (its pong does not say so) gets the messages alone,
+//   by sn.data.
+//
+//   Ownership  borrows what SwarmSurroundings names.
+//   Errors     a message that cannot be queued is counted (lost_records).
+//   Threads    the service thread.
+//   Limits     kHandOverBytesMax a request of hand-over; the queue is bounded by the store.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "control/service/membership.hpp"
+#include "control/service/peer_transport.hpp"
+#include "control/service/storage_rpc.hpp"
+#include "control/service/swarm_members.hpp"
+#include "storage/message_store.hpp"
+
+namespace allium::control {
+
+inline constexpr std::uint64_t kSwarmTimeoutMs = 5'000;
+inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
+inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
+inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;
+inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
+
+/// A message and whose it is.
+using OwnedMessage = std::pair<storage::Account, storage::Message>;
+
+struct SwarmSurroundings {
+  storage::MessageStore& store;
+  const Membership& membership;
+  PeerTransport& transport;
+  std::function<std::uint64_t()> now_ms;
+  std::function<void(std::function<void()>)> post;  ///< to the service thread; any thread
+};
+
+struct SwarmCounters {
+  std::uint64_t forwarded = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t queued = 0;
+  std::uint64_t handed_over = 0;   ///< records of the queue
+  std::uint64_t lost_records = 0;  ///< that could not be queued
+  std::uint64_t messages_pushed = 0;
+  std::uint64_t messages_taken = 0;
+};
+
+class SwarmPeers final : public SwarmMembers {
+ public:
+  explicit SwarmPeers(SwarmSurroundings surroundings);
+  ~SwarmPeers() override;
+
+  /// Reads from the store who has missed something, and goes on where the last process stopped. Call once, when
+  /// membership is known.
+  void start();
+
+  [[nodiscard]] std::vector<NodeKey> others() const override;
+  void forward(SwarmCommand command, std::function<void(MemberReply)> each) override;
+
+  [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
+
+  /// A request to `ed25519` by somebody else timed out: probe it.
+  void suspect(const NodeKey& ed25519);
+
+  /// After Membership was updated: pushes what `before` had elsewhere.
+  void membership_changed(const ServiceNodes& before);
+
+  [[nodiscard]] const SwarmCounters& counters() const noexcept { return counters_; }
+
+  // What members ask of us. Both give the parts of the reply.
+
+  /// sn.allium_late: a bt list of what we missed.
+  void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
+
+  /// sn.data: messages that somebody thinks are ours.
+  void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
+
+ private:
+  enum class State : std::uint8_t { alive, dead, behind };
+  enum class HandOver : std::uint8_t { commands, messages };
+
+  struct Member {
+    State state = State::alive;
+    HandOver hand_over = HandOver::commands;
+    bool is_busy = false;  ///< a probe or a hand-over is on its way
+  };
+
+  struct Push;
+
+  void send(const ServiceNode& node, const SwarmCommand& command,
+            std::function<void(MemberReply)> each);
+  void set_dead(const NodeKey& key);
+  void probe_later(const NodeKey& key);
+  void probe(const NodeKey& key);
+  void hand_over(const NodeKey& key);
+  void handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count);
+  void forget(const NodeKey& key);
+  [[nodiscard]] const ServiceNode* find(const NodeKey& key) const noexcept;
+  void push_next(const std::shared_ptr<Push>& push);
+  void push_to(const NodeKey& key, std::vector<OwnedMessage> messages, std::function<void()> done);
+  void send_pushed(const NodeKey& key, std::string payload, std::function<void()> done);
+  void queue_record(const NodeKey& key, std::string record, std::function<void()> done);
+
+  /// `then`, unless this object has gone by the time.
+  template <typename F>
+  auto while_alive(F then);
+
+  SwarmSurroundings around_;
+  std::map<NodeKey, Member> members_;  ///< those about whom there is something to say
+  SwarmCounters counters_;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+/// The reply to sn.ping, by which members of our kind know each other.
+[[nodiscard]] PeerParts pong();
+
+/// The reply to sn.storage_cc: the body alone, or status and text.
+[[nodiscard]] PeerParts peer_reply(const Answer& answer, Format format);
+
+/// sn.data: 0x01, then a bt list of [account, hash, timestamp, expiry, data, namespace].
+[[nodiscard]] std::string serialise_pushed(const std::vector<OwnedMessage>& messages);
+
+/// Errc::malformed. Namespaces are missing in what old peers send; then they are 0.
+[[nodiscard]] Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload);
+
+}  // namespace allium::control

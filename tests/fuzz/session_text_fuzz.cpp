@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What strangers send to a service node, by the first byte: bt, the envelopes and layers of onion requests, pushed messages, base64,
+// and whole storage requests in JSON and bt to a node that has nothing.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "control/service/bt.hpp"
+#include "control/service/encoding.hpp"
+#include "control/service/onion_layer.hpp"
+#include "control/service/storage_rpc.hpp"
+#include "control/service/swarm_peers.hpp"
+#include "crypto_accel/base/check.hpp"
+#include "storage/memory_store.hpp"
+
+namespace allium::control {
+namespace {
+
+constexpr std::uint64_t kNowMs = 1'800'000'000'000;
+
+class Alone final : public SwarmMembers {
+  [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
+
+  void forward(SwarmCommand, std::function<void(MemberReply)>) override {}
+};
+
+/// A node that is its whole network.
+struct Node {
+  Node() {
+    ServiceNode self;
+    self.legacy = self.ed25519 = identity.public_key();
+    self.swarm = 0;
+    membership.update(std::make_shared<const ServiceNodes>(std::vector<ServiceNode>{self}), 1);
+  }
+
+  IdentitySecret identity = IdentitySecret::from_seed(Secret<32>());
+  Membership membership{identity.public_key()};
+  storage::MemoryStore store;
+  Alone alone;
+  StorageRpc rpc{{store,
+                  identity,
+                  membership,
+                  alone,
+                  [] { return kNowMs; },
+                  [](const std::function<void()>& what) { what(); },
+                  {},
+                  {}}};
+};
+
+void check_bt(std::string_view text) {
+  const auto value = parse_bt(text);
+  if (value) {
+    const std::string again = serialise_bt(*value);
+    ALLIUM_CHECK(serialise_bt(parse_bt(again).value()) == again);
+  }
+}
+
+void check_node_envelope(std::string_view text) {
+  const auto envelope = parse_node_envelope(text);
+  if (envelope) {
+    const auto again = parse_node_envelope(serialise_node_envelope(*envelope));
+    ALLIUM_CHECK(again && again->blob == envelope->blob && again->hop == envelope->hop);
+  }
+}
+
+void check_pushed(std::string_view text) {
+  const auto messages = parse_pushed(text);
+  if (messages) {
+    ALLIUM_CHECK(parse_pushed(serialise_pushed(*messages)).value() == *messages);
+  }
+}
+
+void check_base64(std::string_view text) {
+  const auto bytes = from_base64(text);
+  if (bytes) {
+    ALLIUM_CHECK(from_base64(to_base64(bytes_of(*bytes))) == *bytes);
+  }
+}
+
+/// Every request ends in one reply.
+void check_rpc(std::string_view text) {
+  Node node;
+  int replies = 0;
+  node.rpc.call_json(text, RpcSource::client, [&replies](const Answer& answer) {
+    ++replies;
+    ALLIUM_CHECK(!body_text(answer, Format::json).empty());
+  });
+  ALLIUM_CHECK(replies == 1);
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos) {
+    return;
+  }
+  node.rpc.call_params(text.substr(0, end), text.substr(end + 1), RpcSource::late_peer,
+                       [&replies](const Answer& answer, Format format) {
+                         ++replies;
+                         ALLIUM_CHECK(!body_text(answer, format).empty());
+                       });
+  ALLIUM_CHECK(replies == 2);
+}
+
+void check(std::uint8_t what, std::string_view text) {
+  switch (what % 7) {
+    case 0:
+      check_bt(text);
+      break;
+    case 1:
+      static_cast<void>(parse_client_envelope(text));
+      break;
+    case 2:
+      check_node_envelope(text);
+      break;
+    case 3:
+      static_cast<void>(parse_onion_layer(text, 0));
+      break;
+    case 4:
+      check_pushed(text);
+      break;
+    case 5:
+      check_base64(text);
+      break;
+    default:
+      check_rpc(text);
+  }
+}
+
+}  // namespace
+}  // namespace allium::control
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size > 0) {
+    allium::control::check(data[0], {reinterpret_cast<const char*>(data) + 1, size - 1});
+  }
+  return 0;
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// What strangers can make the server hold, and for how long.
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/https/test_server.hpp"
+
+namespace allium::control {
+namespace {
+
+using std::chrono_literals::operator""ms;
+using test::get_request;
+using test::plain_options;
+using test::post_request;
+using test::RawClient;
+using test::TestServer;
+using test::tls_options;
+
+TEST(HttpsServerBounds, Answers413ToABodyAnnouncedTooLargeAndCloses) {
+  TestServer server(tls_options());
+  RawClient client(server.endpoint());
+  const auto context = test::raw_context();
+  ASSERT_TRUE(client.begin_tls(*context));
+
+  ASSERT_TRUE(client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10485761\r\n\r\n"));
+
+  const auto answer = client.receive_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 413);
+  EXPECT_EQ(answer->header("Connection"), "close");
+  EXPECT_TRUE(client.is_closed_by_server());
+  EXPECT_EQ(server.counters().refused_body_size, 1U);
+  EXPECT_EQ(server.counters().requests, 0U);
+}
+
+TEST(HttpsServerBounds, TakesABodyOfExactlyTheLimit) {
+  auto options = plain_options();
+  options.body_bytes_max = 1000;
+  TestServer server(std::move(options));
+  RawClient client(server.endpoint());
+
+  ASSERT_TRUE(client.send(post_request("/", std::string(1000, 'x'))));
+
+  EXPECT_EQ(client.receive_answer().value().body, "POST / 1000");
+}
+
+TEST(HttpsServerBounds, Answers413ToChunksBeyondTheLimit) {
+  auto options = plain_options();
+  options.body_bytes_max = 1000;
+  TestServer server(std::move(options));
+  RawClient client(server.endpoint());
+
+  ASSERT_TRUE(client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  for (int i = 0; i < 3; ++i) {
+    client.send("190\r\n" + std::string(0x190, 'x') + "\r\n");
+  }
+
+  EXPECT_EQ(client.receive_answer().value().status, 413);
+}
+
+TEST(HttpsServerBounds, LetsTheClientSeeItsRefusalWhileItIsStillSending) {
+  TestServer server(plain_options());
+  RawClient client(server.endpoint());
+
+  ASSERT_TRUE(client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n"));
+  ASSERT_TRUE(client.send(std::string(500'000, 'x')));
+
+  EXPECT_EQ(client.receive_answer().value().status, 413);
+}
+
+TEST(HttpsServerBounds, CutsAClientThatSendsOnAfterItsRefusal) {
+  TestServer server(plain_options());
+  RawClient client(server.endpoint());
+  ASSERT_TRUE(client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n"));
+
+  std::size_t sent_bytes = 0;
+  while (sent_bytes < 90'000'000 && client.send(std::string(100'000, 'x'))) {
+    sent_bytes += 100'000;
+  }
+
+  EXPECT_LT(sent_bytes, 30'000'000U);  // 1 MiB and the kernel's buffers
+}
+
+TEST(HttpsServerBounds, Answers431ToAHeaderTooLarge) {
+  for (const std::string& header :
+       {"GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(9000, 'x'),
+        "GET /" + std::string(9000, 'x'),
+        "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n"}) {
+    TestServer server(plain_options());
+    RawClient client(server.endpoint());
+
+    ASSERT_TRUE(client.send(header));
+
+    EXPECT_EQ(client.receive_answer().value().status, 431);
+    EXPECT_TRUE(client.is_closed_by_server());
+    EXPECT_EQ(server.counters().refused_header_size, 1U);
+  }
+}
+
+TEST(HttpsServerBounds, Answers400ToWhatIsNotHttp) {
+  for (const std::string text :
+       {"\x16\x03\x01\x02 this is TLS\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    TestServer server(plain_options());
+    RawClient client(server.endpoint());
+
+    ASSERT_TRUE(client.send(text));
+
+    EXPECT_EQ(client.receive_answer().value().status, 400) << text;
+    EXPECT_EQ(server.counters().refused_malformed, 1U);
+  }
+}
+
+TEST(HttpsServerBounds, BoundsAllArrivingBodiesTogether) {
+  auto options = plain_options();
+  options.bodies_bytes_max = 300'000;
+  TestServer server(std::move(options));
+  RawClient first(server.endpoint());
+  RawClient second(server.endpoint());
+  const std::string half =
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + std::string(150'000, 'x');
+
+  ASSERT_TRUE(first.send(half));
+  ASSERT_TRUE(second.send(half + std::string(200'000, 'x')));
+  EXPECT_EQ(second.receive_answer().value().status, 503);
+  second.close();
+
+  RawClient third(server.endpoint());  // the memory of the second is free again
+  ASSERT_TRUE(third.send(post_request("/", std::string(30'000, 'x'))));
+  EXPECT_EQ(third.receive_answer().value().status, 200);
+}
+
+TEST(HttpsServerBounds, ClosesAConnectionThatDoesNotFinishItsHandshake) {
+  auto options = tls_options();
+  options.handshake_timeout = 30ms;
+  TestServer server(std::move(options));
+  RawClient client(server.endpoint());
+
+  EXPECT_TRUE(client.is_closed_by_server());
+  EXPECT_EQ(server.counters().timeouts_handshake, 1U);
+}
+
+TEST(HttpsServerBounds, ClosesAnIdleConnection) {
+  auto options = plain_options();
+  options.idle_timeout = 30ms;
+  TestServer server(std::move(options));
+  RawClient client(server.endpoint());
+
+  ASSERT_TRUE(client.send(get_request("/")));
+  ASSERT_TRUE(client.receive_answer());
+
+  EXPECT_TRUE(client.is_closed_by_server());
+  EXPECT_EQ(server.counters().timeouts_idle, 1U);
+}
+
+TEST(HttpsServerBounds, ClosesAClientThatDripsItsRequest) {
+  auto options = plain_options();
+  options.request_timeout = 100ms;
+  TestServer server(std::move(options));
+  RawClient client(server.endpoint());
+  const std::string request = "GET / HTTP/1.1\r\nX: " + std::string(4000, 'x');
+
+  // Every byte is progress, and none of it counts.
+  std::size_t sent_bytes = 0;
+  while (sent_bytes < request.size() && server.counters().timeouts_request == 0) {
+    if (!client.send(request.substr(sent_bytes++, 1))) {
+      break;
+    }
+  }
+
+  EXPECT_TRUE(client.is_closed_by_server());
+  EXPECT_EQ(server.counters().timeouts_request, 1U);
+}
+
+TEST(HttpsServerBounds, ClosesAClientThatDoesNotReadItsAnswer) {
+  auto options = plain_options();
+  options.write_timeout = 50ms;
+  TestServer server(std::move(options), [](const HttpRequest& /*request*/, const Respond& respond) {
+    respond({200, "application/octet-stream", std::string(30'000'000, 'x'), {}});
+  });
+  RawClient client(server.endpoint());
+
+  ASSERT_TRUE(client.send(get_request("/")));
+
+  EXPECT_TRUE(server.eventually([](const auto& counters) { return counters.timeouts_write == 1; }));
+  EXPECT_EQ(server.counters().connections_open, 0U);
+}
+
+TEST(HttpsServerBounds, HandlesNoNewRequestOfAClientThatDoesNotRead) {
+  TestServer server(plain_options(), [](const HttpRequest& /*request*/, const Respond& respond) {
+    respond({200, "application/octet-stream", std::string(30'000'000, 'x'), {}});
+  });
+  RawClient client(server.endpoint());
+
+  std::string requests;
+  for (int i = 0; i < 100; ++i) {
+    requests += get_request("/");
+  }
+  ASSERT_TRUE(client.send(requests));
+  ASSERT_TRUE(server.eventually([](const auto& counters) { return counters.requests >= 1; }));
+  RawClient other(
+      server.endpoint());  // has gone through the loop many times when it has its answer
+  ASSERT_TRUE(other.send(get_request("/")));
+  ASSERT_TRUE(other.receive_answer());
+
+  EXPECT_EQ(server.counters().requests, 2U);
+}
+
+TEST(HttpsServerBounds, ClosesConnectionsBeyondTheLimitOfAnAddress) {
+  auto options = plain_options();
+  options.connections_per_address_max = 2;
+  TestServer server(std::move(options));
+  RawClient first(server.endpoint());
+  RawClient second(server.endpoint());
+  RawClient third(server.endpoint());
+
+  EXPECT_TRUE(third.is_closed_by_server());
+  EXPECT_EQ(server.counters().refused_address_full, 1U);
+  first.close();
+  ASSERT_TRUE(
+      server.eventually([](const auto& counters) { return counters.connections_open == 1; }));
+  RawClient fourth(server.endpoint());
+  ASSERT_TRUE(fourth.send(get_request("/")));
+  EXPECT_TRUE(fourth.receive_answer());
+}
+
+TEST(HttpsServerBounds, GivesThePlaceOfTheLongestIdleToANewConnection) {
+  auto options = plain_options();
+  options.connections_max = 2;
+  TestServer server(std::move(options));
+  RawClient first(server.endpoint());
+  RawClient second(server.endpoint());
+  ASSERT_TRUE(second.send(get_request("/")));
+  ASSERT_TRUE(second.receive_answer());
+  ASSERT_TRUE(first.send(get_request("/")));
+  ASSERT_TRUE(first.receive_answer());
+
+  RawClient third(server.endpoint());
+  ASSERT_TRUE(third.send(get_request("/")));
+
+  EXPECT_TRUE(third.receive_answer());
+  EXPECT_TRUE(second.is_closed_by_server());
+  ASSERT_TRUE(first.send(get_request("/")));
+  EXPECT_TRUE(first.receive_answer());
+  EXPECT_EQ(server.counters().evicted_idle, 1U);
+}
+
+TEST(HttpsServerBounds, ClosesANewConnectionWhenAllOthersAreBusy) {
+  auto options = plain_options();
+  options.connections_max = 1;
+  Respond kept;
+  TestServer server(std::move(options), [&kept](const HttpRequest& /*request*/, Respond respond) {
+    kept = std::move(respond);
+  });
+  RawClient busy(server.endpoint());
+  ASSERT_TRUE(busy.send(get_request("/")));
+  ASSERT_TRUE(server.eventually([](const auto& counters) { return counters.requests == 1; }));
+
+  RawClient refused(server.endpoint());
+
+  EXPECT_TRUE(refused.is_closed_by_server());
+  EXPECT_EQ(server.counters().refused_all_full, 1U);
+  server.service().on([&kept] { kept({}); });
+  EXPECT_TRUE(busy.receive_answer());
+}
+
+// Sanitizers have memory of their own, and ask the kernel through a pipe what is memory at all:
+// without descriptors they find faults that are none.
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(HttpsServerBounds, PausesWhenThereAreNoDescriptors) {
+  TestServer server(plain_options());
+  RawClient early(server.endpoint());
+  ASSERT_TRUE(early.send(get_request("/")));
+  ASSERT_TRUE(early.receive_answer());
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int highest = ::dup(early.descriptor());
+  ::close(highest);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(highest) + 1;  // room for the client's own socket
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+
+  RawClient client(server.endpoint());
+  client.send(get_request("/"));
+  const bool failed =
+      server.eventually([](const auto& counters) { return counters.accept_errors >= 2; });
+  const std::uint64_t errors = server.counters().accept_errors;
+  setrlimit(RLIMIT_NOFILE, &before);
+
+  EXPECT_TRUE(failed);
+  EXPECT_LT(errors, 5U);  // a loop that spins would have thousands
+  EXPECT_TRUE(client.receive_answer());
+}
+
+std::size_t resident_kib() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word == "VmRSS:") {
+      std::size_t kib = 0;
+      status >> kib;
+      return kib;
+    }
+  }
+  return 0;
+}
+
+TEST(HttpsServerBounds, Keeps500SlowClientsUnder64KibEach) {
+  constexpr std::size_t kClients = 500;
+  auto options = tls_options();
+  options.connections_per_address_max = kClients + 1;
+  TestServer server(std::move(options));
+  const auto context = test::raw_context();
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const auto connect = [&] {
+    clients.push_back(std::make_unique<RawClient>(server.endpoint()));
+    ASSERT_TRUE(clients.back()->begin_tls(*context));
+    ASSERT_TRUE(
+        clients.back()->send("POST /storage_rpc/v1 HTTP/1.1\r\nX: " + std::string(4000, 'x')));
+  };
+  connect();         // what is made once
+  ::malloc_trim(0);  // or the growth would hide in what earlier tests have left
+
+  const std::size_t before_kib = resident_kib();
+  while (clients.size() <= kClients) {
+    connect();
+  }
+  ASSERT_TRUE(server.eventually(
+      [](const auto& counters) { return counters.connections_open == kClients + 1; }));
+  const std::size_t grown_kib = resident_kib() - before_kib;
+
+  // The clients' half of it is counted in.
+  RecordProperty("kib_per_connection", static_cast<int>(grown_kib / kClients));
+  EXPECT_GT(grown_kib / kClients, 4U);  // what each has sent at least
+  EXPECT_LT(grown_kib / kClients, 64U);
+  ASSERT_TRUE(clients.front()->send("\r\n\r\n"));
+  EXPECT_TRUE(clients.front()->receive_answer());
+}
+#endif
+
+}  // namespace
+}  // namespace allium::control

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Swarms whose members die, come back, join and leave.
+
+#include "control/service/swarm_peers.hpp"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "control/service/encoding.hpp"
+#include "tests/unit/service/swarm_world.hpp"
+
+namespace allium::control::test {
+namespace {
+
+namespace json = boost::json;
+
+const json::object& member(const Answer& answer, const TestNode& node) {
+  return answer.body.at("swarm").at(to_hex(node.key())).as_object();
+}
+
+std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
+                                     const TestAccount& account) {
+  std::vector<std::string> data =
+      data_in(world.call(node, "retrieve", account.retrieve(world.now_ms)));
+  std::sort(data.begin(), data.end());
+  return data;
+}
+
+TEST(DeadMember, CostsOneTimeoutAndThenNothing) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  Answer answer = world.call(0, "store", owner.store("one", world.now_ms));
+  EXPECT_EQ(answer.status, Status::ok);
+  EXPECT_GE(world.last_call_ms, kSwarmTimeoutMs);
+  EXPECT_EQ(member(answer, world.node(2)), (json::object{{"failed", true}, {"timeout", true}}));
+  EXPECT_TRUE(world.node(0).swarm().is_dead(world.node(2).key()));
+
+  answer = world.call(0, "store", owner.store("two", world.now_ms));
+  EXPECT_LT(world.last_call_ms, 10U);
+  EXPECT_EQ(member(answer, world.node(2)), (json::object{{"failed", true}, {"timeout", true}}));
+  EXPECT_FALSE(member(answer, world.node(1)).contains("failed"));
+}
+
+TEST(DeadMember, GetsAllItMissedInOrderWhenItIsBack) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("to be deleted", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  world.node(2).is_up = false;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.call(1, "store", owner.store("two", world.now_ms));
+  world.call(0, "delete", owner.remove({hash}));
+  world.call(0, "store", owner.store("three", world.now_ms));
+  world.run(300'000);  // longer than any signature is fresh
+
+  world.node(2).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), (std::vector<std::string>{"one", "three", "two"}));
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(2).key()));
+  EXPECT_EQ(world.node(0).swarm().counters().lost_records, 0U);
+  EXPECT_EQ(world.node(0).swarm().counters().handed_over, 3U);
+  const Answer after = world.call(0, "store", owner.store("four", world.now_ms));
+  EXPECT_FALSE(member(after, world.node(2)).contains("failed"));
+}
+
+TEST(DeadMember, IsRememberedByANewProcess) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).is_up = false;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(0).restart();
+  world.node(0).swarm().start();
+  world.node(1).is_up = true;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"one"});
+}
+
+TEST(DeadMember, OfTheOtherKindGetsTheMessages) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).is_of_our_kind = false;
+  world.node(1).is_up = false;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  json::object in_ten = owner.store("ten", world.now_ms);
+  in_ten["namespace"] = 10;
+  world.call(0, "store", in_ten);
+  world.node(1).is_up = true;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"one"});
+  EXPECT_EQ(data_in(world.call(1, "retrieve", owner.retrieve(world.now_ms, 10))),
+            std::vector<std::string>{"ten"});
+  EXPECT_FALSE(world.node(1).served.contains("sn.allium_late"));
+}
+
+TEST(DeadMember, DoesNotBringBackWhatWasDeletedMeanwhile) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  const Answer stored = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(stored.body.at("hash").as_string());
+  world.call(1, "delete", owner.remove({hash}));
+  // The deletion arrives first, the message behind it.
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.run(30'000);
+  world.node(0).is_up = true;
+  world.run(30'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+}
+
+TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
+  SwarmWorld world(1);
+
+  // A store without room: the only member fails.
+  class Full final : public SwarmMembers {
+    [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
+
+    void forward(SwarmCommand, std::function<void(MemberReply)>) override {}
+  } nobody;
+
+  storage::MemoryStore full(1);
+  TestNode& node = world.node(0);
+  StorageRpc rpc({full,
+                  node.identity,
+                  node.membership,
+                  nobody,
+                  [&] { return world.now_ms; },
+                  [](const std::function<void()>& what) { what(); },
+                  {},
+                  {}});
+  const TestAccount owner(5, 1);
+  Answer answer;
+  rpc.call("store", owner.store("x", world.now_ms), Format::json, RpcSource::client,
+           [&](Answer given) { answer = std::move(given); });
+  EXPECT_EQ(answer.status, Status::internal);
+  EXPECT_FALSE(answer.body.as_object().contains("hash"));
+  EXPECT_EQ(member(answer, node).at("query_failure"), json::value(true));
+}
+
+TEST(NewMember, IsGivenEverythingOfItsSwarm) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  for (int i = 0; i < 50; ++i) {
+    world.call(0, "store", owner.store("message " + std::to_string(i), world.now_ms));
+  }
+  world.add_node();
+  world.assign({7, 7, 7});
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 2, owner).size(), 50U);
+  EXPECT_EQ(sorted_data(world, 2, owner), sorted_data(world, 0, owner));
+}
+
+TEST(NewMember, ThatIsDeadAtFirstIsGivenEverythingLater) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.add_node();
+  world.node(2).is_up = false;
+  world.assign({7, 7, 7});
+  world.run(60'000);
+  world.node(2).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+}
+
+TEST(NewSwarm, IsGivenTheAccountsThatAreNowItsOwn) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kNoSwarm, kNoSwarm});
+  std::vector<TestAccount> accounts;
+  for (std::uint8_t n = 1; n <= 30; ++n) {
+    accounts.emplace_back(3, n);
+    world.call(0, "store", accounts.back().store("mail", world.now_ms));
+  }
+  const SwarmId other = std::uint64_t{1} << 63;
+  world.assign({7, 7, other, other});
+  world.run(60'000);
+  int moved = 0;
+  for (const TestAccount& account : accounts) {
+    const bool is_moved = world.node(2).membership.is_ours(account.account());
+    moved += is_moved ? 1 : 0;
+    EXPECT_EQ(sorted_data(world, is_moved ? 3 : 0, account), std::vector<std::string>{"mail"});
+  }
+  EXPECT_GT(moved, 3);
+  EXPECT_LT(moved, 27);
+}
+
+TEST(DissolvedSwarm, HandsItsAccountsToWhereTheyBelongNow) {
+  SwarmWorld world(4);
+  const SwarmId other = std::uint64_t{1} << 63;
+  world.assign({7, 7, other, other});
+  std::vector<TestAccount> accounts;
+  for (std::uint8_t n = 1; n <= 30; ++n) {
+    accounts.emplace_back(3, n);
+    const std::size_t entry = world.node(0).membership.is_ours(accounts.back().account()) ? 0 : 2;
+    world.call(entry, "store", accounts.back().store("mail", world.now_ms));
+  }
+  world.assign({7, 7, 7, 7});
+  world.run(60'000);
+  for (const TestAccount& account : accounts) {
+    for (std::size_t node = 0; node < 4; ++node) {
+      EXPECT_EQ(sorted_data(world, node, account), std::vector<std::string>{"mail"});
+    }
+  }
+}
+
+TEST(Pushed, GoesRoundAndReadsTheOldFormWithoutNamespace) {
+  const TestAccount owner(5, 1);
+  storage::Message message{"hash", -11, kStartMs, kStartMs + 5, std::string("\0d", 2)};
+  const std::string payload = serialise_pushed({{owner.account(), message}});
+  EXPECT_EQ(payload.substr(0, 7), "\x01ll33:\x05");
+  const auto again = parse_pushed(payload).value();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].first, owner.account());
+  EXPECT_EQ(again[0].second, message);
+  const std::string old = "\x01ll33:" + std::string(33, 'k') + "4:hashi1ei2e1:dee";
+  EXPECT_EQ(parse_pushed(old).value().front().second.space, 0);
+}
+
+TEST(Pushed, RefusesWhatIsNotOne) {
+  const std::string key = "33:" + std::string(33, 'k');
+  for (const std::string& payload : std::vector<std::string>{
+           std::string(), std::string("\x02le"), std::string("\x01"),
+           std::string("\x01"
+                       "de"),
+           "\x01ll" + key + "0:i1ei2e1:dee", "\x01ll" + key + "4:hashi-1ei2e1:dee",
+           "\x01ll" + key + "4:hashi1ei2e1:di99999eee", "\x01ll2:kk4:hashi1ei2e1:dee",
+           "\x01ll" + key + "4:hashi1ei2eee"}) {
+    EXPECT_FALSE(parse_pushed(payload)) << payload;
+  }
+}
+
+}  // namespace
+}  // namespace allium::control::test

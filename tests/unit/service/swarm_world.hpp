@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Service nodes in one process, on a network and a clock of the test's own: whole storage RPCs over in-memory stores, who talk
+// to each other as over OMQ, with links that can be cut.
+//
+//   Threads   one; nothing happens but in run().
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "control/network/ed25519.hpp"
+#include "control/service/membership.hpp"
+#include "control/service/storage_rpc.hpp"
+#include "control/service/swarm_peers.hpp"
+#include "storage/memory_store.hpp"
+
+namespace allium::control::test {
+
+inline constexpr std::uint64_t kStartMs = 1'800'000'000'000;
+
+class SwarmWorld;
+
+/// One node with everything behind its endpoints.
+class TestNode {
+ public:
+  TestNode(SwarmWorld& world, std::uint8_t number);
+  ~TestNode();
+
+  [[nodiscard]] const NodeKey& key() const noexcept { return identity.public_key(); }
+
+  /// What an endpoint does with a command of a node.
+  void serve(const std::string& command, const PeerParts& parts,
+             std::function<void(PeerParts)> reply);
+
+  /// A new process on the same store.
+  void restart();
+
+  IdentitySecret identity;
+  storage::MemoryStore store;
+  Membership membership;
+  bool is_up = true;
+  bool is_of_our_kind = true;    ///< false: answers as the peers' software does
+  std::set<std::string> served;  ///< commands that came
+
+  [[nodiscard]] SwarmPeers& swarm() noexcept { return *swarm_; }
+
+  [[nodiscard]] StorageRpc& rpc() noexcept { return *rpc_; }
+
+ private:
+  class Transport;
+
+  SwarmWorld& world_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<SwarmPeers> swarm_;
+  std::unique_ptr<StorageRpc> rpc_;
+};
+
+class SwarmWorld {
+ public:
+  /// All of them in one swarm.
+  explicit SwarmWorld(std::size_t node_count);
+
+  [[nodiscard]] TestNode& node(std::size_t i) { return *nodes_[i]; }
+
+  [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
+
+  /// Which node is in which swarm, from now on, for everybody.
+  void assign(const std::vector<SwarmId>& swarms);
+
+  void add_node();
+
+  /// What `node` answers.
+  Answer call(std::size_t node, std::string_view method, const boost::json::object& params,
+              Format format = Format::json, RpcSource source = RpcSource::client);
+
+  /// Everything that is due until then happens.
+  void run(std::uint64_t duration_ms);
+
+  void at(std::uint64_t time_ms, std::function<void()> what);
+
+  [[nodiscard]] TestNode* find(const NodeKey& key);
+
+  std::uint64_t now_ms = kStartMs;
+
+  /// How long the last call() took.
+  std::uint64_t last_call_ms = 0;
+
+ private:
+  std::vector<std::unique_ptr<TestNode>> nodes_;
+  std::vector<SwarmId> swarms_;
+  std::multimap<std::uint64_t, std::function<void()>> due_;
+  std::uint64_t height_ = 0;
+};
+
+/// An account, and what its owner sends.
+class TestAccount {
+ public:
+  TestAccount(std::uint8_t prefix, std::uint8_t number);
+
+  [[nodiscard]] const storage::Account& account() const noexcept { return account_; }
+
+  [[nodiscard]] std::string hex() const;
+
+  [[nodiscard]] const IdentitySecret& key() const noexcept { return key_; }
+
+  /// pubkey, signature over `text`, and pubkey_ed25519 where it is needed, with `params`.
+  [[nodiscard]] boost::json::object signed_params(std::string_view text,
+                                                  boost::json::object params) const;
+
+  [[nodiscard]] boost::json::object store(std::string_view data, std::uint64_t now_ms,
+                                          int space = 0, std::uint64_t ttl_ms = 3'600'000) const;
+  [[nodiscard]] boost::json::object retrieve(std::uint64_t now_ms, int space = 0) const;
+  [[nodiscard]] boost::json::object remove(const std::vector<std::string>& hashes) const;
+
+ private:
+  IdentitySecret key_;
+  storage::Account account_{};
+};
+
+/// The data of a retrieve's messages.
+[[nodiscard]] std::vector<std::string> data_in(const Answer& answer);
+
+}  // namespace allium::control::test
