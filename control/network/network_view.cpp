@@ -185,15 +185,19 @@ Result<NetworkView> NetworkView::verify(const NetworkBundle& bundle, const Autho
 
 Result<NetworkView> NetworkView::load(const std::string& path, const Authorities& authorities,
                                       std::uint64_t now_s, const KnownNetwork& known) {
-  const auto text = read_file(path);
-  if (!text) {
-    return tl::unexpected(text.error());
-  }
-  const auto bundle = parse_network_bundle(*text);
+  const auto bundle = read_bundle_file(path);
   if (!bundle) {
     return tl::unexpected(bundle.error());
   }
   return verify(*bundle, authorities, now_s, known);
+}
+
+Result<NetworkBundle> read_bundle_file(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) {
+    return tl::unexpected(text.error());
+  }
+  return parse_network_bundle(*text);
 }
 
 const RelayInView* NetworkView::find(std::uint32_t id) const noexcept {

@@ -100,6 +100,9 @@ class NetworkView {
   std::size_t refused_records_ = 0;
 };
 
+/// Reads the file at `path`; nothing is checked but the form.
+[[nodiscard]] Result<NetworkBundle> read_bundle_file(const std::string& path);
+
 /// Replaces the file at `path` whole (a reader sees the old one or the new one), mode 0644. Errc::io.
 [[nodiscard]] Result<void> write_bundle_file(const std::string& path, const NetworkBundle& bundle);
 

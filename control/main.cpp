@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// alliumd: the control process of a node.
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <sodium.h>
+
+#include "control/daemon.hpp"
+#include "control/manage/configuration.hpp"
+
+namespace {
+
+constexpr const char* kDefaultConfiguration = "/etc/allium/allium.toml";
+
+enum Exit : int { kDone = 0, kNegative = 1, kUsage = 2, kRefused = 3 };
+
+/// Keys are in this process: no core dumps, and no other process of this user reads its memory.
+void shut_the_windows() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int run(const std::string& path, bool check_only) {
+  const auto configuration = allium::control::load_configuration(path);
+  if (!configuration) {
+    std::fprintf(stderr, "%s\n", configuration.error().text.c_str());
+    return check_only ? kNegative : kRefused;
+  }
+  if (check_only) {
+    std::printf("%s: OK (schema %d)\n", path.c_str(), allium::control::kConfigurationSchema);
+    return kDone;
+  }
+  allium::control::Daemon daemon(*configuration);
+  if (const auto started = daemon.start(); !started) {
+    std::fprintf(stderr, "error: %s\n", started.error().text.c_str());
+    return kRefused;
+  }
+  daemon.run();
+  return kDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  shut_the_windows();
+  CLI::App program{
+      "alliumd: the service node of an Allium box: storage for its swarm, onion requests."};
+  std::string path = kDefaultConfiguration;
+  bool check_only = false;
+  program.add_option("--config", path, "The configuration")->capture_default_str();
+  program.add_flag("--check-config", check_only, "Only say whether the configuration is good");
+  program.set_version_flag("--version", "alliumd " ALLIUM_VERSION);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return program.exit(error) == 0 ? kDone : kUsage;
+  }
+  if (sodium_init() < 0) {
+    std::fputs("error: libsodium cannot start: no source of randomness\n", stderr);
+    return kRefused;
+  }
+  try {
+    return run(path, check_only);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s; this is a defect of alliumd, please report it\n",
+                 error.what());
+    return 70;
+  }
+}

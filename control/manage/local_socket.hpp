@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The door for the operator of this machine: a Unix socket that answers one line with one JSON object.
+//
+//   Ownership  owns the socket file and removes it at its end; borrows the io_context.
+//   Errors     open(): Errc::io; Errc::refused where somebody answers there already.
+//   Threads    the thread that runs the io_context.
+//   Limits     kLocalLineBytesMax a question, kLocalClientsMax at a time, 5 s each. Mode 0660: whoever may open the file
+//              may ask.
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json/object.hpp>
+
+#include "crypto_accel/base/result.hpp"
+
+namespace allium::control {
+
+inline constexpr std::size_t kLocalLineBytesMax = 256;
+inline constexpr std::size_t kLocalClientsMax = 16;
+
+class LocalSocket {
+ public:
+  using Answer = std::function<boost::json::object(std::string_view question)>;
+
+  [[nodiscard]] static Result<std::unique_ptr<LocalSocket>> open(boost::asio::io_context& io,
+                                                                 const std::string& path,
+                                                                 Answer answer);
+  ~LocalSocket();
+  LocalSocket(const LocalSocket&) = delete;
+  LocalSocket& operator=(const LocalSocket&) = delete;
+
+ private:
+  struct State;
+
+  explicit LocalSocket(std::shared_ptr<State> state);
+
+  std::shared_ptr<State> state_;
+};
+
+/// Asks the daemon behind `path`; waits up to 5 s. Errc::unavailable: nobody is there.
+[[nodiscard]] Result<boost::json::object> ask_local(const std::string& path,
+                                                    std::string_view question);
+
+}  // namespace allium::control

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/network/file_registry.hpp"
+
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <string_view>
+#include <utility>
+
+#include <sodium.h>
+
+namespace allium::control {
+namespace {
+
+std::uint64_t unix_s() {
+  return static_cast<std::uint64_t>(std::time(nullptr));
+}
+
+/// A name for a document's text, to know two of one serial apart.
+std::string digest_of(std::string_view text) {
+  IdentityKey digest;
+  crypto_generichash(digest.data(), digest.size(),
+                     reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
+  return identity_key_text(digest);
+}
+
+}  // namespace
+
+FileRegistry::FileRegistry(boost::asio::io_context& io, FileRegistryOptions options)
+    : options_(std::move(options)), timer_(io) {
+  if (options_.memory_path.empty()) {
+    return;
+  }
+  std::ifstream file(options_.memory_path);
+  std::uint64_t serial = 0;
+  std::string digest;
+  if (file >> serial >> digest) {
+    known_serial_ = serial;
+    known_digest_ = digest;
+  }
+}
+
+FileRegistry::~FileRegistry() = default;
+
+void FileRegistry::start(OnState on_state, OnProblem on_problem) {
+  on_state_ = std::move(on_state);
+  on_problem_ = std::move(on_problem);
+  look();
+}
+
+bool FileRegistry::has_changed() {
+  struct stat about {};
+
+  if (stat(options_.path.c_str(), &about) != 0) {
+    return true;  // reading it says why
+  }
+  std::string now = std::to_string(about.st_ino) + ' ' + std::to_string(about.st_size) + ' ' +
+                    std::to_string(about.st_mtim.tv_sec) + ' ' +
+                    std::to_string(about.st_mtim.tv_nsec);
+  return std::exchange(seen_, now) != now;
+}
+
+void FileRegistry::complain(const Error& error) {
+  if (std::exchange(last_problem_, error.text) != error.text) {
+    on_problem_(error);
+  }
+}
+
+void FileRegistry::look() {
+  if (has_changed()) {
+    if (const Result<void> read = read_document(); !read) {
+      complain(read.error());
+    }
+  } else if (valid_until_s_ != 0 && unix_s() >= valid_until_s_) {
+    complain({Errc::stale, "the network document is not valid any more: get a newer one"});
+  }
+  look_later();
+}
+
+Result<void> FileRegistry::read_document() {
+  const Result<NetworkBundle> bundle = read_bundle_file(options_.path);
+  if (!bundle) {
+    return tl::unexpected(bundle.error());
+  }
+  const Result<NetworkDocument> document =
+      verify(bundle->document, options_.authorities, unix_s(), known_serial_);
+  if (!document) {
+    return tl::unexpected(document.error());
+  }
+  const std::string digest = digest_of(bundle->document.text);
+  if (document->serial == known_serial_ && digest != known_digest_) {
+    return fail(Errc::refused, "there are two network documents with serial " +
+                                   std::to_string(document->serial) +
+                                   ": its authorities contradict themselves; ask them");
+  }
+  last_problem_.clear();
+  valid_until_s_ = document->valid_until_s;
+  if (std::exchange(told_serial_, document->serial) == document->serial) {
+    return {};  // the records around it have changed
+  }
+  known_serial_ = document->serial;
+  known_digest_ = digest;
+  on_state_({std::make_shared<const ServiceNodes>(service_nodes_of(*document)), document->serial,
+             document->valid_until_s});
+  return remember();
+}
+
+void FileRegistry::look_later() {
+  timer_.expires_after(options_.interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) {
+      look();
+    }
+  });
+}
+
+Result<void> FileRegistry::remember() {
+  if (options_.memory_path.empty()) {
+    return {};
+  }
+  const std::string next = options_.memory_path + ".new";
+  std::ofstream file(next, std::ios::trunc);
+  file << known_serial_ << ' ' << known_digest_ << '\n';
+  file.close();
+  if (!file || std::rename(next.c_str(), options_.memory_path.c_str()) != 0) {
+    return fail(Errc::io, options_.memory_path + ": the serial cannot be kept");
+  }
+  return {};
+}
+
+}  // namespace allium::control

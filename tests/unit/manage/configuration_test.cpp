@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/manage/configuration.hpp"
+
+#include <gtest/gtest.h>
+
+namespace allium::control {
+namespace {
+
+const std::string kAuthority = std::string(63, '0') + "1";
+
+/// Line 1 is the schema, 2 to 4 the network, 5 and 6 the endpoints; what is added begins at line 7.
+std::string text_with(const std::string& more) {
+  return "schema = 1\n[network]\ndocument = \"/n\"\nauthorities = [\"" + kAuthority +
+         "\"]\nhttps.listen = [\"0.0.0.0:22021\"]\nomq.listen = [\"[::]:22020\"]\n" + more;
+}
+
+/// Endpoints have tables of their own; dotted keys above would lie in [network].
+std::string good(const std::string& more = "") {
+  return "schema = 1\nnetwork.document = \"/n\"\nnetwork.authorities = [\"" + kAuthority +
+         "\"]\nhttps.listen = [\"0.0.0.0:22021\", \"[::1]:22021\"]\nomq.listen = "
+         "[\"[::]:22020\"]\n" +
+         more;
+}
+
+std::string error_of(const std::string& text) {
+  const auto parsed = parse_configuration(text, "allium.toml");
+  return parsed ? "none" : parsed.error().text;
+}
+
+TEST(Configuration, HasDefaultsForAllThatNeedNotBeSaid) {
+  const auto parsed = parse_configuration(good(), "allium.toml");
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->network_file, "/n");
+  EXPECT_EQ(parsed->authorities.keys.size(), 1U);
+  EXPECT_EQ(parsed->authorities.threshold, 1U);
+  EXPECT_EQ(parsed->https_listen.size(), 2U);
+  EXPECT_TRUE(parsed->https_listen[1].address().is_loopback());
+  EXPECT_TRUE(parsed->omq_listen[0].address().is_v6());
+  EXPECT_EQ(parsed->store_bytes_max, std::uint64_t{10} << 30);
+  EXPECT_EQ(parsed->per_address.burst, 600U);
+  EXPECT_FALSE(parsed->may_exit_to_private);
+}
+
+TEST(Configuration, ReadsEverythingThatCanBeSaid) {
+  const auto parsed = parse_configuration(good(R"(
+[node]
+identity = "file:/k"
+passphrase = "/p"
+data = "/d"
+[storage]
+max_bytes = "20GiB"
+[limits]
+address_burst = 5
+account_per_second = 7
+[onion]
+exit_to_private_addresses = true
+[control]
+socket = "/s"
+[log]
+level = "debug"
+format = "json"
+)"),
+                                          "allium.toml");
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->identity_file, "/k");
+  EXPECT_EQ(parsed->passphrase_file, "/p");
+  EXPECT_EQ(parsed->data_directory, "/d");
+  EXPECT_EQ(parsed->store_bytes_max, std::uint64_t{20} << 30);
+  EXPECT_EQ(parsed->per_address.burst, 5U);
+  EXPECT_EQ(parsed->per_account.per_second, 7U);
+  EXPECT_TRUE(parsed->may_exit_to_private);
+  EXPECT_EQ(parsed->control_socket, "/s");
+  EXPECT_EQ(parsed->log_level, LogLevel::debug);
+  EXPECT_EQ(parsed->log_format, LogFormat::json);
+}
+
+TEST(Configuration, SaysWhereAndWhyInOneLine) {
+  EXPECT_EQ(error_of(good("[storage]\nmax_bytes = \"1MiB\"\n")),
+            "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB");
+  EXPECT_EQ(error_of(good("[storage]\nmax_bytes = 7\n")),
+            "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB");
+  EXPECT_EQ(error_of(good("[limits]\n\naddress_burst = 0\n")),
+            "allium.toml:8: 'address_burst' should be a number of 1 to 1000000");
+  EXPECT_EQ(error_of(good("[log]\nlevel = \"loud\"\n")),
+            "allium.toml:7: 'level' should be one of \"debug\", \"info\", \"warn\", \"error\"");
+  EXPECT_EQ(error_of(good("[node]\ndata = \"here\"\n")),
+            "allium.toml:7: 'data' should be a path that begins with /");
+  EXPECT_EQ(error_of(good("node = 7\n")), "allium.toml:6: 'node' is a table: write [node]");
+}
+
+TEST(Configuration, GuessesWhatAnUnknownKeyWasMeantToBe) {
+  EXPECT_EQ(error_of(good("[storage]\nmax_byte = \"1GiB\"\n")),
+            "allium.toml:7: unknown key 'max_byte' in [storage]: did you mean 'max_bytes'?");
+  EXPECT_EQ(error_of(good("[fruit]\n")), "allium.toml:6: unknown key 'fruit'");
+}
+
+TEST(Configuration, RefusesEndpointsAndKeysThatAreNone) {
+  EXPECT_NE(error_of("schema = 1\nhttps.listen = [\"22021\"]\n").find("allium.toml:2: 'listen'"),
+            std::string::npos);
+  EXPECT_NE(error_of("schema = 1\nnetwork.authorities = [\"ab\"]\n")
+                .find("allium.toml:2: 'authorities' should be Ed25519 keys"),
+            std::string::npos);
+  EXPECT_NE(error_of("schema = 1\nnetwork.authorities = \"ab\"\n").find("a list of"),
+            std::string::npos);
+}
+
+TEST(Configuration, SaysWhatIsMissing) {
+  EXPECT_NE(error_of("").find("schema = 1 is missing"), std::string::npos);
+  EXPECT_NE(error_of("schema = 2\n").find("allium.toml:1: 'schema' should be"), std::string::npos);
+  EXPECT_NE(error_of("schema = 1\n").find("document"), std::string::npos);
+  EXPECT_NE(error_of("schema = 1\nnetwork.document = \"/n\"\n").find("authorities"),
+            std::string::npos);
+  EXPECT_NE(error_of(good("network.threshold = 2\n")).find("threshold"), std::string::npos);
+}
+
+TEST(Configuration, RefusesWhatIsNotToml) {
+  EXPECT_EQ(error_of("schema = 1\n[node\n").substr(0, 14), "allium.toml:2:");
+  EXPECT_NE(error_of(text_with("")).find("unknown key"), std::string::npos);
+}
+
+TEST(Configuration, SaysWhichFileIsNotThere) {
+  const auto loaded = load_configuration("/nowhere/allium.toml");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, Errc::not_found);
+  EXPECT_EQ(loaded.error().text, "/nowhere/allium.toml:1: No such file or directory");
+}
+
+}  // namespace
+}  // namespace allium::control

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli/node_verbs.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
+#include <boost/json.hpp>
+
+#include "control/manage/local_socket.hpp"
+#include "control/network/network_view.hpp"
+#include "control/network/service_nodes.hpp"
+#include "control/node/identity_file.hpp"
+#include "tools/cli/output.hpp"
+
+namespace allium::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr const char* kDefaultIdentity = "/var/lib/allium/identity";
+constexpr const char* kDefaultSocket = "/run/allium/alliumd";
+constexpr std::size_t kSeedTextMax = 256;
+
+struct KeyOptions {
+  std::string file = kDefaultIdentity;
+  std::string passphrase_file;
+  bool unsealed = false;
+  bool reveal = false;
+  bool json = false;
+};
+
+[[noreturn]] void usage(const std::string& what) {
+  std::fprintf(stderr, "error: %s\n", what.c_str());
+  throw CLI::RuntimeError(kExitUsage);
+}
+
+std::optional<control::Passphrase> passphrase_of(const KeyOptions& options) {
+  if (options.passphrase_file.empty()) {
+    return std::nullopt;
+  }
+  auto passphrase = control::Passphrase::read(options.passphrase_file);
+  if (!passphrase) {
+    finish_with(passphrase.error());
+  }
+  return *std::move(passphrase);
+}
+
+control::IdentityFile load(const KeyOptions& options) {
+  const auto passphrase = passphrase_of(options);
+  auto file = control::read_identity_file(options.file, passphrase ? &*passphrase : nullptr);
+  if (!file) {
+    finish_with(file.error());
+  }
+  return *std::move(file);
+}
+
+void show(const KeyOptions& options, const control::Seed& seed, bool is_sealed) {
+  const control::IdentitySecret identity = control::IdentitySecret::from_seed(seed);
+  const std::string key = control::identity_key_text(identity.public_key());
+  const std::string x25519 =
+      control::identity_key_text(control::x25519_of(identity.public_key()).value());
+  const std::string address = control::snode_address(identity.public_key());
+  if (options.json) {
+    print_json({{"schema", "allium.key/1"},
+                {"file", options.file},
+                {"sealed", is_sealed},
+                {"ed25519", key},
+                {"x25519", x25519},
+                {"legacy", key},
+                {"address", address}});
+    return;
+  }
+  std::printf("file     %s (%s)\ned25519  %s\nx25519   %s\naddress  %s\n", options.file.c_str(),
+              is_sealed ? "sealed by a passphrase" : "NOT sealed: whoever reads it is this node",
+              key.c_str(), x25519.c_str(), address.c_str());
+}
+
+void keep(const KeyOptions& options, const control::Seed& seed) {
+  const auto passphrase = passphrase_of(options);
+  if (!passphrase && !options.unsealed) {
+    usage("an identity is sealed by a passphrase: --passphrase-file FILE, or say --unsealed");
+  }
+  const auto written = control::write_identity_file(
+      options.file, seed, passphrase ? &*passphrase : nullptr, system_random());
+  if (!written) {
+    finish_with(written.error());
+  }
+  show(options, seed, passphrase.has_value());
+}
+
+control::Seed new_seed() {
+  control::Seed seed;
+  system_random()(seed.bytes());
+  return seed;
+}
+
+/// The old file stays beside the new one, under the first number that is free.
+void rotate(const KeyOptions& options) {
+  static_cast<void>(load(options));  // only who can open it may replace it
+  std::string kept;
+  for (int number = 1; kept.empty(); ++number) {
+    const std::string name = options.file + ".old" + std::to_string(number);
+    if (!std::filesystem::exists(name)) {
+      kept = name;
+    }
+  }
+  std::error_code error;
+  std::filesystem::rename(options.file, kept, error);
+  if (error) {
+    finish_with(Error{Errc::io, options.file + ": " + error.message()});
+  }
+  std::fprintf(stderr, "the old identity is now %s; register the new one, then restart alliumd\n",
+               kept.c_str());
+  keep(options, new_seed());
+}
+
+void import_seed(const KeyOptions& options) {
+  // From standard input: what is on a command line, everybody on the machine can read.
+  std::string text(kSeedTextMax, '\0');
+  const ssize_t count = read(STDIN_FILENO, text.data(), text.size());
+  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  text.resize(text.find_last_not_of(" \r\n") + 1);
+  auto seed = control::parse_seed(text);
+  wipe(text.data(), text.size());
+  if (!seed) {
+    finish_with(seed.error());
+  }
+  keep(options, *seed);
+}
+
+void export_seed(const KeyOptions& options) {
+  if (!options.reveal) {
+    usage("this prints the secret of the node; if you mean it, say --reveal");
+  }
+  const control::IdentityFile file = load(options);
+  std::string text = control::identity_key_text(file.seed.bytes());
+  std::printf("%s\n", text.c_str());
+  wipe(text.data(), text.size());
+}
+
+void add_key_verbs(CLI::App& program) {
+  CLI::App* key = program.add_subcommand("key", "The identity of this machine's node");
+  key->require_subcommand(1);
+  const auto options = std::make_shared<KeyOptions>();
+  const auto add = [&](const char* name, const char* help) {
+    CLI::App* verb = key->add_subcommand(name, help);
+    verb->add_option("--file", options->file, "The identity file")->capture_default_str();
+    verb->add_option("--passphrase-file", options->passphrase_file,
+                     "Its first line is the passphrase; mode 0600");
+    verb->add_flag("--json", options->json, "One JSON object");
+    return verb;
+  };
+  const auto add_writer = [&](const char* name, const char* help) {
+    CLI::App* verb = add(name, help);
+    verb->add_flag("--unsealed", options->unsealed,
+                   "Without a passphrase: the file alone is the node");
+    return verb;
+  };
+  add_writer("init", "Make an identity")->callback([options] { keep(*options, new_seed()); });
+  add("show", "Public keys and address")->callback([options] {
+    const control::IdentityFile file = load(*options);
+    show(*options, file.seed, file.is_sealed);
+  });
+  add_writer("rotate", "Make a new identity, and keep the old one beside it")->callback([options] {
+    rotate(*options);
+  });
+  add_writer("import", "Take over a seed (64 hex digits) or a secret key (128) from standard input")
+      ->callback([options] { import_seed(*options); });
+  CLI::App* exporting = add("export", "Print the seed");
+  exporting->add_flag("--reveal", options->reveal, "Yes, print the secret");
+  exporting->callback([options] { export_seed(*options); });
+}
+
+std::int64_t number(const json::object& object, std::string_view group, std::string_view name) {
+  return object.at(group).as_object().at(name).to_number<std::int64_t>();
+}
+
+void print_status(const json::object& status) {
+  const bool is_healthy = status.at("healthy").as_bool();
+  std::printf("node     %s\nversion  %s, up %lld s\nstate    %s\n",
+              status.at("node").as_string().c_str(), status.at("version").as_string().c_str(),
+              static_cast<long long>(status.at("uptime_s").to_number<std::int64_t>()),
+              is_healthy ? "ACTIVE" : "DEGRADED");
+  const json::value& swarm = status.at("swarm");
+  std::printf("swarm    %s, %lld members, %lld of them do not answer\n",
+              swarm.is_string() ? swarm.as_string().c_str() : "none",
+              static_cast<long long>(status.at("members").to_number<std::int64_t>()),
+              static_cast<long long>(status.at("members_dead").to_number<std::int64_t>()));
+  std::printf("store    %lld messages of %lld accounts, %lld of %lld MiB\n",
+              static_cast<long long>(number(status, "store", "messages")),
+              static_cast<long long>(number(status, "store", "accounts")),
+              static_cast<long long>(number(status, "store", "used_bytes") >> 20),
+              static_cast<long long>(number(status, "store", "limit_bytes") >> 20));
+  std::printf("traffic  %lld storage requests, %lld onion requests, %lld refused as too many\n",
+              static_cast<long long>(number(status, "requests", "rpc")),
+              static_cast<long long>(number(status, "requests", "onion")),
+              static_cast<long long>(number(status, "requests", "rate_limited")));
+  for (const json::value& problem : status.at("problems").as_array()) {
+    std::printf("problem  %s\n", problem.as_string().c_str());
+  }
+}
+
+}  // namespace
+
+void add_node_verbs(CLI::App& program) {
+  add_key_verbs(program);
+
+  struct StatusOptions {
+    std::string socket = kDefaultSocket;
+    bool json = false;
+  };
+
+  const auto options = std::make_shared<StatusOptions>();
+  CLI::App* status =
+      program.add_subcommand("status", "Whether the node of this machine is healthy; if not, why");
+  status->add_option("--socket", options->socket, "Where alliumd answers")->capture_default_str();
+  status->add_flag("--json", options->json, "One JSON object");
+  status->callback([options] {
+    const auto answer = control::ask_local(options->socket, "status");
+    if (!answer) {
+      finish_with(answer.error());
+    }
+    if (options->json) {
+      print_json(*answer);
+    } else {
+      print_status(*answer);
+    }
+    if (!answer->at("healthy").as_bool()) {
+      finish_with(kExitNegative);
+    }
+  });
+}
+
+}  // namespace allium::cli
