@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "crypto_accel/kernel_registry.hpp"
 #include "dataplane/engine/engine.hpp"
@@ -140,7 +141,18 @@ constexpr option kOptions[] = {{"vdev", required_argument, nullptr, vdev},
                                {"help", no_argument, nullptr, help},
                                {nullptr, 0, nullptr, 0}};
 
-// False where the value of an option is wrong.
+// Neither nobody's (0.0.0.0, ::) nor a group's.
+bool is_of_one_host(const std::array<std::uint8_t, 16>& address) {
+  onion::Endpoint endpoint;
+  endpoint.address = address;
+  const bool is_nobody =
+      endpoint.is_v4() ? load_be(endpoint.v4(), 4) == 0
+                       : load_be(address.data(), 8) == 0 && load_be(address.data() + 8, 8) == 0;
+  const bool is_group = endpoint.is_v4() ? endpoint.v4()[0] >= 224 : address[0] == 0xff;
+  return !is_nobody && !is_group;
+}
+
+// False where the value of an option is wrong, or contradicts an earlier one.
 bool take_option(int flag, Options& options) {
   switch (flag) {
     case vdev:
@@ -157,19 +169,21 @@ bool take_option(int flag, Options& options) {
       return parse_lcores(optarg, options.lcores);
     case address: {
       const auto parsed = onion::parse_address(optarg);
-      if (parsed) {
+      const bool is_own = parsed && is_of_one_host(*parsed);
+      if (is_own) {
         options.addresses.push_back(*parsed);
       }
-      return parsed.has_value();
+      return is_own;
     }
     case next_hop:
-      return parse_mac(optarg, options.next_hop.emplace());
+      // The lowest bit of a MAC's first byte: a group, or everybody.
+      return parse_mac(optarg, options.next_hop.emplace()) && (options.next_hop->front() & 1U) == 0;
     case huge:
       options.eal.pages = Pages::huge;
-      return true;
+      return !std::exchange(options.has_pages, true);
     case no_huge:
       options.eal.pages = Pages::small;
-      return true;
+      return !std::exchange(options.has_pages, true);
     case memory:
       return parse_number<unsigned>(optarg, 16, 65536, options.eal.memory_mb);
     default:

@@ -21,6 +21,7 @@ inline constexpr int kExitFailed = 1;
 
 struct Options {
   EalConfig eal;
+  bool has_pages = false;  ///< --huge or --no-huge was given
   std::string control_path;
   std::uint16_t onion_port = 22100;
   std::size_t workers = 1;

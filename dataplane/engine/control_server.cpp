@@ -344,8 +344,17 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(ControlServerConfig c
   if (connect(probe.get(), generic, sizeof address) == 0) {
     return failed("another allium-dp listens there; stop it or choose another path");
   }
-  if (errno == ECONNREFUSED) {
-    unlink(config.path.c_str());  // left behind by a process that was killed
+  const bool is_refused = errno == ECONNREFUSED;
+
+  struct stat there {};
+
+  if (lstat(config.path.c_str(), &there) == 0) {
+    if (!S_ISSOCK(there.st_mode)) {
+      return failed("there is something else of that name; choose another path");
+    }
+    if (is_refused) {
+      unlink(config.path.c_str());  // left behind by a process that was killed
+    }
   }
   state->listener = Descriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const mode_t old_mask = umask(0177);

@@ -166,6 +166,36 @@ class Lifecycle(Devnet):
         else:
             self.assertTrue(wait_until(lambda: not self.directory.exists(), 20))
 
+    def test_down_ends_one_that_is_just_starting(self):
+        up = subprocess.Popen([str(bin_dir / "allium"), "devnet", "up", "--nodes", "12"], env=self.environment,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.assertTrue(wait_until(lambda: (self.directory / "lock").exists(), 10))
+        self.done("devnet", "down")
+        up.wait(timeout=30)
+        self.assertFalse(self.directory.exists())
+        self.done("devnet", "status", code=1)
+
+    def test_nothing_is_removed_that_is_not_a_devnets(self):
+        self.directory.mkdir(mode=0o700)
+        (self.directory / "lock").write_text("of somebody else")
+        (self.directory / "n1.log").write_text("of somebody else")
+        for command in (("devnet", "down"), ("devnet", "up", "--nodes", "1")):
+            self.assertIn("ALLIUM_DEVNET_DIR" if command[1] == "up" else "nothing was removed",
+                          self.run_allium(*command).stderr)
+            self.assertEqual(len(list(self.directory.iterdir())), 2)
+        for file in self.directory.iterdir():
+            file.unlink()
+        self.up(nodes=1)
+        (self.directory / "thesis.txt").write_text("of the user")
+        self.done("devnet", "down")
+        self.assertEqual([file.name for file in self.directory.iterdir()], ["thesis.txt"])
+
+    def test_a_file_in_the_place_of_the_folder_stays(self):
+        self.directory.write_text("a file")
+        result = self.run_allium("devnet", "down")
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(self.directory.read_text(), "a file")
+
     def test_two_in_different_places_live_side_by_side(self):
         self.up(nodes=2)
         first = self.directory
@@ -244,6 +274,37 @@ class Relays(Devnet):
         self.assertEqual(counters["n3"]["delivered"], 5 + 1)
         self.assertEqual(counters["n1"]["drops"]["cookie"], counters["n1"]["challenges"])
         self.assertGreater(counters["n1"]["challenges"], 0)
+
+    def test_counters_of_all_say_who_gives_none(self):
+        self.up()
+        self.done("devnet", "kill", "n2")
+        for verb in ("counters", "drops"):
+            answer = self.run_allium("show", verb, "all", "--json")
+            self.assertEqual(answer.returncode, 1)
+            self.assertIn("n2 gives no counters", answer.stderr)
+            shown = json.loads(answer.stdout)
+            self.assertEqual([node["node"] for node in shown["nodes"]], ["n1", "n3"])
+            self.assertEqual([node["node"] for node in shown["without_answer"]], ["n2"])
+
+    def test_a_capture_that_cannot_begin_leaves_files_alone(self):
+        self.up(nodes=1)
+        file = self.folder / "precious"
+        file.write_text("precious")
+        self.assertNotEqual(self.run_allium("devnet", "pcap", "n9", "-w", str(file)).returncode, 0)
+        self.assertEqual(file.read_text(), "precious")
+        new = self.folder / "new"
+        self.assertNotEqual(self.run_allium("devnet", "pcap", "n9", "-w", str(new)).returncode, 0)
+        self.assertFalse(new.exists())
+
+    def test_a_capture_that_cannot_be_written_is_an_error(self):
+        self.up(nodes=1)
+        pcap = subprocess.Popen([str(bin_dir / "allium"), "devnet", "pcap", "n1", "-w", "/dev/full", "--seconds", "2"],
+                                env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        pcap.stderr.readline()
+        self.ping("n1", 5)
+        _, words = pcap.communicate(timeout=20)
+        self.assertNotEqual(pcap.returncode, 0)
+        self.assertIn("No space left", words)
 
     def test_the_network_file_serves_a_client_that_names_it(self):
         up = self.up()

@@ -49,11 +49,13 @@ void add_ping(CLI::App& client) {
       client.add_subcommand("ping", "Send packets through a path to ECHO and back");
   const auto options = std::make_shared<client::PingOptions>();
   add_shared_options(*verb, *options);
-  const std::map<std::string, onion::PacketClass> classes = {{"d", onion::PacketClass::d},
-                                                             {"v", onion::PacketClass::v}};
-  verb->add_option("--class", options->packet_class,
-                   "d: packets of 1232 bytes, up to 4 hops; v: of 256 bytes, up to 3")
-      ->transform(CLI::CheckedTransformer(classes, CLI::ignore_case))
+  verb->add_option_function<std::string>(
+          "--class",
+          [options](const std::string& name) {
+            options->packet_class = name == "v" ? onion::PacketClass::v : onion::PacketClass::d;
+          },
+          "d: packets of 1232 bytes, up to 4 hops; v: of 256 bytes, up to 3")
+      ->check(CLI::IsMember({"d", "v"}))
       ->default_str("d");
   verb->add_option("--count", options->count, "How many packets")->capture_default_str();
   verb->add_option("--interval", options->interval_ms, "Milliseconds between two packets")

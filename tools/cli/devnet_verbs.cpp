@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/devnet_verbs.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -47,6 +50,7 @@ std::string program_beside_this_one(const char* name) {
 struct UpOptions {
   devnet::DevnetOptions devnet;
   std::optional<std::uint64_t> seed;
+  bool storage = false;
   bool json = false;
 };
 
@@ -76,6 +80,9 @@ void up(const UpOptions& options) {
   devnet::DevnetOptions wanted = options.devnet;
   wanted.seed = options.seed;
   wanted.dataplane_program = program_beside_this_one("allium-dp");
+  if (options.storage) {
+    wanted.service_program = program_beside_this_one("alliumd");
+  }
   const bool is_terminal = isatty(STDERR_FILENO) == 1;
   const auto started = devnet::start_devnet(wanted, [&](const std::string& line) {
     std::fprintf(stderr, is_terminal ? "\r%s relays up" : "%s relays up\n", line.c_str());
@@ -168,17 +175,28 @@ struct CaptureOptions {
 };
 
 void capture(const CaptureOptions& options) {
-  std::fprintf(stderr, "capturing on %s for at most %u s or %llu packets; Ctrl-C ends it\n",
-               options.node.c_str(), options.limits.seconds_max,
-               static_cast<unsigned long long>(options.limits.packets_max));
-  std::FILE* file = std::fopen(options.file.c_str(), "wb");
-  if (file == nullptr) {
+  // Opened with the user's own rights, before those of the namespace; emptied only when the capture can begin.
+  const int descriptor = open(options.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+  struct stat about {};
+
+  std::FILE* file = descriptor < 0 ? nullptr : fdopen(descriptor, "wb");
+  if (file == nullptr || fstat(descriptor, &about) != 0) {
     finish_with(Error{Errc::io, options.file + ": " + std::strerror(errno)});
   }
   if (auto entered = devnet::enter_devnet(options.node); !entered) {
     std::fclose(file);
+    if (about.st_size == 0 && S_ISREG(about.st_mode)) {
+      unlink(options.file.c_str());
+    }
     finish_with(entered.error());
   }
+  if (S_ISREG(about.st_mode) && ftruncate(descriptor, 0) != 0) {
+    finish_with(Error{Errc::io, options.file + ": " + std::strerror(errno)});
+  }
+  std::fprintf(stderr, "capturing on %s for at most %u s or %llu packets; Ctrl-C ends it\n",
+               options.node.c_str(), options.limits.seconds_max,
+               static_cast<unsigned long long>(options.limits.packets_max));
   const auto captured = devnet::capture("eth0", options.limits, file);
   if (!captured) {
     finish_with(captured.error());
@@ -222,14 +240,23 @@ void add_up(CLI::App& devnet_verbs) {
       ->check(CLI::Range(std::size_t{1}, devnet::kNodesMax))
       ->capture_default_str();
   verb->add_option("--seed", options->seed,
-                   "The same identities again for the same number; for tests only");
+                   "The same identities again for the same number; for tests only")
+      ->check([](const std::string& text) {
+        std::uint64_t number = 0;
+        const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        const bool is_good = error == std::errc{} && stop == text.data() + text.size();
+        return is_good ? std::string() : "expected a number of 0 to 18446744073709551615";
+      });
   verb->add_option("--workers", options->devnet.worker_count, "Poll-mode workers a relay")
       ->check(CLI::Range(1, 4))
       ->capture_default_str();
+  verb->add_flag("--storage", options->storage,
+                 "Service nodes too: an alliumd each, in swarms of about five");
   verb->add_flag("--no-huge", options->devnet.no_huge, "Leave huge pages alone");
   add_json_flag(verb, options->json);
   verb->footer(
       "Examples:\n  allium devnet up --nodes 12\n  allium devnet up --nodes 3 --seed 42 --json\n"
+      "  allium devnet up --nodes 10 --storage\n"
       "Needs root or user namespaces; all of it lives in namespaces of its own.");
   verb->callback([options] { up(*options); });
 }

@@ -14,12 +14,14 @@
 #include "tools/cli/bench_verbs.hpp"
 #include "tools/cli/client_verbs.hpp"
 #include "tools/cli/devnet_verbs.hpp"
+#include "tools/cli/node_verbs.hpp"
 #include "tools/cli/output.hpp"
 
 namespace {
 
 int parse_and_run(int argc, char** argv) {
-  CLI::App program{"Allium: an onion relay box. A local network, a client and a benchmark of it."};
+  CLI::App program{
+      "Allium: an onion relay box. Its node, a local network, a client and a benchmark of it."};
   program.name("allium");
   program.require_subcommand(0, 1);
   program.set_help_all_flag("--help-all", "Help of every verb");
@@ -33,6 +35,7 @@ int parse_and_run(int argc, char** argv) {
   allium::cli::add_show_verbs(program);
   allium::cli::add_client_verbs(program);
   allium::cli::add_bench_verbs(program);
+  allium::cli::add_node_verbs(program);
   program.add_subcommand("version", "Which version this is")->callback([] {
     std::puts("allium " ALLIUM_VERSION);
   });

@@ -65,11 +65,17 @@ void add_verb(CLI::App& show, const char* name, const char* description,
     const json::object answer = ask({{"verb", "counters"}, {"node", *node}});
     if (*as_json) {
       print_json(answer);
-      return;
+    } else {
+      for (const json::value& item : answer.at("nodes").as_array()) {
+        print(item.as_object());
+      }
     }
-    for (const json::value& item : answer.at("nodes").as_array()) {
-      print(item.as_object());
+    const json::array& silent = answer.at("without_answer").as_array();
+    for (const json::value& item : silent) {
+      std::fprintf(stderr, "%s gives no counters: %s\n", item.at("node").as_string().c_str(),
+                   item.at("reason").as_string().c_str());
     }
+    finish_with(silent.empty() ? kExitDone : kExitNegative);
   });
 }
 

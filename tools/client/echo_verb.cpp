@@ -46,7 +46,8 @@ Error file_error(const std::string& verb, const std::string& path) {
 }
 
 Result<std::vector<std::uint8_t>> read_file(const std::string& path) {
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Not to wait for a writer, should it be a FIFO.
+  const File file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
 
   struct stat status {};
 
@@ -75,6 +76,19 @@ Result<std::vector<std::uint8_t>> read_file(const std::string& path) {
     at += static_cast<std::size_t>(got);
   }
   return bytes;
+}
+
+/// Whether it could be written, before much work is done for it. What is there stays as it is.
+Result<void> try_file(const std::string& path) {
+  const bool is_new = ::access(path.c_str(), F_OK) != 0;
+  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644));
+  if (file.get() < 0) {
+    return tl::unexpected(file_error("write", path));
+  }
+  if (is_new) {
+    ::unlink(path.c_str());
+  }
+  return {};
 }
 
 Result<void> write_file(const std::string& path, Bytes bytes) {
@@ -188,6 +202,10 @@ int run_client_echo(const EchoOptions& options) {
   const Result<std::vector<std::uint8_t>> file = read_file(options.file);
   if (!file) {
     return report(file.error());
+  }
+  if (const Result<void> tried = options.out.empty() ? Result<void>() : try_file(options.out);
+      !tried) {
+    return report(tried.error());
   }
   Result<Run> run = start_run(options.network_file, options.authority);
   if (!run) {

@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 
 #include <pcap/pcap.h>
@@ -70,6 +72,9 @@ Result<std::uint64_t> capture(const std::string& interface_name, const CaptureLi
     } else {
       return fail(Errc::io, pcap_geterr(handle.get()));
     }
+  }
+  if (pcap_dump_flush(dumper.get()) != 0 || std::ferror(pcap_dump_file(dumper.get())) != 0) {
+    return fail(Errc::io, std::string("the capture cannot be written: ") + std::strerror(errno));
   }
   return count;
 }

@@ -89,11 +89,29 @@ Result<std::unique_ptr<Node>> Node::create(const NodePlan& plan,
   }
   node->handle_memory_ = *handles;
   SeededRandom seeded(plan.seed.value_or(0), node->name_ + " identity");
-  control::IdentitySecret identity =
-      control::IdentitySecret::generate(plan.seed ? seeded.source() : system_random());
+  control::Seed seed;
+  (plan.seed ? seeded.source() : system_random())(seed.bytes());
+  control::IdentitySecret identity = control::IdentitySecret::from_seed(seed);
+  if (auto created = node->create_service(seed); !created) {
+    return tl::unexpected(created.error());
+  }
   node->keys_ = std::make_unique<control::NodeKeys>(
       std::move(identity), control::KeySource{node.get(), random_for}, plan.started_ms);
   return node;
+}
+
+Result<void> Node::create_service(const control::Seed& seed) {
+  if (plan_.service_program.empty()) {
+    return {};
+  }
+  auto service = ServiceProcess::create(
+      {plan_.service_program, name_, plan_.network_namespace, endpoints_, plan_.authority},
+      directory_, seed);
+  if (!service) {
+    return tl::unexpected(service.error());
+  }
+  service_ = *std::move(service);
+  return {};
 }
 
 Node::~Node() {
@@ -163,6 +181,11 @@ Result<void> Node::spawn(std::uint64_t now_ms) {
   if (pid_ == 0) {
     run_dataplane();
   }
+  if (service_ && service_->pid() <= 0) {
+    if (auto spawned = service_->spawn(); !spawned) {
+      return spawned;
+    }
+  }
   state_ = NodeState::starting;
   spawned_ms_ = now_ms;
   ++starts_;
@@ -171,6 +194,17 @@ Result<void> Node::spawn(std::uint64_t now_ms) {
 
 Result<bool> Node::connect_if_ready(std::span<const control::PeerKeys> peers,
                                     std::uint64_t now_ms) {
+  if (controller_) {
+    // The relay is up; its storage half follows.
+    if (service_ && !service_->is_ready()) {
+      return now_ms > spawned_ms_ + kStartTimeoutMs
+                 ? fail(Errc::timeout,
+                        name_ + ": alliumd does not come up: " + service_->last_words())
+                 : Result<bool>(false);
+    }
+    state_ = NodeState::up;
+    return true;
+  }
   if (access(directory_.node_socket(name_).c_str(), F_OK) != 0) {
     if (now_ms > spawned_ms_ + kStartTimeoutMs) {
       return fail(Errc::timeout, name_ + " does not come up: " + last_words());
@@ -202,8 +236,7 @@ Result<bool> Node::connect_if_ready(std::span<const control::PeerKeys> peers,
   if (auto published = publish(peers, now_ms); !published) {
     return tl::unexpected(published.error());
   }
-  state_ = NodeState::up;
-  return true;
+  return connect_if_ready(peers, now_ms);
 }
 
 Result<void> Node::publish(std::span<const control::PeerKeys> peers, std::uint64_t now_ms) {
@@ -243,6 +276,9 @@ Result<void> Node::drain() {
 }
 
 void Node::kill_now() noexcept {
+  if (service_) {
+    service_->kill_now();
+  }
   if (pid_ > 0) {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
@@ -252,6 +288,9 @@ void Node::kill_now() noexcept {
 }
 
 void Node::stop() noexcept {
+  if (service_) {
+    service_->stop();
+  }
   if (pid_ <= 0) {
     return;
   }

@@ -21,6 +21,7 @@
 #include "dataplane/control_port/controller.hpp"
 #include "tools/devnet/runtime_directory.hpp"
 #include "tools/devnet/seeded_random.hpp"
+#include "tools/devnet/service_process.hpp"
 
 namespace allium::devnet {
 
@@ -36,6 +37,8 @@ struct NodePlan {
   std::size_t worker_count = 1;
   std::optional<std::uint64_t> seed;
   std::uint64_t started_ms = 0;  ///< of the devnet: keeps short-lived keys of equal seeds apart
+  std::string service_program;   ///< alliumd; empty: the node only forwards packets
+  control::IdentityKey authority{};
 };
 
 class Node {
@@ -53,6 +56,9 @@ class Node {
   }
 
   [[nodiscard]] control::NodeKeys& keys() noexcept { return *keys_; }
+
+  /// Null: the node only forwards packets.
+  [[nodiscard]] ServiceProcess* service() noexcept { return service_.get(); }
 
   [[nodiscard]] NodeState state() const noexcept { return state_; }
 
@@ -80,7 +86,7 @@ class Node {
   /// Takes deliveries to services of this node and forgets them: a devnet has no storage yet.
   Result<void> drain();
 
-  /// SIGKILL, as a crash would do it.
+  /// SIGKILL to all of the node, as a loss of power would do it.
   void kill_now() noexcept;
 
   /// SIGTERM, then SIGKILL after a second.
@@ -95,6 +101,7 @@ class Node {
  private:
   Node(const NodePlan& plan, const RuntimeDirectory& directory);
 
+  Result<void> create_service(const control::Seed& seed);
   static Random random_for(void* self, const char* purpose, std::uint64_t index);
   [[noreturn]] void run_dataplane() const;
 
@@ -104,6 +111,7 @@ class Node {
   std::vector<onion::Endpoint> endpoints_;
   std::unique_ptr<SeededRandom> seeded_;
   std::unique_ptr<control::NodeKeys> keys_;
+  std::unique_ptr<ServiceProcess> service_;
   int replay_memory_ = -1;
   int handle_memory_ = -1;
   NodeState state_ = NodeState::down;

@@ -21,6 +21,9 @@ struct RuntimeDirectory {
 
   [[nodiscard]] std::string lock() const { return path + "/lock"; }
 
+  /// Says that the folder is a devnet's: nothing is removed from one without it.
+  [[nodiscard]] std::string mark() const { return path + "/allium-devnet"; }
+
   [[nodiscard]] std::string network() const { return path + "/network"; }
 
   [[nodiscard]] std::string authority() const { return path + "/authority"; }
@@ -38,13 +41,19 @@ struct RuntimeDirectory {
 /// /tmp/allium-devnet-UID. Not created.
 [[nodiscard]] RuntimeDirectory runtime_directory();
 
-/// Creates it with mode 0700, or takes it if it is the caller's own.
+/// Creates it with mode 0700, or takes it if it is the caller's own and empty, or a devnet's. Errc::refused: it is
+/// something else.
 [[nodiscard]] Result<void> create_runtime_directory(const RuntimeDirectory& directory);
 
 /// Makes the caller the only one that runs a devnet there, for as long as the descriptor (or a copy that a
 /// child inherits) is open. Errc::refused: somebody does already.
 [[nodiscard]] Result<int> lock_runtime_directory(const RuntimeDirectory& directory);
 
-void remove_runtime_directory(const RuntimeDirectory& directory) noexcept;
+/// Somebody holds the lock: a devnet runs, starts or ends there.
+[[nodiscard]] bool is_locked(const RuntimeDirectory& directory) noexcept;
+
+/// Removes what a devnet makes in it, by name, and the folder itself when nothing else is in there. False: there was no such
+/// folder. Errc::refused: it is no devnet's, or another user's; nothing was removed.
+Result<bool> remove_runtime_directory(const RuntimeDirectory& directory);
 
 }  // namespace allium::devnet

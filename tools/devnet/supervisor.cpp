@@ -44,6 +44,7 @@ constexpr std::uint64_t kDocumentLifeS = 7 * 86400;
 constexpr std::size_t kRequestBytesMax = 4096;
 constexpr unsigned kCrashRestartsMax = 20;
 constexpr char kTakenOver = 'K';
+constexpr int kStartingTries = 400;  // of 50 ms
 
 std::uint64_t now_ms() noexcept {
   timespec now{};
@@ -78,6 +79,7 @@ class Supervisor {
   void tend_starting();
   void hear_command();
   void reap();
+  void service_ended(Node& node);
   void restart_after_crash(Node& node);
   void serve_verb();
   json::object answer(const json::object& request);
@@ -152,6 +154,8 @@ Result<void> Supervisor::set_up() {
     plan.worker_count = options_.worker_count;
     plan.seed = options_.seed;
     plan.started_ms = started_ms_;
+    plan.service_program = options_.service_program;
+    plan.authority = authority_->public_key();
     auto node = Node::create(plan, directory_);
     if (!node) {
       return tl::unexpected(node.error());
@@ -185,7 +189,11 @@ Result<void> Supervisor::publish_network() {
   document.valid_until_s = onion::seconds_of(now) + kDocumentLifeS;
   control::NetworkBundle bundle;
   for (const auto& node : nodes_) {
-    document.relays.push_back({node->keys().identity(), node->name(), node->endpoints()});
+    std::optional<control::ServiceEntry> service;
+    if (node->service() != nullptr) {
+      service = service_entry(document.relays.size(), nodes_.size());
+    }
+    document.relays.push_back({node->keys().identity(), node->name(), node->endpoints(), service});
     static_cast<void>(node->keys().record_changed());
     auto record = node->keys().make_record(node->endpoints(), now);
     if (!record) {
@@ -285,9 +293,27 @@ void Supervisor::restart_after_crash(Node& node) {
   }
 }
 
+void Supervisor::service_ended(Node& node) {
+  const std::string words = node.name() + ": alliumd ended: " + node.service()->last_words();
+  std::fprintf(stderr, "%s\n", words.c_str());
+  if (node.state() == NodeState::starting && report_ >= 0) {
+    tell("E" + words);
+  } else if (++crash_restarts_ <= kCrashRestartsMax) {
+    if (auto spawned = node.service()->spawn(); !spawned) {
+      std::fprintf(stderr, "%s: %s\n", node.name().c_str(), spawned.error().text.c_str());
+    }
+  }
+}
+
 void Supervisor::reap() {
   for (const auto& node : nodes_) {
     int status = 0;
+    ServiceProcess* service = node->service();
+    if (service != nullptr && service->pid() > 0 &&
+        waitpid(service->pid(), &status, WNOHANG) == service->pid()) {
+      service->on_exit();
+      service_ended(*node);
+    }
     if (node->pid() <= 0 || waitpid(node->pid(), &status, WNOHANG) != node->pid()) {
       continue;
     }
@@ -332,12 +358,19 @@ json::object Supervisor::status() {
       addresses.emplace_back(onion::endpoint_text(endpoint));
     }
     up += node->state() == NodeState::up ? 1U : 0U;
-    list.push_back(json::object{{"name", node->name()},
-                                {"id", hex_id(node->keys().id())},
-                                {"state", node_state_name(node->state())},
-                                {"pid", node->pid()},
-                                {"starts", node->starts()},
-                                {"endpoints", std::move(addresses)}});
+    json::object item = {{"name", node->name()},
+                         {"id", hex_id(node->keys().id())},
+                         {"state", node_state_name(node->state())},
+                         {"pid", node->pid()},
+                         {"starts", node->starts()},
+                         {"endpoints", std::move(addresses)}};
+    if (node->service() != nullptr) {
+      item["service_pid"] = node->service()->pid();
+      item["service_key"] = control::identity_key_text(node->keys().identity());
+      item["https_port"] = kHttpsPort;
+      item["omq_port"] = kOmqPort;
+    }
+    list.push_back(std::move(item));
   }
   return {{"schema", "allium.devnet.status/1"},
           {"running", true},
@@ -352,6 +385,7 @@ json::object Supervisor::status() {
 
 json::object Supervisor::counters(const json::object& request) {
   json::array list;
+  json::array silent;
   const json::value* wanted = request.if_contains("node");
   const bool all = wanted != nullptr && wanted->is_string() && wanted->as_string() == "all";
   Node* one = all ? nullptr : find(request);
@@ -369,9 +403,13 @@ json::object Supervisor::counters(const json::object& request) {
     }
     if (read) {
       list.push_back(counters_json(node->name(), *read));
+    } else {
+      silent.push_back(json::object{{"node", node->name()}, {"reason", read.error().text}});
     }
   }
-  return {{"schema", "allium.counters/1"}, {"nodes", std::move(list)}};
+  return {{"schema", "allium.counters/1"},
+          {"nodes", std::move(list)},
+          {"without_answer", std::move(silent)}};
 }
 
 json::object Supervisor::start(Node& node) {
@@ -499,8 +537,12 @@ void Supervisor::run() {
     }
   }
   for (const auto& node : nodes_) {
+    // All at once; the destructors wait for each.
     if (node->pid() > 0) {
-      kill(node->pid(), SIGTERM);  // all at once; the destructors wait for each
+      kill(node->pid(), SIGTERM);
+    }
+    if (node->service() != nullptr && node->service()->pid() > 0) {
+      kill(node->service()->pid(), SIGTERM);
     }
   }
   nodes_.clear();
@@ -542,12 +584,12 @@ Result<void> write_state(const RuntimeDirectory& directory) {
     if (!ready) {
       const std::string text = "E" + ready.error().text + "\n";
       static_cast<void>(!send(report, text.data(), text.size(), MSG_NOSIGNAL));
-      remove_runtime_directory(directory);
+      static_cast<void>(remove_runtime_directory(directory));
       _exit(1);
     }
     supervisor.run();
   }
-  remove_runtime_directory(directory);
+  static_cast<void>(remove_runtime_directory(directory));
   _exit(0);
 }
 
@@ -632,11 +674,18 @@ Result<void> start_devnet(const DevnetOptions& options,
 
 Result<bool> stop_devnet() {
   const RuntimeDirectory directory = runtime_directory();
+  // One that is just starting is waited for, and then ended.
+  for (int tries = 0; tries < kStartingTries && !running_supervisor() && is_locked(directory);
+       ++tries) {
+    poll(nullptr, 0, 50);
+  }
   const auto pid = running_supervisor();
   if (!pid) {
-    const bool left_over = access(directory.path.c_str(), F_OK) == 0;
-    remove_runtime_directory(directory);
-    return left_over;
+    if (is_locked(directory)) {
+      return fail(Errc::refused,
+                  "a devnet is starting and does not get on; interrupt its: allium devnet up");
+    }
+    return remove_runtime_directory(directory);
   }
   const auto asked = ask_supervisor(R"({"verb":"down"})", 5000);
   for (int tries = 0; tries < 100 && running_supervisor(); ++tries) {
@@ -651,8 +700,11 @@ Result<bool> stop_devnet() {
   if (running_supervisor()) {
     return fail(Errc::timeout, "the supervisor (pid " + std::to_string(*pid) + ") does not end");
   }
-  remove_runtime_directory(directory);
-  return true;
+  // The supervisor has removed its folder, unless it had to be killed.
+  if (access(directory.mark().c_str(), F_OK) != 0) {
+    return true;
+  }
+  return remove_runtime_directory(directory);
 }
 
 }  // namespace allium::devnet

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Service nodes of a devnet, used as Session's clients use them: by the client of session_client.py, over HTTPS, OMQ and onion
+requests, with nodes that die in between.
+
+usage: storage_test.py BIN_DIR [unittest options]
+"""
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+NODES = 5
+
+try:
+    from session_cases import CASES, WRAPPED
+    from session_client import (Account, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt)
+except ImportError as missing:
+    print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
+    sys.exit(77)
+
+
+def allium(*words, check=True):
+    return subprocess.run([str(bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
+
+
+def load_nodes():
+    status = json.loads(allium("devnet", "status", "--json").stdout)
+    nodes = []
+    for node in status["nodes"]:
+        key = bytes.fromhex(node["service_key"])
+        x25519 = sodium.crypto_sign_ed25519_pk_to_curve25519(key).hex()
+        nodes.append(Node(node["endpoints"][0].rsplit(":", 1)[0], node["https_port"], node["omq_port"],
+                          node["service_key"], x25519))
+    return nodes
+
+
+def receipt_holds(node_key, signature, *parts):
+    message = "".join(map(str, parts)).encode()
+    try:
+        sodium.crypto_sign_open(base64.b64decode(signature) + message, bytes.fromhex(node_key))
+        return True
+    except Exception:
+        return False
+
+
+class Service(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.nodes = load_nodes()
+        cls.https = Https(cls.nodes[0])
+
+    def answered(self, pair):
+        status, body = pair
+        self.assertEqual(status, 200, body)
+        return body
+
+    def stored(self, account, data, transport=None, **more):
+        body = self.answered((transport or self.https).call("store", account.store(data, **more)))
+        return body["hash"]
+
+    def messages(self, node, account, namespace=0):
+        body = self.answered(Https(node).call("retrieve", account.retrieve(namespace)))
+        return sorted(base64.b64decode(message["data"]) for message in body["messages"])
+
+
+class Table(Service):
+    def same(self, transport, case):
+        name, method, params, status, body = case
+        got_status, got = transport.call(method, params(Account(5)))
+        with self.subTest(transport=transport.name, case=name):
+            self.assertEqual(got_status, status, got)
+            if callable(body):
+                self.assertTrue(body(got), got)
+            elif body is not None:
+                self.assertEqual(got, body)
+
+    def test_every_case_is_answered_alike_on_every_transport(self):
+        self.assertGreaterEqual(len(CASES), 120)
+        for transport in (Https(self.nodes[1]), Omq(self.nodes[2]), Onion(self.nodes[:3])):
+            for case in CASES:
+                self.same(transport, case)
+
+    def test_what_is_wrapped_wrongly(self):
+        for transport in (Https(self.nodes[1]), Onion(self.nodes[2:5])):
+            for text, status, body in WRAPPED:
+                with self.subTest(transport=transport.name, text=text):
+                    self.assertEqual(transport.call_raw(text), (status, body))
+
+    def test_omq_says_itself_what_it_does_not_know(self):
+        omq = Omq(self.nodes[0])
+        self.assertEqual(omq.request("storage.fly", b"{}"), [b"UNKNOWNCOMMAND", b"storage.fly"])
+        self.assertEqual(omq.request("sn.ping")[0][:13], b"FORBIDDEN_SN"[:13])
+        self.assertEqual(unbt(omq.request("storage.info", b"de")[0])[b"version"], [2, 8, 0])
+        self.assertIn("version", json.loads(omq.request("storage.info")[0]))
+
+
+class Messages(Service):
+    def test_a_message_is_at_every_member_with_its_receipt(self):
+        account = Account(5)
+        body = self.answered(self.https.call("store", account.store(b"hello")))
+        self.assertEqual(len(body["swarm"]), NODES)
+        for key, member in body["swarm"].items():
+            self.assertTrue(receipt_holds(key, member["signature"], member["hash"]), member)
+        for node in self.nodes:
+            self.assertEqual(self.messages(node, account), [b"hello"])
+
+    def test_the_same_over_omq_and_through_onions(self):
+        account = Account(5)
+        self.stored(account, b"by omq", Omq(self.nodes[1]))
+        self.stored(account, b"by gcm", Onion([self.nodes[i] for i in (0, 1, 2, 3)]))
+        self.stored(account, b"by xchacha", Onion([self.nodes[i] for i in (4, 3, 2, 1)], "xchacha20"))
+        raw = Onion([self.nodes[2], self.nodes[0]], control={"headers": "", "json": True, "base64": False})
+        self.stored(account, b"raw", raw)
+        self.assertEqual(self.messages(self.nodes[4], account), [b"by gcm", b"by omq", b"by xchacha", b"raw"])
+
+    def test_deleted_and_expired_messages_are_gone_everywhere(self):
+        account = Account(5)
+        gone, short, kept = (self.stored(account, data) for data in (b"gone", b"short", b"kept"))
+        body = self.answered(self.https.call("delete", account.delete(gone)))
+        for key, member in body["swarm"].items():
+            self.assertEqual(member["deleted"], [gone])
+            self.assertTrue(receipt_holds(key, member["signature"], account.id, gone, gone))
+        at = now_ms() + 300
+        params = account.signed(["expire", "shorten", at, short], messages=[short], expiry=at, shorten=True)
+        self.answered(self.https.call("expire", params))
+        time.sleep(0.4)
+        for node in self.nodes:
+            self.assertEqual(self.messages(node, account), [b"kept"])
+        self.assertEqual(self.answered(self.https.call("delete_all", account.timed("delete_all", "")))["swarm"]
+                         [self.nodes[0].ed25519]["deleted"], [kept])
+
+    def test_a_revoked_member_of_a_group_reads_nothing_more(self):
+        group, member = Account(3), Account(3)
+        self.stored(group, b"secret", namespace=11)
+        token, token_signature = group.token(member, 1)
+
+        def read(namespace):
+            at = now_ms()
+            return Https(self.nodes[1]).call("retrieve", {
+                "pubkey": group.id, "namespace": namespace, "timestamp": at, "subaccount": token,
+                "subaccount_sig": token_signature, "signature": member.sign("retrieve", namespace, at)})
+
+        self.assertEqual(len(self.answered(read(11))["messages"]), 1)
+        at, raw = now_ms(), base64.b64decode(token)
+        self.answered(self.https.call("revoke_subaccount", group.signed(["revoke_subaccount", at, raw],
+                                                                       revoke=token, timestamp=at)))
+        self.assertEqual(read(11)[0], 401)
+        self.assertEqual(read(-11)[0], 200)
+
+    def test_who_monitors_is_told(self):
+        account, omq = Account(5), Omq(self.nodes[3])
+        at = int(time.time())
+        signature = account.sign("MONITOR", account.id, at, "1", "0,5")
+        answer = unbt(omq.request("monitor.messages", bt({
+            "P": account.public, "d": 1, "n": [0, 5], "s": base64.b64decode(signature), "t": at}))[0])
+        self.assertEqual(answer, {b"success": 1})
+        message = self.stored(account, b"news")
+        self.stored(account, b"elsewhere", namespace=7)
+        self.stored(account, b"private", namespace=5)
+        pushed = [unbt(one) for one in omq.pushes(2)]
+        self.assertEqual([one[b"~"] for one in pushed], [b"news", b"private"])
+        self.assertEqual((pushed[0][b"@"], pushed[0][b"h"], pushed[0][b"n"]), (account.raw, message.encode(), 0))
+
+    def test_path_errors_are_said_in_the_open(self):
+        nobody = Node("10.88.9.9", 1, 1, "11" * 32, self.nodes[1].x25519.hex())
+        onion = Onion([self.nodes[0], nobody])
+        self.assertEqual(onion.call("info", {}), (502, "Next node not found: " + "11" * 32))
+        other = Onion([self.nodes[0]])
+        other.https = Https(self.nodes[1])
+        self.assertEqual(other.call("info", {}), (400, "Invalid ciphertext"))
+        status, text, _ = self.https.post("/onion_req/v2", b"\x05\0\0\0abc")
+        self.assertEqual((status, text), (400, b"Error parsing onion request: Unexpected payload size 3, expected >= 5"))
+
+    def test_https_answers_pings_and_nothing_else(self):
+        status, text, headers = self.https.post("/ping_test/v1", b"")
+        self.assertEqual((status, text), (200, b""))
+        self.assertEqual(headers["X-Oxen-Snode-Pubkey"], b64(bytes.fromhex(self.nodes[0].ed25519)))
+        self.assertEqual(headers["Server"], "Oxen Storage Server/2.8.0")
+        self.https.connection.request("GET", "/get_stats/v1")
+        self.assertEqual(json.loads(self.https.connection.getresponse().read()), {"version": "2.8.0"})
+        self.assertEqual(self.https.post("/elsewhere", b"")[:2], (404, b"post /elsewhere Not Found"))
+
+    def test_all_addresses_serve(self):
+        node = self.nodes[0]
+        v6 = Node("fd88::1:1", node.https_port, node.omq_port, node.ed25519, node.x25519.hex())
+        self.assertIn("version", self.answered(Https(v6).call("info", {})))
+
+
+class Deaths(Service):
+    def tearDown(self):
+        allium("devnet", "start", "n2", check=False)
+
+    def test_a_dead_member_is_noticed_once_and_gets_all_it_missed(self):
+        account, away = Account(5), self.nodes[1].ed25519
+        first = self.stored(account, b"before")
+        allium("devnet", "kill", "n2")
+        begin = time.monotonic()
+        body = self.answered(self.https.call("store", account.store(b"one")))
+        self.assertEqual(body["swarm"][away], {"failed": True, "timeout": True})
+        self.assertLess(time.monotonic() - begin, 8)
+        begin = time.monotonic()
+        for number in range(20):
+            body = self.answered(self.https.call("store", account.store(b"%d" % number)))
+            self.assertTrue(body["swarm"][away]["failed"])
+        self.answered(self.https.call("delete", account.delete(first)))
+        self.assertLess(time.monotonic() - begin, 4, "a dead member costs one time-out")
+        status, text = Onion([self.nodes[0], self.nodes[1]]).call("info", {})
+        self.assertEqual((status, text), (502, "Next node is currently unreachable: " + away))
+
+        allium("devnet", "start", "n2")
+        expected = self.messages(self.nodes[0], account)
+        self.assertEqual(len(expected), 21)
+        end = time.monotonic() + 40
+        while self.messages(self.nodes[1], account) != expected and time.monotonic() < end:
+            time.sleep(0.2)
+        self.assertEqual(self.messages(self.nodes[1], account), expected)
+
+    def test_what_was_acknowledged_outlives_every_process(self):
+        account = Account(5)
+        self.stored(account, b"precious")
+        for number in range(1, NODES + 1):
+            allium("devnet", "kill", f"n{number}")
+        for number in range(1, NODES + 1):
+            allium("devnet", "start", f"n{number}")
+        type(self).https = Https(self.nodes[0])
+        for node in self.nodes:
+            self.assertEqual(self.messages(node, account), [b"precious"])
+
+
+def outside():
+    """Starts the devnet, runs the tests inside its network, ends it."""
+    with tempfile.TemporaryDirectory(prefix="allium-storage-") as folder:
+        os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
+        up = allium("devnet", "up", "--nodes", str(NODES), "--storage", check=False)
+        if up.returncode != 0:
+            print(up.stderr)
+            return 77 if "namespace" in up.stderr and "allows no" in up.stderr else 1
+        try:
+            return subprocess.run([str(bin_dir / "allium"), "devnet", "exec", "--", sys.executable, "-B", __file__,
+                                   str(bin_dir), "--inside", *sys.argv[2:]], timeout=200).returncode
+        finally:
+            if os.environ.get("ALLIUM_SHOW_LOGS"):
+                for log in sorted(Path(folder, "devnet").glob("*.log")):
+                    print(log.name, log.read_text(), sep="\n")
+            allium("devnet", "down")
+
+
+if __name__ == "__main__":
+    bin_dir = Path(sys.argv[1]).resolve()
+    if "--inside" not in sys.argv:
+        sys.exit(outside())
+    sys.argv.remove("--inside")
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
