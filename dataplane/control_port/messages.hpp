@@ -54,7 +54,7 @@ struct Welcome {
 /// replay set and that of the handle table, in this order. They must be sealed against shrinking and
 /// of exactly the sizes that the numbers here give. All-zero memory is new.
 struct Configure {
-  std::uint64_t replay_lines = 0;        ///< of a generation, a power of two
+  std::uint64_t replay_lines = 0;  ///< of a generation, a power of two
   std::uint32_t handles_max = 0;
   std::uint32_t handles_per_host = 0;
   std::uint32_t handles_per_site = 0;
@@ -78,8 +78,9 @@ struct SnapshotBegin {
   onion::Endpoint own_endpoint;
   bool cookie_required = true;
   onion::SetupLimits setup_limits;
-  std::uint16_t salt_alloc_first = 0;  ///< 12 bits: worker i uses salt_alloc_first + i in every epoch;
-                                       ///< fresh for every start of the dataplane
+  std::uint16_t salt_alloc_first =
+      0;  ///< 12 bits: worker i uses salt_alloc_first + i in every epoch;
+          ///< fresh for every start of the dataplane
   std::vector<SequenceRange> sequences;
   std::vector<onion::EpochSecrets> epochs;
   std::vector<onion::HourKey> hours;
@@ -122,8 +123,9 @@ struct Counters {
   std::uint64_t delivered = 0;
   std::uint64_t answers = 0;
   std::uint64_t challenges = 0;
-  std::uint64_t parked = 0;         ///< a gauge: waiting for a delay or for a neighbour's address
-  std::uint64_t not_onion = 0;      ///< frames of the port that were not for this relay; not in `received`
+  std::uint64_t parked = 0;  ///< a gauge: waiting for a delay or for a neighbour's address
+  std::uint64_t not_onion =
+      0;  ///< frames of the port that were not for this relay; not in `received`
   std::array<std::uint64_t, onion::kVerdictCount> verdicts{};  ///< drops by reason
   std::array<std::array<std::uint64_t, onion::kVerdictCount>, 8> by_type{};
 };
@@ -132,8 +134,8 @@ struct Counters {
 struct DeliveryRecord {
   onion::PacketType type{};
   std::array<std::uint8_t, 16> t{};
-  std::vector<std::uint8_t> data;             ///< X_R, unread
-  std::vector<std::uint8_t> sealed_context;   ///< S only: to be handed back in ReturnReply
+  std::vector<std::uint8_t> data;            ///< X_R, unread
+  std::vector<std::uint8_t> sealed_context;  ///< S only: to be handed back in ReturnReply
 };
 
 struct Deliveries {

@@ -47,16 +47,16 @@ struct Burst {
 
   // Set by admit():
   Lanes<Verdict> verdict{};
-  Lanes<PacketType> type{};         ///< valid in lanes that passed steps 1 to 3; changed by answers
-  Lanes<std::uint64_t> slot{};      ///< of the packet as it came in; of what is sent after process()
+  Lanes<PacketType> type{};     ///< valid in lanes that passed steps 1 to 3; changed by answers
+  Lanes<std::uint64_t> slot{};  ///< of the packet as it came in; of what is sent after process()
   Lanes<bool> from_relay{};
   Lanes<std::uint32_t> previous{};  ///< relay id where from_relay
 
   // Set by process() (challenges: admit()):
   Lanes<Outgoing> outgoing{};
   Lanes<Target> target{};
-  Lanes<std::uint8_t> delay_10ms{};   ///< forwarded S only
-  Lanes<Block> client_tag{};          ///< of DB, VB and R to a client: goes to last12
+  Lanes<std::uint8_t> delay_10ms{};  ///< forwarded S only
+  Lanes<Block> client_tag{};         ///< of DB, VB and R to a client: goes to last12
 
   /// Lanes whose verdict is still pending.
   [[nodiscard]] LaneMask pending() const noexcept {

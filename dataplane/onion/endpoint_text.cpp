@@ -32,8 +32,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
   }
   const auto address = parse_address(host);
   Endpoint endpoint;
-  const auto [rest, error] =
-      std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
+  const auto [rest, error] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
   if (!address || error != std::errc() || rest != port.data() + port.size()) {
     return std::nullopt;
   }

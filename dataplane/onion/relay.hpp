@@ -39,7 +39,7 @@ struct ReturnContext {
   NextType previous_type = NextType::relay;
   std::array<std::uint8_t, 6> previous{};
   Block k_ret{};
-  std::uint8_t depth = 0;  ///< 0 to 3
+  std::uint8_t depth = 0;                ///< 0 to 3
   std::array<std::uint8_t, 144> live{};  ///< the first 48 * depth bytes count
 };
 
@@ -47,8 +47,8 @@ struct ReturnContext {
 struct Delivery {
   std::uint16_t service;
   PacketType type;
-  const std::uint8_t* t;      ///< 16 bytes
-  const std::uint8_t* data;   ///< X_R
+  const std::uint8_t* t;     ///< 16 bytes
+  const std::uint8_t* data;  ///< X_R
   std::size_t data_bytes;
   const ReturnContext* context;  ///< S0, S1 only
 };

@@ -194,7 +194,8 @@ void Relay::State::check_cookies(const RelayTurn& turn) noexcept {
     return;
   }
   for_each_lane(turn.burst.pending(), [&](std::size_t lane) {
-    if (!turn.burst.from_relay[lane] && is_setup(turn.burst.type[lane]) && !has_cookie(turn, lane)) {
+    if (!turn.burst.from_relay[lane] && is_setup(turn.burst.type[lane]) &&
+        !has_cookie(turn, lane)) {
       challenge(turn, lane);
     }
   });

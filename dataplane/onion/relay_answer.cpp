@@ -40,8 +40,8 @@ bool is_reply_block_of(const Block& secret, PacketClass packet_class,
   std::memcpy(text.data() + kBlockBytes + kSegmentBytes, reply_block + kReplyHeaderOffset,
               header_bytes);
   Block key = internal::derive(secret, kMacLabel, Direction::backward, class_byte);
-  const Block mac = crypto_accel::cbcmac(
-      key, Bytes(text).first(kBlockBytes + kSegmentBytes + header_bytes));
+  const Block mac =
+      crypto_accel::cbcmac(key, Bytes(text).first(kBlockBytes + kSegmentBytes + header_bytes));
   wipe(key.data(), key.size());
   return equal(mac.data(), reply_block + kReplyMacOffset, mac.size());
 }

@@ -41,9 +41,8 @@ std::size_t write_mac_message(const TypeInfo& info, const std::uint8_t* packet, 
 }  // namespace
 
 void Relay::State::open_data(const RelayTurn& turn) noexcept {
-  const LaneMask lanes = select_lanes(turn.burst.pending(), [&](std::size_t lane) {
-    return is_data(turn.burst.type[lane]);
-  });
+  const LaneMask lanes = select_lanes(
+      turn.burst.pending(), [&](std::size_t lane) { return is_data(turn.burst.type[lane]); });
   if (lanes == 0) {
     return;
   }
@@ -135,8 +134,8 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
 
 // A terminal has no use for the header, so its lanes are left out.
 void Relay::State::shift_headers(const RelayTurn& turn, LaneMask lanes) noexcept {
-  const LaneMask passing = select_lanes(
-      lanes, [&](std::size_t lane) { return next[lane].type != NextType::service; });
+  const LaneMask passing =
+      select_lanes(lanes, [&](std::size_t lane) { return next[lane].type != NextType::service; });
   for_each_type(turn.burst, passing, [&](PacketType type, LaneMask same) {
     batch.header_shift(layer_shape(type_info(type)), same, w,
                        write_at(turn.burst, same, kSegmentOffset));

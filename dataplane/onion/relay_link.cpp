@@ -17,8 +17,8 @@ using internal::write_at;
 namespace {
 
 void write_first_byte(const Burst& burst, std::size_t lane) noexcept {
-  burst.data[lane][0] = static_cast<std::uint8_t>(kVersion << 4 |
-                                                  static_cast<std::uint8_t>(burst.type[lane]));
+  burst.data[lane][0] =
+      static_cast<std::uint8_t>(kVersion << 4 | static_cast<std::uint8_t>(burst.type[lane]));
 }
 
 void write_client_header(const Burst& burst, std::size_t lane) noexcept {

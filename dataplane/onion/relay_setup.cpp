@@ -97,8 +97,8 @@ bool is_routing_well_formed(const std::uint8_t* routing, bool from_relay) noexce
 
 void Relay::State::open_setups(const RelayTurn& turn) noexcept {
   Burst& burst = turn.burst;
-  LaneMask waiting = select_lanes(burst.pending(),
-                                  [&](std::size_t lane) { return is_setup(burst.type[lane]); });
+  LaneMask waiting =
+      select_lanes(burst.pending(), [&](std::size_t lane) { return is_setup(burst.type[lane]); });
   if (waiting == 0) {
     return;
   }
@@ -133,8 +133,7 @@ void Relay::State::open_setups(const RelayTurn& turn) noexcept {
       store_block(text + kMacMessageBytes - kBlockBytes, x_l_out[lane]);
     });
     const LaneMask opened = check_macs(turn, lanes, kMacMessageBytes, kMacOffset);
-    for_each_lane(lanes & ~opened,
-                  [&](std::size_t lane) { turn.drop(lane, Verdict::header_mac); });
+    for_each_lane(lanes & ~opened, [&](std::size_t lane) { turn.drop(lane, Verdict::header_mac); });
     for_each_lane(opened, [&](std::size_t lane) { read_routing(turn, lane); });
   });
 }

@@ -122,10 +122,10 @@ Result<void> RelaySnapshot::add_peers(const SnapshotConfig& config, OnionBatch& 
 
 RelaySnapshot::RelaySnapshot()
     : by_endpoint_(0, EndpointHash{[] {
-        std::array<std::uint64_t, 2> key{};
-        system_random()({reinterpret_cast<std::uint8_t*>(key.data()), sizeof key});
-        return key;
-      }()}) {}
+                     std::array<std::uint64_t, 2> key{};
+                     system_random()({reinterpret_cast<std::uint8_t*>(key.data()), sizeof key});
+                     return key;
+                   }()}) {}
 
 RelaySnapshot::~RelaySnapshot() {
   wipe(epochs_.data(), sizeof epochs_);

@@ -100,10 +100,9 @@ bool Relay::State::deliver(const RelayTurn& turn, std::size_t lane, Service serv
   const PacketType type = turn.burst.type[lane];
   const TypeInfo& info = type_info(type);
   const std::uint8_t* packet = turn.burst.data[lane];
-  return parts.sink.deliver(parts.sink.state,
-                            Delivery{static_cast<std::uint16_t>(service), type,
-                                     packet + info.t_offset, packet + info.x_r_offset,
-                                     info.x_r_bytes, context});
+  return parts.sink.deliver(
+      parts.sink.state, Delivery{static_cast<std::uint16_t>(service), type, packet + info.t_offset,
+                                 packet + info.x_r_offset, info.x_r_bytes, context});
 }
 
 // The answer to S1 (path open) and to S0 at ECHO: R with seq 0.
@@ -140,8 +139,7 @@ void Relay::State::echo_data(const RelayTurn& turn, std::size_t lane) noexcept {
   const TypeInfo& info = type_info(turn.burst.type[lane]);
   const std::uint8_t* packet = turn.burst.data[lane];
   Origin origin;
-  const Verdict verdict =
-      prepare_block(turn, info.packet_class, packet + info.x_r_offset, origin);
+  const Verdict verdict = prepare_block(turn, info.packet_class, packet + info.x_r_offset, origin);
   if (verdict != Verdict::pending) {
     return turn.drop(lane, verdict);
   }

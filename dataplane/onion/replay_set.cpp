@@ -63,7 +63,8 @@ Result<ReplaySet> ReplaySet::attach(std::span<std::byte> memory, std::size_t lin
     header.floor.store(floor_if_new, std::memory_order_relaxed);
     header.magic.store(kMagic, std::memory_order_release);
   } else if (magic != kMagic || header.lines.load(std::memory_order_relaxed) != lines) {
-    return fail(Errc::malformed, "the replay set's memory has another layout; start with new memory");
+    return fail(Errc::malformed,
+                "the replay set's memory has another layout; start with new memory");
   }
   return set;
 }
@@ -101,8 +102,8 @@ ReplayAnswer ReplaySet::insert(std::uint64_t slot, std::uint64_t tag) const noex
     std::atomic<std::uint32_t>* line = line_of(slot, (tag & 0xffffffff) + step);
     for (std::size_t place = 0; place < kPlacesPerLine; ++place) {
       std::uint32_t seen = line[place].load(std::memory_order_acquire);
-      if (seen == 0 && line[place].compare_exchange_strong(seen, fingerprint,
-                                                           std::memory_order_seq_cst)) {
+      if (seen == 0 &&
+          line[place].compare_exchange_strong(seen, fingerprint, std::memory_order_seq_cst)) {
         return ReplayAnswer::fresh;
       }
       if (seen == fingerprint) {

@@ -88,7 +88,8 @@ class ReplaySet {
   [[nodiscard]] std::atomic<std::uint32_t>* line_of(std::uint64_t slot,
                                                     std::uint64_t line) const noexcept;
   [[nodiscard]] ReplayAnswer insert(std::uint64_t slot, std::uint64_t tag) const noexcept;
-  [[nodiscard]] std::size_t clear_generation(std::uint64_t slot, std::size_t lines_at_most) noexcept;
+  [[nodiscard]] std::size_t clear_generation(std::uint64_t slot,
+                                             std::size_t lines_at_most) noexcept;
 
   static constexpr std::size_t kGenerations = 4;
 

@@ -12,7 +12,9 @@
 
 namespace allium::onion {
 
-constexpr std::uint64_t seconds_of(std::uint64_t now_ms) noexcept { return now_ms / 1000; }
+constexpr std::uint64_t seconds_of(std::uint64_t now_ms) noexcept {
+  return now_ms / 1000;
+}
 
 constexpr std::uint64_t slot_of(std::uint64_t now_ms) noexcept {
   return seconds_of(now_ms) / kSlotSeconds;

@@ -134,7 +134,9 @@ constexpr const TypeInfo& type_info(PacketType type) noexcept {
   return internal::kTypes[static_cast<std::size_t>(type)];
 }
 
-constexpr bool is_packet_type(unsigned nibble) noexcept { return nibble >= 1 && nibble <= 7; }
+constexpr bool is_packet_type(unsigned nibble) noexcept {
+  return nibble >= 1 && nibble <= 7;
+}
 
 static_assert(type_info(PacketType::df).x_r_bytes == 1072);
 static_assert(type_info(PacketType::vf).x_r_bytes == 128);

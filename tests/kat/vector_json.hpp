@@ -6,13 +6,14 @@
 //   Errors     VectorError, thrown: the file is not of the schema. Caught once a file, in main.
 //   Threads    reentrant.
 
-#include <boost/json.hpp>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/json.hpp>
 
 #include "crypto_accel/base/bytes.hpp"
 #include "dataplane/onion/endpoint.hpp"

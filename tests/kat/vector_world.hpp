@@ -7,12 +7,13 @@
 //   Errors     VectorError.
 //   Threads    one.
 
-#include <boost/json.hpp>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <boost/json.hpp>
 
 #include "crypto_accel/kernel_registry.hpp"
 #include "crypto_accel/primitives.hpp"
@@ -43,10 +44,12 @@ struct VectorRelay {
   std::uint32_t id = 0;
   std::string address;
   onion::Endpoint endpoint;
+
   struct Hour {
     crypto_accel::PrivateKey private_key;
     crypto_accel::PublicKey public_key{};
   };
+
   std::map<std::uint64_t, Hour> hours;
   std::map<std::uint64_t, onion::EpochSecrets> epochs;
 };
@@ -100,12 +103,14 @@ class World {
   std::vector<VectorRelay> relays_;
   std::map<std::uint32_t, std::size_t> index_of_id_;
   std::vector<std::unique_ptr<State>> states_;
+
   struct LinkName {
     std::uint64_t from;
     std::uint64_t to;
     std::uint64_t epoch;
     auto operator<=>(const LinkName&) const = default;
   };
+
   std::map<LinkName, std::unique_ptr<onion::LinkSecrets>> links_;
 };
 

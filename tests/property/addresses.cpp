@@ -89,10 +89,10 @@ Report forward_addresses(const WorldOptions& options) {
         report.need(outcome.accepted(), said("a forward type is refused", outcome.verdict));
       } else {
         // Under the key of the epoch before, one in a hundred reads as a segment of long ago.
-        report.expect((outcome.verdict == Verdict::fs_type ||
-                       outcome.verdict == Verdict::fs_expired) &&
-                          outcome.outgoing == onion::Outgoing::none,
-                      said("a forward segment of another type", outcome.verdict));
+        report.expect(
+            (outcome.verdict == Verdict::fs_type || outcome.verdict == Verdict::fs_expired) &&
+                outcome.outgoing == onion::Outgoing::none,
+            said("a forward segment of another type", outcome.verdict));
       }
     }
   }
@@ -105,11 +105,11 @@ namespace {
 void expect_echo(Report& report, World& world, const ClientPath& path, std::uint64_t seq) {
   world.client = path.client;
   for (const PacketClass packet_class : {PacketClass::d, PacketClass::v}) {
-    const Journey journey = world.travel(kClient, path.relays.front(),
-                                         world.echo_packet(path, packet_class, seq));
-    report.expect(journey.at_client.has_value() &&
-                      journey.steps.back().out.target.endpoint == path.client,
-                  "an answer does not arrive at its client");
+    const Journey journey =
+        world.travel(kClient, path.relays.front(), world.echo_packet(path, packet_class, seq));
+    report.expect(
+        journey.at_client.has_value() && journey.steps.back().out.target.endpoint == path.client,
+        "an answer does not arrive at its client");
     if (journey.at_client) {
       report.expect(onion::open_backward(packet_class, world.now_ms, World::secrets_of(path),
                                          *journey.at_client)
@@ -219,7 +219,8 @@ Report cookies(const WorldOptions& options, std::size_t clients) {
     other_address.address[15] ^= 0x80;
     for (const onion::Endpoint& stranger : {other_port, other_address}) {
       const Outcome outcome = relay.run(0, stranger, setup_with(*cookie), world.now_ms);
-      report.expect(outcome.verdict == Verdict::cookie, said("a cookie of another", outcome.verdict));
+      report.expect(outcome.verdict == Verdict::cookie,
+                    said("a cookie of another", outcome.verdict));
     }
     for (std::size_t bit = i; bit < cookie->size() * 8; bit += 12) {
       onion::Cookie changed = *cookie;

@@ -13,8 +13,8 @@ using onion::Service;
 /// X_R as the relay before the terminal sees it, of a packet without data: the key stream of the terminal's layer.
 Buffer stream_at_last_hop(World& world, const ClientPath& path, PacketClass packet_class,
                           std::uint64_t seq) {
-  const Journey journey = world.travel(kClient, path.relays.front(),
-                                       world.data_packet(path, packet_class, seq));
+  const Journey journey =
+      world.travel(kClient, path.relays.front(), world.data_packet(path, packet_class, seq));
   if (journey.last() != onion::Verdict::deliver) {
     return {};
   }
@@ -24,7 +24,8 @@ Buffer stream_at_last_hop(World& world, const ClientPath& path, PacketClass pack
 
 /// The same of a client that takes one key for both classes.
 Buffer stream_of_shared_keys(const ClientPath& path, PacketClass packet_class, std::uint64_t seq) {
-  Buffer stream(onion::type_info(onion::data_type(packet_class, onion::Direction::forward)).x_r_bytes);
+  Buffer stream(
+      onion::type_info(onion::data_type(packet_class, onion::Direction::forward)).x_r_bytes);
   const onion::internal::LayerKeys keys(path.session.hops().back().secret.bytes(),
                                         onion::Direction::forward, PacketClass::d);
   static_cast<void>(
@@ -38,9 +39,9 @@ Report key_streams(const WorldOptions& options, std::size_t rounds) {
   Report report;
   World world(options);
   for (std::size_t round = 0; round < rounds; ++round) {
-    const std::vector<std::size_t> relays =
-        round % 2 == 0 ? std::vector<std::size_t>{kRelayUnderTest}
-                       : std::vector<std::size_t>{0, kRelayUnderTest};
+    const std::vector<std::size_t> relays = round % 2 == 0
+                                                ? std::vector<std::size_t>{kRelayUnderTest}
+                                                : std::vector<std::size_t>{0, kRelayUnderTest};
     const ClientPath path = world.make_path(relays, Service::drop);
     const auto stream = [&](PacketClass packet_class) {
       return options.flaw == Flaw::shared_class_keys

@@ -32,8 +32,8 @@ Verdict open_rightly(const Caller& caller, const Secrets& secrets, const Buffer&
 }
 
 /// Undoes the layers from `hop` on under every choice of stamps; true where the zeros come out.
-bool has_zeros(const Caller& caller, const Secrets& secrets, std::size_t hop,
-               std::uint64_t stamp, Buffer x_l_x_r) {
+bool has_zeros(const Caller& caller, const Secrets& secrets, std::size_t hop, std::uint64_t stamp,
+               Buffer x_l_x_r) {
   if (hop == secrets.size()) {
     return load_be(x_l_x_r.data(), 8) == 0;
   }
@@ -61,14 +61,12 @@ bool has_zeros(const Caller& caller, const Secrets& secrets, std::size_t hop,
 /// A client that leaves the client tag out.
 Verdict open_without_tag(const Caller& caller, const Secrets& secrets, const Buffer& datagram) {
   const onion::TypeInfo& info = info_of(datagram);
-  const auto stamp =
-      onion::slot_near(onion::slot_of(caller.now_ms), datagram[onion::kSlotOffset]);
+  const auto stamp = onion::slot_near(onion::slot_of(caller.now_ms), datagram[onion::kSlotOffset]);
   if (!stamp) {
     return BackwardRefusal::slot;
   }
   const Buffer layer(datagram.begin() + info.t_offset, datagram.end());
-  return has_zeros(caller, secrets, 0, *stamp, layer) ? Verdict{}
-                                                      : Verdict{BackwardRefusal::zero};
+  return has_zeros(caller, secrets, 0, *stamp, layer) ? Verdict{} : Verdict{BackwardRefusal::zero};
 }
 
 /// True packets as they reach the client, and what opens them.
@@ -111,14 +109,15 @@ Buffer forge(World& world, const Arrivals& arrivals, const Buffer& other, std::s
   };
   switch (way % 7) {
     case 0:  // a bit of T or X_R
-      flip_bit(forged, info.t_offset * 8U + world.random.below((forged.size() - info.t_offset) * 8));
+      flip_bit(forged,
+               info.t_offset * 8U + world.random.below((forged.size() - info.t_offset) * 8));
       break;
     case 1:  // a bit of the tag
       flip_bit(forged, onion::kLastOffset * 8 + world.random.below(onion::kLastBytes * 8));
       break;
     case 2:  // another stamp
-      forged[onion::kSlotOffset] = static_cast<std::uint8_t>(forged[onion::kSlotOffset] +
-                                                             1 + world.random.below(255));
+      forged[onion::kSlotOffset] =
+          static_cast<std::uint8_t>(forged[onion::kSlotOffset] + 1 + world.random.below(255));
       break;
     case 3:  // a packet made up behind the true look-up key
       replace(info.t_offset, world.random.bytes(forged.size() - info.t_offset));
@@ -167,7 +166,8 @@ Report spoofing_at_last_link(const WorldOptions& options, std::size_t rounds) {
                           " what an outsider sent in way " + std::to_string(round % 7));
       }
       for (const Buffer& datagram : arrivals.datagrams) {
-        report.expect(!open(caller, arrivals.secrets, datagram), "the client refuses a true packet");
+        report.expect(!open(caller, arrivals.secrets, datagram),
+                      "the client refuses a true packet");
       }
     }
   }

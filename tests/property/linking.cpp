@@ -45,8 +45,9 @@ Buffer difference(const Buffer& left, const Buffer& right) {
 
 void compare(Report& report, const Crossing& one, const Crossing& other) {
   const std::string name(onion::type_info(one.type).name);
-  report.expect(shared_pieces<16>(behind_link_header(one.before), behind_link_header(one.behind)) == 0,
-                name + " carries bytes through");
+  report.expect(
+      shared_pieces<16>(behind_link_header(one.before), behind_link_header(one.behind)) == 0,
+      name + " carries bytes through");
   const Buffer before = difference(one.before, other.before);
   const Buffer behind = difference(one.behind, other.behind);
   report.expect(shared_pieces<16>(behind_link_header(before), behind_link_header(behind)) == 0,
@@ -54,8 +55,7 @@ void compare(Report& report, const Crossing& one, const Crossing& other) {
 }
 
 Journey setup_journey(World& world, PacketType type) {
-  const onion::SetupPacket setup =
-      world.setup_packet({0, kRelayUnderTest, 2}, type, Service::echo);
+  const onion::SetupPacket setup = world.setup_packet({0, kRelayUnderTest, 2}, type, Service::echo);
   const Bytes view = setup.datagram.view();
   return world.travel(kClient, 0, Buffer(view.begin(), view.end()));
 }
@@ -69,12 +69,13 @@ Report linking(const WorldOptions& options, std::size_t rounds) {
     const ClientPath path = world.make_path({0, kRelayUnderTest, 2}, Service::echo);
     std::uint64_t seq = 1;
     for (const PacketClass packet_class : {PacketClass::d, PacketClass::v}) {
-      const auto one = crossings(
-          world, world.travel(kClient, 0, world.echo_packet(path, packet_class, seq++)));
-      const auto other = crossings(
-          world, world.travel(kClient, 0, world.echo_packet(path, packet_class, seq++)));
+      const auto one =
+          crossings(world, world.travel(kClient, 0, world.echo_packet(path, packet_class, seq++)));
+      const auto other =
+          crossings(world, world.travel(kClient, 0, world.echo_packet(path, packet_class, seq++)));
       // Forward at least; a relay that is wrong may be found out before the answer comes.
-      if (!report.need(!one.empty() && one.size() == other.size(), "data packets cross the relay")) {
+      if (!report.need(!one.empty() && one.size() == other.size(),
+                       "data packets cross the relay")) {
         return report;
       }
       for (std::size_t i = 0; i < one.size(); ++i) {
@@ -102,7 +103,8 @@ Report fresh_spare(const WorldOptions& options, std::size_t rounds) {
     for (const PacketClass packet_class : {PacketClass::d, PacketClass::v}) {
       std::array<Journey, 2> journeys;
       for (std::size_t i = 0; i < journeys.size(); ++i) {
-        journeys[i] = world.travel(kClient, 0, world.data_packet(path, packet_class, 2 * round + i));
+        journeys[i] =
+            world.travel(kClient, 0, world.data_packet(path, packet_class, 2 * round + i));
       }
       if (!report.need(journeys[0].steps.size() == 2 && journeys[1].steps.size() == 2 &&
                            journeys[0].last() == onion::Verdict::deliver,

@@ -99,9 +99,8 @@ Report marks_in_return(const WorldOptions& options, std::size_t rounds) {
     }
     const std::size_t live = onion::kReturnBlockBytes * (depth + 1);
     Outcome outcome;
-    const std::size_t passed =
-        marks_that_pass(world, 2, *step, onion::kLinkHeaderBytes + live,
-                        onion::kReturnStackBytes - live, outcome);
+    const std::size_t passed = marks_that_pass(world, 2, *step, onion::kLinkHeaderBytes + live,
+                                               onion::kReturnStackBytes - live, outcome);
     if (!report.need(outcome.accepted(), "a marked answer goes on")) {
       return report;
     }

@@ -66,7 +66,7 @@ enum class Kind : std::uint8_t {
   expired_segment,
   expired_return,
   old_link_key,
-  mutated,  ///< as an outsider can
+  mutated,   ///< as an outsider can
   resealed,  ///< as a peer can, who has the link's keys
 };
 
@@ -175,8 +175,9 @@ const ClientPath& Crowd::path(const std::vector<std::size_t>& relays, Service se
   std::vector<std::size_t> key = relays;
   key.push_back(1000 + static_cast<std::size_t>(service));
   const auto found = paths_.find(key);
-  return found != paths_.end() ? found->second
-                               : paths_.emplace(key, world_.make_path(relays, service)).first->second;
+  return found != paths_.end()
+             ? found->second
+             : paths_.emplace(key, world_.make_path(relays, service)).first->second;
 }
 
 // What the relay before would put in front of a packet that it sends on.
@@ -209,7 +210,8 @@ Sent Crowd::valid_backward(PacketClass packet_class) {
   const ClientPath& chosen = path({kUnderTest, kBehind}, Service::echo);
   // The terminal's half of the path alone: as if the relay under test had sent the packet on.
   const ClientPath& rest = path({kBehind}, Service::echo);
-  Buffer request = world_.data_packet(rest, packet_class, seq_++, chosen.reply_of(packet_class).view());
+  Buffer request =
+      world_.data_packet(rest, packet_class, seq_++, chosen.reply_of(packet_class).view());
   stamp(request);
   world_.seal(kUnderTest, kBehind, request);
   const Outcome answer =
@@ -227,7 +229,8 @@ Buffer Crowd::with_cookie(std::size_t entry, onion::SetupPacket& setup) {
     EXPECT_EQ(challenge.outgoing, onion::Outgoing::challenge);
     cookies_[key] = onion::challenge_cookie(challenge.datagram);
   }
-  onion::put_cookie(MutableBytes(setup.datagram.bytes).first(setup.datagram.byte_count), cookies_[key]);
+  onion::put_cookie(MutableBytes(setup.datagram.bytes).first(setup.datagram.byte_count),
+                    cookies_[key]);
   return {view.begin(), view.end()};
 }
 
@@ -304,8 +307,7 @@ Sent Crowd::random_bytes() {
     const auto type = static_cast<PacketType>(1 + random_.below(7));
     sent.datagram = random_.bytes(onion::type_info(type).total_bytes);
     sent.datagram[0] = static_cast<std::uint8_t>(0x10 | static_cast<unsigned>(type));
-    sent.datagram[onion::kSlotOffset] =
-        static_cast<std::uint8_t>(onion::slot_of(world_.now_ms));
+    sent.datagram[onion::kSlotOffset] = static_cast<std::uint8_t>(onion::slot_of(world_.now_ms));
     if (sent.from != kClient) {
       stamp(sent.datagram);
       world_.seal(sent.from, kUnderTest, sent.datagram);
@@ -355,8 +357,7 @@ Sent Crowd::expired() {
     case 1: {
       Sent sent{Kind::expired_return, kBehind, world_.relay(kBehind).endpoint(),
                 returns_[random_.below(returns_.size())]};
-      sent.datagram[onion::kSlotOffset] =
-          static_cast<std::uint8_t>(onion::slot_of(world_.now_ms));
+      sent.datagram[onion::kSlotOffset] = static_cast<std::uint8_t>(onion::slot_of(world_.now_ms));
       stamp(sent.datagram);
       world_.seal(kBehind, kUnderTest, sent.datagram);
       return sent;
@@ -394,10 +395,12 @@ Sent Crowd::changed() {
     world_.lift(sent.from, kUnderTest, sent.datagram);
     sent.kind = Kind::resealed;
   }
+
   struct Field {
     std::size_t first;
     std::size_t last;
   };
+
   const std::array<Field, 10> fields = {{{0, 0},
                                          {1, 1},
                                          {2, 2},

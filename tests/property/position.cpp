@@ -64,9 +64,9 @@ void judge(Report& report, const BitCounts& counts, const std::string& where,
     }
     const double deviation = counts.deviation(bit);
     report.mean = std::max(report.mean, deviation);
-    report.expect(deviation < kDeviationMax,
-                  where + ", bit " + std::to_string(bit % 8) + " of byte " +
-                      std::to_string(bit / 8) + " is " + std::to_string(deviation) + " sigma off");
+    report.expect(deviation < kDeviationMax, where + ", bit " + std::to_string(bit % 8) +
+                                                 " of byte " + std::to_string(bit / 8) + " is " +
+                                                 std::to_string(deviation) + " sigma off");
   }
 }
 
@@ -97,9 +97,8 @@ Report position_data(const WorldOptions& options, std::size_t sessions) {
       Seen seen;
       for (std::size_t session = 0; session < sessions; ++session) {
         const ClientPath path = world.make_path(first_relays(length), Service::echo);
-        count_headers(world,
-                      world.travel(kClient, 0, world.echo_packet(path, packet_class, session)),
-                      seen);
+        count_headers(
+            world, world.travel(kClient, 0, world.echo_packet(path, packet_class, session)), seen);
       }
       for (std::size_t hop = 0; hop < length; ++hop) {
         const std::string where = "hop " + std::to_string(hop + 1) + " of " +
@@ -131,8 +130,7 @@ Report position_setup(const WorldOptions& options, std::size_t sessions) {
       const onion::SetupPacket setup =
           world.setup_packet(first_relays(length), PacketType::s0, Service::drop);
       const Bytes view = setup.datagram.view();
-      const Journey journey =
-          world.travel(kClient, 0, Buffer(view.begin(), view.end()));
+      const Journey journey = world.travel(kClient, 0, Buffer(view.begin(), view.end()));
       for (const Step& step : journey.steps) {
         Buffer datagram = step.in;
         world.lift(step.from, step.relay, datagram);

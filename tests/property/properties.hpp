@@ -72,7 +72,14 @@ struct Capture {
 };
 
 /// What happens to the relay between two copies of a packet.
-enum class Between : std::uint8_t { nothing, other_worker, same_burst, epoch_change, crash, clock_steps };
+enum class Between : std::uint8_t {
+  nothing,
+  other_worker,
+  same_burst,
+  epoch_change,
+  crash,
+  clock_steps
+};
 
 /// Packets of every type are captured before the relay, and each is accepted at most once, whatever lies between the
 /// copies.

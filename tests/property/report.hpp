@@ -16,8 +16,8 @@ struct Report {
   /// What had to work for the property to be tried at all and did not: a property of a network that
   /// carries nothing holds for nothing.
   std::uint64_t setup_failures = 0;
-  double mean = 0;          ///< where the property has a mean: what it is
-  std::string first;        ///< the first violation or set-up failure, in words
+  double mean = 0;    ///< where the property has a mean: what it is
+  std::string first;  ///< the first violation or set-up failure, in words
 
   void expect(bool holds, const std::string& otherwise) {
     ++cases;

@@ -27,9 +27,8 @@ void for_each_lane(LaneMask lanes, Function function) noexcept {
 template <typename Predicate>
 LaneMask select_lanes(LaneMask lanes, Predicate predicate) noexcept {
   LaneMask selected = 0;
-  for_each_lane(lanes, [&](std::size_t lane) {
-    selected |= predicate(lane) ? lane_bit(lane) : LaneMask{0};
-  });
+  for_each_lane(
+      lanes, [&](std::size_t lane) { selected |= predicate(lane) ? lane_bit(lane) : LaneMask{0}; });
   return selected;
 }
 

@@ -96,8 +96,8 @@ struct Relay::State {
   [[nodiscard]] LaneMask open_data_layer(const RelayTurn& turn, PacketType type,
                                          LaneMask lanes) noexcept;
   /// The lanes whose MAC over message[lane] is the one at `mac_offset` of the datagram.
-  [[nodiscard]] LaneMask check_macs(const RelayTurn& turn, LaneMask lanes, std::size_t message_bytes,
-                                    std::size_t mac_offset) noexcept;
+  [[nodiscard]] LaneMask check_macs(const RelayTurn& turn, LaneMask lanes,
+                                    std::size_t message_bytes, std::size_t mac_offset) noexcept;
 
   /// What the segments of a burst say under the two epochs that may have sealed them.
   struct Candidates {
@@ -105,6 +105,7 @@ struct Relay::State {
     Lanes<std::array<Block, 2>> secret;
     std::array<LaneMask, 2> valid{};
   };
+
   void open_segments(const RelayTurn& turn, LaneMask lanes, Candidates& candidates) noexcept;
   void choose(const Candidates& candidates, std::size_t index, LaneMask lanes) noexcept;
 
@@ -124,11 +125,13 @@ struct Relay::State {
   void answer_setup(const RelayTurn& turn, std::size_t lane, Service service,
                     const ReturnContext& context, const std::uint8_t* record) noexcept;
   void echo_data(const RelayTurn& turn, std::size_t lane) noexcept;
-  void bridge_packet(const RelayTurn& turn, std::size_t lane, const ReturnContext* context) noexcept;
+  void bridge_packet(const RelayTurn& turn, std::size_t lane,
+                     const ReturnContext* context) noexcept;
   void bridge_data(const RelayTurn& turn, std::size_t lane, std::uint64_t cookie) noexcept;
   void bridge_control(const RelayTurn& turn, std::size_t lane) noexcept;
 
-  static constexpr std::size_t kMacMessageBytesMax = 272;  // S: ctx 16, eph 32, rt 16, rest 192, X_L' 16
+  static constexpr std::size_t kMacMessageBytesMax =
+      272;  // S: ctx 16, eph 32, rt 16, rest 192, X_L' 16
 
   /// What a setup packet said.
   struct Setup {
@@ -150,10 +153,10 @@ struct Relay::State {
   crypto_accel::OnionBatch batch;
 
   Lanes<const crypto_accel::LinkKey*> link_key{};
-  Lanes<Block> secret{};    ///< of the layer
+  Lanes<Block> secret{};  ///< of the layer
   Lanes<Block> ctx{};
-  Lanes<Block> x_l{};       ///< T as it came in
-  Lanes<Block> x_l_out{};   ///< X_L'
+  Lanes<Block> x_l{};      ///< T as it came in
+  Lanes<Block> x_l_out{};  ///< X_L'
   Lanes<Block> w{};
   Lanes<Block> mac{};
   Lanes<const std::uint8_t*> message_at{};

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/manage/configuration.hpp"
 
+#include <fstream>
+#include <iterator>
+
 #include <gtest/gtest.h>
 
 namespace allium::control {
@@ -116,6 +119,17 @@ TEST(Configuration, SaysWhatIsMissing) {
 TEST(Configuration, RefusesWhatIsNotToml) {
   EXPECT_EQ(error_of("schema = 1\n[node\n").substr(0, 14), "allium.toml:2:");
   EXPECT_NE(error_of(text_with("")).find("unknown key"), std::string::npos);
+}
+
+TEST(Configuration, TakesTheOneThatTheDocumentShows) {
+  std::ifstream file(ALLIUM_CONTROL_README);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const std::size_t begin = text.find("```toml\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string shown = text.substr(begin + 8, text.find("```", begin + 8) - begin - 8);
+  const auto parsed = parse_configuration(shown, "control/README.md");
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->store_bytes_max, std::uint64_t{20} << 30);
 }
 
 TEST(Configuration, SaysWhichFileIsNotThere) {
