@@ -9,17 +9,12 @@
 #include <boost/json/array.hpp>
 #include <sodium.h>
 
+#include "control/network/internal/canonical_text.hpp"
+
 namespace allium::control {
 namespace json = boost::json;
 
 namespace {
-
-std::string hex(const NodeKey& key) {
-  std::string text(key.size() * 2 + 1, '\0');
-  sodium_bin2hex(text.data(), text.size(), key.data(), key.size());
-  text.pop_back();
-  return text;
-}
 
 /// A name for this state of the list, where the chain has its block's hash.
 NodeKey list_hash(const ServiceNodes& nodes, std::uint64_t height) {
@@ -67,9 +62,9 @@ json::object node_state(const ServiceNode& node, const ChainState& chain) {
   char swarm[17];
   std::snprintf(swarm, sizeof swarm, "%llx", static_cast<unsigned long long>(node.swarm));
   json::object state;
-  state["service_node_pubkey"] = hex(node.legacy);
-  state["pubkey_ed25519"] = hex(node.ed25519);
-  state["pubkey_x25519"] = hex(node.x25519);
+  state["service_node_pubkey"] = internal::hex_text(node.legacy);
+  state["pubkey_ed25519"] = internal::hex_text(node.ed25519);
+  state["pubkey_x25519"] = internal::hex_text(node.x25519);
   state["public_ip"] = node.ip;
   state["storage_port"] = node.https_port;
   state["storage_lmq_port"] = node.omq_port;
@@ -99,7 +94,7 @@ bool is_set(const json::object& params, std::string_view name) {
 
 json::object service_nodes_result(const ServiceNodes& nodes, const ChainState& chain,
                                   const json::object& params) {
-  const std::string hash = hex(list_hash(nodes, chain.height));
+  const std::string hash = internal::hex_text(list_hash(nodes, chain.height));
   json::object result;
   result["height"] = chain.height;
   result["block_hash"] = hash;

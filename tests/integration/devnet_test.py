@@ -167,7 +167,7 @@ class Lifecycle(Devnet):
             self.assertTrue(wait_until(lambda: not self.directory.exists(), 20))
 
     def test_down_ends_one_that_is_just_starting(self):
-        up = subprocess.Popen([str(bin_dir / "allium"), "devnet", "up", "--nodes", "12"], env=self.environment,
+        up = subprocess.Popen([*run_as, str(bin_dir / "allium"), "devnet", "up", "--nodes", "12"], env=self.environment,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.assertTrue(wait_until(lambda: (self.directory / "lock").exists(), 10))
         self.done("devnet", "down")
@@ -176,7 +176,7 @@ class Lifecycle(Devnet):
         self.done("devnet", "status", code=1)
 
     def test_nothing_is_removed_that_is_not_a_devnets(self):
-        self.directory.mkdir(mode=0o700)
+        subprocess.run([*run_as, "mkdir", "-m", "700", str(self.directory)], check=True)
         (self.directory / "lock").write_text("of somebody else")
         (self.directory / "n1.log").write_text("of somebody else")
         for command in (("devnet", "down"), ("devnet", "up", "--nodes", "1")):
@@ -298,8 +298,9 @@ class Relays(Devnet):
 
     def test_a_capture_that_cannot_be_written_is_an_error(self):
         self.up(nodes=1)
-        pcap = subprocess.Popen([str(bin_dir / "allium"), "devnet", "pcap", "n1", "-w", "/dev/full", "--seconds", "2"],
-                                env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        pcap = subprocess.Popen([*run_as, str(bin_dir / "allium"), "devnet", "pcap", "n1", "-w", "/dev/full",
+                                 "--seconds", "2"], env=self.environment, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, text=True)
         pcap.stderr.readline()
         self.ping("n1", 5)
         _, words = pcap.communicate(timeout=20)

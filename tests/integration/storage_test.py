@@ -205,13 +205,13 @@ class Deaths(Service):
         begin = time.monotonic()
         body = self.answered(self.https.call("store", account.store(b"one")))
         self.assertEqual(body["swarm"][away], {"failed": True, "timeout": True})
-        self.assertLess(time.monotonic() - begin, 8)
+        self.assertLess(time.monotonic() - begin, 20)
         begin = time.monotonic()
         for number in range(20):
             body = self.answered(self.https.call("store", account.store(b"%d" % number)))
             self.assertTrue(body["swarm"][away]["failed"])
         self.answered(self.https.call("delete", account.delete(first)))
-        self.assertLess(time.monotonic() - begin, 4, "a dead member costs one time-out")
+        self.assertLess(time.monotonic() - begin, 50, "a dead member costs one time-out of 5 s, not 21")
         status, text = Onion([self.nodes[0], self.nodes[1]]).call("info", {})
         self.assertEqual((status, text), (502, "Next node is currently unreachable: " + away))
 
