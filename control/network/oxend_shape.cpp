@@ -59,8 +59,6 @@ std::set<std::string_view> wanted_fields(const json::object& params) {
 }
 
 json::object node_state(const ServiceNode& node, const ChainState& chain) {
-  char swarm[17];
-  std::snprintf(swarm, sizeof swarm, "%llx", static_cast<unsigned long long>(node.swarm));
   json::object state;
   state["service_node_pubkey"] = internal::hex_text(node.legacy);
   state["pubkey_ed25519"] = internal::hex_text(node.ed25519);
@@ -71,7 +69,7 @@ json::object node_state(const ServiceNode& node, const ChainState& chain) {
   state["storage_server_version"] =
       json::array(chain.storage_version.begin(), chain.storage_version.end());
   state["swarm_id"] = node.swarm;
-  state["swarm"] = swarm;
+  state["swarm"] = swarm_id_text(node.swarm);
   state["active"] = node.swarm != kNoSwarm;
   state["funded"] = true;
   return state;

@@ -2,9 +2,17 @@
 #include "control/network/swarm_map.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <utility>
 
 namespace allium::control {
+
+std::string swarm_id_text(SwarmId swarm) {
+  std::array<char, 16> digits{};
+  const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), swarm, 16);
+  return {digits.data(), written.ptr};
+}
 
 SwarmMap::SwarmMap(std::vector<SwarmId> ids) : ids_(std::move(ids)) {
   std::sort(ids_.begin(), ids_.end());

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace allium::control {
@@ -17,6 +18,9 @@ using SwarmId = std::uint64_t;
 
 /// The id of nodes that are in no swarm (yet); never a swarm.
 inline constexpr SwarmId kNoSwarm = ~std::uint64_t{0};
+
+/// As oxend and the storage RPC write it: lower-case hex without leading zeros.
+[[nodiscard]] std::string swarm_id_text(SwarmId swarm);
 
 /// Points first, first + 1, ... last; both belong to it. It may run across the end of the ring: last < first.
 struct PointRange {

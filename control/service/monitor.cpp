@@ -11,11 +11,15 @@
 #include "control/service/authentication.hpp"
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/json_fields.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
 
 namespace {
+
+using internal::number_in;
+using internal::text_in;
 
 constexpr std::uint64_t kPastSecondsMax = std::uint64_t{14} * 86'400;
 constexpr std::uint64_t kFutureSecondsMax = 86'400;
@@ -32,18 +36,6 @@ enum class MonitorError : int {
 
 json::object error_object(MonitorError error, std::string_view text) {
   return {{"errcode", static_cast<int>(error)}, {"error", text}};
-}
-
-std::optional<std::string_view> text_in(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  const auto* text = value == nullptr ? nullptr : value->if_string();
-  return text == nullptr ? std::nullopt : std::optional<std::string_view>(*text);
-}
-
-std::optional<std::int64_t> number_in(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  const auto* number = value == nullptr ? nullptr : value->if_int64();
-  return number == nullptr ? std::nullopt : std::optional(*number);
 }
 
 /// `P`, the Ed25519 key of a Session account, or `p`, any account.

@@ -50,10 +50,6 @@ HttpResponse http_response(const Answer& answer) {
   return response;
 }
 
-OmqParts omq_reply(const Answer& answer, Format format) {
-  return peer_reply(answer, format);
-}
-
 }  // namespace
 
 struct NodeService::State {
@@ -259,7 +255,7 @@ void NodeService::State::on_storage_omq(const std::string& method, OmqCommand co
   }
   rpc->call_params(
       method, command.parts.empty() ? std::string_view() : command.parts.front(), RpcSource::client,
-      [reply](const Answer& answer, Format format) { reply(omq_reply(answer, format)); });
+      [reply](const Answer& answer, Format format) { reply(peer_reply(answer, format)); });
 }
 
 void NodeService::State::add_omq_commands() {

@@ -11,11 +11,15 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/json_fields.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
 
 namespace {
+
+using internal::number_in;
+using internal::text_in;
 
 struct Framed {
   std::string_view blob;
@@ -43,12 +47,6 @@ Result<Framed> parse_frame(std::string_view text) {
     return fail(Errc::malformed, "no JSON object behind the blob");
   }
   return Framed{text.substr(0, length), std::move(control.get_object())};
-}
-
-std::optional<std::string_view> text_in(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  const auto* text = value == nullptr ? nullptr : value->if_string();
-  return text == nullptr ? std::nullopt : std::optional<std::string_view>(*text);
 }
 
 /// Absent: `otherwise`; of another type: nullopt.
@@ -90,10 +88,8 @@ Result<OnionEnvelope> envelope_of(std::string_view blob, const json::object& con
 }
 
 int hop_in(const json::object& object) {
-  const json::value* value = object.if_contains("hop_no");
-  const auto* number = value == nullptr ? nullptr : value->if_int64();
-  return number == nullptr ? 0
-                           : static_cast<int>(std::clamp<std::int64_t>(*number, 0, kHopsMax + 1));
+  return static_cast<int>(
+      std::clamp<std::int64_t>(number_in(object, "hop_no").value_or(0), 0, kHopsMax + 1));
 }
 
 Result<OnionLayer> for_us(const Framed& frame) {

@@ -11,6 +11,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/json_fields.hpp"
 #include "control/service/internal/message_hash.hpp"
 #include "control/service/namespaces.hpp"
 
@@ -89,12 +90,10 @@ std::optional<Record> parse_record(std::string_view text) {
   if (dict == nullptr) {
     return std::nullopt;
   }
-  const auto text_in = [dict](std::string_view name) {
-    const json::value* field = dict->if_contains(name);
-    const auto* string = field == nullptr ? nullptr : field->if_string();
-    return string == nullptr ? std::string() : std::string(string->data(), string->size());
+  const auto field = [dict](std::string_view name) {
+    return std::string(internal::text_in(*dict, name).value_or(""));
   };
-  return Record{{text_in("m"), text_in("p")}, text_in("d")};
+  return Record{{field("m"), field("p")}, field("d")};
 }
 
 /// Calls `done` when it was called so many times itself.

@@ -129,7 +129,7 @@ class SwarmPeers final : public SwarmMembers {
 /// The reply to sn.ping, by which members of our kind know each other.
 [[nodiscard]] PeerParts pong();
 
-/// The reply to sn.storage_cc: the body alone, or status and text.
+/// The reply to sn.storage_cc and storage.*: the body alone, or status and text.
 [[nodiscard]] PeerParts peer_reply(const Answer& answer, Format format);
 
 /// sn.data: 0x01, then a bt list of [account, hash, timestamp, expiry, data, namespace].

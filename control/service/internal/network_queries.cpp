@@ -49,15 +49,13 @@ std::optional<json::object> oxend_params(const RpcCall& call) {
 }  // namespace
 
 json::object swarm_body(const Membership& membership, SwarmId swarm) {
-  char id[17];
-  std::snprintf(id, sizeof id, "%llx", static_cast<unsigned long long>(swarm));
   json::array snodes;
   for (const ServiceNode* node : membership.nodes()->members(swarm)) {
     snodes.emplace_back(snode_object(*node));
   }
   json::object body;
   body["snodes"] = std::move(snodes);
-  body["swarm"] = id;
+  body["swarm"] = swarm_id_text(swarm);
   return body;
 }
 
