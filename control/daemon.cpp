@@ -13,18 +13,23 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/array.hpp>
 
+#include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
 #include "control/manage/local_socket.hpp"
 #include "control/network/file_registry.hpp"
+#include "control/node/clock_watch.hpp"
+#include "control/node/dataplane_link.hpp"
 #include "control/node/identity_file.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/node_service.hpp"
@@ -37,11 +42,18 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::chrono::seconds kBeat{5};
+constexpr std::chrono::seconds kRecordsGap{1};
 constexpr std::uint64_t kDocumentWarningS = 86'400;
 constexpr std::size_t kCertificateBytesMax = 64 * 1024;
 
 std::uint64_t unix_s() {
   return static_cast<std::uint64_t>(std::time(nullptr));
+}
+
+std::uint64_t unix_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 
 std::string hex_number(std::uint64_t number) {
@@ -90,7 +102,7 @@ Result<CertificatePair> load_or_make_certificate(const std::string& directory) {
   return is_written ? std::move(made) : fail(Errc::io, path + ": " + std::strerror(error));
 }
 
-Result<IdentitySecret> load_identity(const Configuration& configuration, const EventLog& log) {
+Result<Seed> load_seed(const Configuration& configuration, const EventLog& log) {
   std::optional<Passphrase> passphrase;
   if (!configuration.passphrase_file.empty()) {
     Result<Passphrase> read = Passphrase::read(configuration.passphrase_file);
@@ -111,7 +123,7 @@ Result<IdentitySecret> load_identity(const Configuration& configuration, const E
              {{"file", configuration.identity_file},
               {"advice", "whoever copies this file is this node; seal it with a passphrase"}});
   }
-  return IdentitySecret::from_seed(file->seed);
+  return std::move(file->seed);
 }
 
 }  // namespace
@@ -121,12 +133,28 @@ struct Daemon::State {
       : configuration(std::move(with)),
         log(configuration.log_level, configuration.log_format),
         signals(io, SIGTERM, SIGINT),
-        beat(io) {}
+        beat(io),
+        records_timer(io) {}
 
   Result<void> open_service();
+  Result<void> open_dataplane(const Seed& seed);
+  Result<void> open_local();
+  void start_registry();
   void on_network(const RegistryState& network);
+  void on_dataplane(const DataplaneState& now);
+  void update_relays();
+  void keep_records_soon();
+
+  [[nodiscard]] std::string records_file() const {
+    return configuration.data_directory + "/network-records";
+  }
+
+  void watch_clock();
   void on_beat();
+  void answer(std::string_view question, const LocalSocket::Give& give);
+  [[nodiscard]] std::function<void(std::function<void()>)> poster();
   [[nodiscard]] json::object status() const;
+  [[nodiscard]] json::object dataplane_status(const NodeServiceStatus& now) const;
   [[nodiscard]] json::array problems(const NodeServiceStatus& now) const;
 
   Configuration configuration;
@@ -134,12 +162,18 @@ struct Daemon::State {
   asio::io_context io{1};
   asio::signal_set signals;
   asio::steady_timer beat;
+  asio::steady_timer records_timer;
+  bool is_keeping_records = false;
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
   std::unique_ptr<storage::MessageStore> store;
   std::unique_ptr<NodeService> service;
+  std::unique_ptr<DataplaneLink> dataplane;  ///< null: this node has none
   std::unique_ptr<FileRegistry> registry;
   std::unique_ptr<LocalSocket> local;
+  DataplaneState dataplane_state;
+  ClockWatch clock;
+  bool is_clock_good = true;
   std::uint64_t height = 0;
   std::uint64_t valid_until_s = 0;
   std::string registry_problem;
@@ -164,22 +198,110 @@ Result<void> Daemon::State::open_service() {
   options.per_account.capacity = configuration.per_account.burst;
   options.per_account.refill_per_second = configuration.per_account.per_second;
   options.may_exit_to_private = configuration.may_exit_to_private;
+  options.send_return = [this](control_port::ReturnReply reply) {
+    if (dataplane) {
+      dataplane->reply(std::move(reply));
+    }
+  };
+  options.on_records = [this] {
+    update_relays();
+    keep_records_soon();
+  };
+  options.on_time = [this](const NodeKey& node, std::uint64_t their_ms, std::uint64_t sent_ms,
+                           std::uint64_t heard_ms) {
+    clock.add(node, their_ms, sent_ms, heard_ms);
+    watch_clock();
+  };
   Result<std::unique_ptr<NodeService>> opened =
       NodeService::open(io, *store, *identity, std::move(options), system_random());
   if (!opened) {
     return tl::unexpected(opened.error());
   }
   service = *std::move(opened);
+  if (auto known = read_bundle_file(records_file())) {
+    service->remember_records(std::move(known->records));
+  }
   return {};
+}
+
+// A process that starts again hands its dataplane at once what the one before knew: no packet waits for other nodes to answer.
+void Daemon::State::keep_records_soon() {
+  if (std::exchange(is_keeping_records, true)) {
+    return;
+  }
+  records_timer.expires_after(kRecordsGap);
+  records_timer.async_wait([this](const boost::system::error_code& error) {
+    is_keeping_records = false;
+    const auto bundle = parse_network_bundle(service->network_bundle());
+    if (!error && bundle) {
+      static_cast<void>(write_bundle_file(records_file(), *bundle));  // it is a cache
+    }
+  });
+}
+
+// Whatever other threads bring is dropped once this object is on its way out.
+std::function<void(std::function<void()>)> Daemon::State::poster() {
+  return [this](std::function<void()> what) { asio::post(io, std::move(what)); };
+}
+
+Result<void> Daemon::State::open_dataplane(const Seed& seed) {
+  if (configuration.dataplane_socket.empty()) {
+    return {};
+  }
+  DataplaneOptions options;
+  options.socket = configuration.dataplane_socket;
+  options.packets_per_second = configuration.packets_per_second;
+  options.handles_max = configuration.ipv6_clients_max;
+  options.handles_per_host = configuration.ipv6_clients_per_host;
+  options.handles_per_site = configuration.ipv6_clients_per_site;
+  DataplaneLink::Events events;
+  events.post = poster();
+  events.on_state = [this](const DataplaneState& now) { on_dataplane(now); };
+  events.on_record = [this](const SignedNodeRecord& record) { service->publish_record(record); };
+  events.on_deliveries = [this](const std::vector<control_port::DeliveryRecord>& records) {
+    service->deliver(records);
+  };
+  auto opened = DataplaneLink::open(std::move(options), IdentitySecret::from_seed(seed),
+                                    system_random(), std::move(events));
+  if (!opened) {
+    return tl::unexpected(opened.error());
+  }
+  dataplane = *std::move(opened);
+  dataplane_state.problem = "not connected yet";
+  return {};
+}
+
+Result<void> Daemon::State::open_local() {
+  auto opened = LocalSocket::open(
+      io, configuration.control_socket,
+      [this](std::string_view question, const LocalSocket::Give& give) { answer(question, give); });
+  if (!opened) {
+    return tl::unexpected(opened.error());
+  }
+  local = *std::move(opened);
+  return {};
+}
+
+void Daemon::State::start_registry() {
+  FileRegistryOptions options;
+  options.path = configuration.network_file;
+  options.memory_path = configuration.data_directory + "/network-serial";
+  options.authorities = configuration.authorities;
+  registry = std::make_unique<FileRegistry>(io, options);
+  registry->start([this](const RegistryState& network) { on_network(network); },
+                  [this](const Error& problem) {
+                    registry_problem = problem.text;
+                    log.error("registry.refused", {{"reason", problem.text}});
+                  });
 }
 
 Result<void> Daemon::start() {
   State& state = *state_;
-  Result<IdentitySecret> identity = load_identity(state.configuration, state.log);
-  if (!identity) {
-    return tl::unexpected(identity.error());
+  const Result<Seed> seed = load_seed(state.configuration, state.log);
+  if (!seed) {
+    return tl::unexpected(seed.error());
   }
-  state.identity.emplace(*std::move(identity));
+  state.identity.emplace(IdentitySecret::from_seed(*seed));
   std::error_code error;
   std::filesystem::create_directories(state.configuration.data_directory, error);
   storage::RocksStoreOptions store_options;
@@ -190,29 +312,88 @@ Result<void> Daemon::start() {
     return tl::unexpected(store.error());
   }
   state.store = *std::move(store);
-  if (const Result<void> opened = state.open_service(); !opened) {
+  if (Result<void> opened = state.open_service(); !opened) {
     return opened;
   }
-  auto local = LocalSocket::open(
-      state.io, state.configuration.control_socket, [&state](std::string_view question) {
-        return question == "status" ? state.status() : json::object{{"error", "say: status"}};
-      });
-  if (!local) {
-    return tl::unexpected(local.error());
+  if (Result<void> opened = state.open_dataplane(*seed); !opened) {
+    return opened;
   }
-  state.local = *std::move(local);
-  FileRegistryOptions registry_options;
-  registry_options.path = state.configuration.network_file;
-  registry_options.memory_path = state.configuration.data_directory + "/network-serial";
-  registry_options.authorities = state.configuration.authorities;
-  state.registry = std::make_unique<FileRegistry>(state.io, registry_options);
-  state.registry->start([&state](const RegistryState& network) { state.on_network(network); },
-                        [&state](const Error& problem) {
-                          state.registry_problem = problem.text;
-                          state.log.error("registry.refused", {{"reason", problem.text}});
-                        });
+  if (Result<void> opened = state.open_local(); !opened) {
+    return opened;
+  }
+  state.start_registry();
   state.log.info("node.started", {{"node", to_hex(state.identity->public_key())}});
   return {};
+}
+
+void Daemon::State::on_dataplane(const DataplaneState& now) {
+  const bool was_serving = std::exchange(dataplane_state, now).is_serving;
+  if (was_serving == now.is_serving) {
+    return;
+  }
+  if (now.is_serving) {
+    log.info("dataplane.serving", {{"pid", std::to_string(now.pid)},
+                                   {"device", now.device},
+                                   {"relays", std::to_string(now.relays)}});
+  } else {
+    log.warn("dataplane.stopped", {{"reason", now.problem}});
+  }
+}
+
+void Daemon::State::update_relays() {
+  const NetworkDocument* const document = service->records().document();
+  if (!dataplane || document == nullptr) {
+    return;
+  }
+  std::vector<onion::Endpoint> own;
+  std::vector<PeerKeys> peers;
+  for (const RelayEntry& relay : document->relays) {
+    if (relay.identity == identity->public_key()) {
+      own = relay.endpoints;
+      continue;
+    }
+    // One without a record stays in the table: its packets find no key, and are not a client's.
+    PeerKeys& peer = peers.emplace_back();
+    peer.id = relay.id();
+    peer.endpoint = relay.endpoints.front();
+    if (const NodeRecord* const record = service->records().find(relay.identity)) {
+      peer.keys = record->keys;
+    }
+  }
+  dataplane->set_network(std::move(own), std::move(peers));
+}
+
+void Daemon::State::watch_clock() {
+  const bool is_good = clock.is_good(unix_ms());
+  if (std::exchange(is_clock_good, is_good) == is_good) {
+    return;
+  }
+  if (is_good) {
+    log.info("clock.good");
+  } else {
+    log.error("clock.off", {{"offset_ms", std::to_string(clock.offset_ms(unix_ms()).value_or(0))},
+                            {"effect", "no packets are forwarded until it is set"}});
+  }
+  if (dataplane) {
+    dataplane->set_serving(is_good);
+  }
+}
+
+void Daemon::State::answer(std::string_view question, const LocalSocket::Give& give) {
+  if (question == "status") {
+    give(status());
+  } else if (question == "network") {
+    give({{"schema", "allium.network/1"}, {"bundle", service->network_bundle()}});
+  } else if (question == "counters" && dataplane) {
+    dataplane->ask_counters([give](const Result<control_port::Counters>& counters) {
+      give(counters ? counters_json("", *counters)
+                    : json::object{{"error", counters.error().text}});
+    });
+  } else if (question == "counters") {
+    give({{"error", "this node has no dataplane: [dataplane] socket is not set"}});
+  } else {
+    give({{"error", "say: status, counters or network"}});
+  }
 }
 
 void Daemon::State::on_network(const RegistryState& network) {
@@ -220,7 +401,7 @@ void Daemon::State::on_network(const RegistryState& network) {
   const SwarmId before = service->status().swarm;
   height = network.height;
   valid_until_s = network.valid_until_s;
-  service->update_network(network.nodes, network.height);
+  service->update_network(network);
   const NodeServiceStatus now = service->status();
   log.info("registry.update", {{"height", std::to_string(height)},
                                {"nodes", std::to_string(network.nodes->all().size())},
@@ -242,6 +423,12 @@ json::array Daemon::State::problems(const NodeServiceStatus& now) const {
   } else if (valid_until_s < unix_s() + kDocumentWarningS && registry_problem.empty()) {
     add("the network document ends within a day: get a newer one");
   }
+  if (!is_clock_good) {
+    add("the clock is off by " + std::to_string(clock.offset_ms(unix_ms()).value_or(0)) +
+        " ms against other nodes: set it (timedatectl); no packets are forwarded until then");
+  } else if (dataplane && !dataplane_state.is_serving) {
+    add("no packets are forwarded: " + dataplane_state.problem);
+  }
   if (now.members > 1 && now.members_dead > 0) {
     add(std::to_string(now.members_dead) + " of " + std::to_string(now.members - 1) +
         " other members of the swarm do not answer; what they miss is kept for them");
@@ -254,9 +441,31 @@ json::array Daemon::State::problems(const NodeServiceStatus& now) const {
   return found;
 }
 
+json::object Daemon::State::dataplane_status(const NodeServiceStatus& now) const {
+  const DataplaneState& dp = dataplane_state;
+  return {{"connected", dp.is_connected},
+          {"serving", dp.is_serving},
+          {"problem", dp.problem},
+          {"pid", dp.pid},
+          {"workers", dp.workers},
+          {"device", dp.device},
+          {"kernels", dp.kernels},
+          {"accepts_from_ms", dp.accepts_from_ms},
+          {"relays", dp.relays},
+          {"connections", dp.connections},
+          {"requests", now.fast_lane.requests},
+          {"answered", now.fast_lane.answered},
+          {"answers_too_long", now.fast_lane.too_long},
+          {"answers_lost", dp.replies_lost},
+          {"malformed", now.fast_lane.malformed},
+          {"unserved", now.fast_lane.unserved},
+          {"busy", now.fast_lane.busy}};
+}
+
 json::object Daemon::State::status() const {
   const NodeServiceStatus now = service->status();
-  const ClockState clock = clock_state();
+  const ClockState kernel_clock = clock_state();
+  const std::optional<std::int64_t> offset_ms = clock.offset_ms(unix_ms());
   json::array problem_list = problems(now);
   json::object status;
   status["schema"] = "allium.status/1";
@@ -285,7 +494,15 @@ json::object Daemon::State::status() const {
                              {"queued", now.swarm_counters.queued},
                              {"handed_over", now.swarm_counters.handed_over},
                              {"lost_records", now.swarm_counters.lost_records}};
-  status["clock"] = {{"synchronised", clock.is_synchronised}, {"offset_ms", clock.offset_ms}};
+  status["clock"] = {{"synchronised", kernel_clock.is_synchronised},
+                     {"kernel_offset_ms", kernel_clock.offset_ms},
+                     {"offset_ms", offset_ms ? json::value(*offset_ms) : json::value()},
+                     {"good", is_clock_good}};
+  status["dataplane"] = dataplane ? json::value(dataplane_status(now)) : json::value();
+  status["records"] = {{"known", service->records().numbers().size()},
+                       {"taken", now.records.taken},
+                       {"refused", now.records.refused},
+                       {"last_refusal", now.records.last_refusal}};
   return status;
 }
 
@@ -320,6 +537,7 @@ void Daemon::run() {
   // From the outside in: no new requests, then the swarm, then the store, which writes what it has.
   state.local.reset();
   state.registry.reset();
+  state.dataplane.reset();
   state.service.reset();
   state.store.reset();
   state.log.info("node.stopped");

@@ -271,6 +271,14 @@ void read_sections(Section& root, Configuration& configuration) {
            [&](const std::string& text) { return read_endpoint(text, configuration.omq_listen); });
   omq.done();
 
+  Section dataplane = root.section("dataplane");
+  dataplane.file("socket", configuration.dataplane_socket);
+  dataplane.number("packets_per_second", configuration.packets_per_second, 1'000, 100'000'000);
+  dataplane.number("ipv6_clients", configuration.ipv6_clients_max, 1, 1'000'000);
+  dataplane.number("ipv6_clients_per_host", configuration.ipv6_clients_per_host, 0, 1'000'000);
+  dataplane.number("ipv6_clients_per_site", configuration.ipv6_clients_per_site, 0, 1'000'000);
+  dataplane.done();
+
   Section storage = root.section("storage");
   storage.size("max_bytes", configuration.store_bytes_max, std::uint64_t{64} << 20);
   storage.done();

@@ -42,6 +42,12 @@ struct Configuration {
   std::vector<boost::asio::ip::tcp::endpoint> https_listen;
   std::vector<boost::asio::ip::tcp::endpoint> omq_listen;
 
+  std::string dataplane_socket;  ///< of allium-dp's control port; empty: this node has no dataplane
+  std::uint64_t packets_per_second = 1'000'000;  ///< which the dataplane's replay set is sized for
+  std::uint32_t ipv6_clients_max = 65'536;       ///< at a time
+  std::uint32_t ipv6_clients_per_host = 64;      ///< of one /64
+  std::uint32_t ipv6_clients_per_site = 256;     ///< of one /48
+
   std::uint64_t store_bytes_max = std::uint64_t{10} << 30;
   RateSettings per_address;
   RateSettings per_account;

@@ -29,7 +29,7 @@ using Protocol = asio::local::stream_protocol;
 using boost::system::error_code;
 
 constexpr std::chrono::seconds kPatience{5};
-constexpr std::size_t kAnswerBytesMax = 1 << 20;
+constexpr std::size_t kAnswerBytesMax = std::size_t{16} << 20;  // a whole network
 
 /// Somebody asks.
 struct Client : std::enable_shared_from_this<Client> {
@@ -61,7 +61,8 @@ struct Client : std::enable_shared_from_this<Client> {
             return;
           }
           const auto* bytes = static_cast<const char*>(self->line.data().data());
-          self->reply(answer(std::string_view(bytes, count - 1)));
+          answer(std::string_view(bytes, count - 1),
+                 [self](const boost::json::object& object) { self->reply(object); });
         });
   }
 
@@ -158,7 +159,8 @@ LocalSocket::~LocalSocket() {
   unlink(state_->path.c_str());
 }
 
-Result<boost::json::object> ask_local(const std::string& path, std::string_view question) {
+Result<boost::json::object> ask_local(const std::string& path, std::string_view question,
+                                      std::uint64_t timeout_ms) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
@@ -166,7 +168,8 @@ Result<boost::json::object> ask_local(const std::string& path, std::string_view 
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const timeval patience{kPatience.count(), 0};
+  const timeval patience{static_cast<time_t>(timeout_ms / 1000),
+                         static_cast<suseconds_t>(timeout_ms % 1000 * 1000)};
   setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const std::string line = std::string(question) + '\n';

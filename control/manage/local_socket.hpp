@@ -10,6 +10,7 @@
 //              may ask.
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,7 +28,9 @@ inline constexpr std::size_t kLocalClientsMax = 16;
 
 class LocalSocket {
  public:
-  using Answer = std::function<boost::json::object(std::string_view question)>;
+  using Give = std::function<void(const boost::json::object& answer)>;
+  /// Calls `give` once, now or later; later than the 5 s nobody is there any more.
+  using Answer = std::function<void(std::string_view question, const Give& give)>;
 
   [[nodiscard]] static Result<std::unique_ptr<LocalSocket>> open(boost::asio::io_context& io,
                                                                  const std::string& path,
@@ -44,8 +47,9 @@ class LocalSocket {
   std::shared_ptr<State> state_;
 };
 
-/// Asks the daemon behind `path`; waits up to 5 s. Errc::unavailable: nobody is there.
+/// Asks the daemon behind `path`; waits so long for each part of the answer. Errc::unavailable: nobody is there.
 [[nodiscard]] Result<boost::json::object> ask_local(const std::string& path,
-                                                    std::string_view question);
+                                                    std::string_view question,
+                                                    std::uint64_t timeout_ms = 5000);
 
 }  // namespace allium::control

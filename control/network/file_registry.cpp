@@ -84,7 +84,7 @@ Result<void> FileRegistry::read_document() {
   if (!bundle) {
     return tl::unexpected(bundle.error());
   }
-  const Result<NetworkDocument> document =
+  Result<NetworkDocument> document =
       verify(bundle->document, options_.authorities, unix_s(), known_serial_);
   if (!document) {
     return tl::unexpected(document.error());
@@ -102,8 +102,13 @@ Result<void> FileRegistry::read_document() {
   }
   known_serial_ = document->serial;
   known_digest_ = digest;
-  on_state_({std::make_shared<const ServiceNodes>(service_nodes_of(*document)), document->serial,
-             document->valid_until_s});
+  RegistryState state;
+  state.nodes = std::make_shared<const ServiceNodes>(service_nodes_of(*document));
+  state.height = document->serial;
+  state.valid_until_s = document->valid_until_s;
+  state.document = std::make_shared<const NetworkDocument>(*std::move(document));
+  state.signed_document = bundle->document;
+  on_state_(state);
   return remember();
 }
 

@@ -24,6 +24,9 @@ namespace allium::control {
 
 struct RegistryState {
   std::shared_ptr<const ServiceNodes> nodes;
+  /// Where the registry is a network document: what is verified, and as it was signed. Else null and empty.
+  std::shared_ptr<const NetworkDocument> document;
+  SignedNetworkDocument signed_document;
   std::uint64_t height = 0;         ///< rises with every change
   std::uint64_t valid_until_s = 0;  ///< Unix seconds
 };

@@ -2,6 +2,8 @@
 #include "control/node/node_keys.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -15,30 +17,164 @@ namespace {
 
 constexpr std::uint64_t kHoursAhead = 2;
 constexpr std::uint64_t kEpochsPerHour = onion::kHourSeconds / onion::kEpochSeconds;
+constexpr std::array<std::uint8_t, 8> kStateMagic = {'a', 'l', 'l', 'k', 'e', 'y', 's', '1'};
+
+std::array<Secret<16>*, 5> secrets_of(onion::EpochSecrets& keys) noexcept {
+  return {&keys.segment, &keys.secret, &keys.return_block, &keys.replay, &keys.cookie};
+}
+
+std::array<const Secret<16>*, 5> secrets_of(const onion::EpochSecrets& keys) noexcept {
+  return {&keys.segment, &keys.secret, &keys.return_block, &keys.replay, &keys.cookie};
+}
+
+/// Bytes one after the other; more than there is room for is our own mistake.
+class StateWriter {
+ public:
+  explicit StateWriter(NodeKeys::State& target) : target_(target) {}
+
+  void bytes(Bytes source) {
+    ALLIUM_CHECK(used_ + source.size() <= NodeKeys::kStateBytes);
+    std::memcpy(target_.data() + used_, source.data(), source.size());
+    used_ += source.size();
+  }
+
+  void number(std::uint64_t value) {
+    std::array<std::uint8_t, 8> text;
+    store_be(text.data(), value, text.size());
+    bytes(text);
+  }
+
+ private:
+  NodeKeys::State& target_;
+  std::size_t used_ = 0;
+};
+
+/// Beyond the end everything is zero, and is_good() says so.
+class StateReader {
+ public:
+  explicit StateReader(const NodeKeys::State& source) : source_(source) {}
+
+  void bytes(MutableBytes target) {
+    is_good_ = is_good_ && used_ + target.size() <= NodeKeys::kStateBytes;
+    if (!is_good_) {
+      std::fill(target.begin(), target.end(), std::uint8_t{0});
+      return;
+    }
+    std::memcpy(target.data(), source_.data() + used_, target.size());
+    used_ += target.size();
+  }
+
+  std::uint64_t number() {
+    std::array<std::uint8_t, 8> text;
+    bytes(text);
+    return load_be(text.data(), text.size());
+  }
+
+  [[nodiscard]] bool is_good() const noexcept { return is_good_; }
+
+ private:
+  const NodeKeys::State& source_;
+  std::size_t used_ = 0;
+  bool is_good_ = true;
+};
 
 }  // namespace
 
-NodeKeys::NodeKeys(IdentitySecret identity, const KeySource& source, std::uint64_t now_ms)
-    : identity_(std::move(identity)), source_(source) {
+NodeKeys::NodeKeys(IdentitySecret identity, const Random& random, std::uint64_t now_ms)
+    : identity_(std::move(identity)), random_(random) {
+  advance(now_ms);
+}
+
+NodeKeys::NodeKeys(IdentitySecret identity, const Random& random, std::uint64_t now_ms,
+                   const State& kept)
+    : identity_(std::move(identity)), random_(random) {
+  if (!restore(kept)) {
+    epochs_.clear();
+    hours_.clear();
+    starts_in_epoch_.clear();
+    next_salt_alloc_ = 0;
+    snapshot_serial_ = 0;
+    record_number_ = 0;
+  }
   advance(now_ms);
 }
 
 void NodeKeys::make_epoch(std::uint64_t epoch) {
-  const Random random = source_.random_for(source_.state, "epoch", epoch);
   onion::EpochSecrets& keys = epochs_[epoch];
   keys.epoch = epoch;
-  for (Secret<16>* key :
-       {&keys.segment, &keys.secret, &keys.return_block, &keys.replay, &keys.cookie}) {
-    random(key->bytes());
+  for (Secret<16>* key : secrets_of(keys)) {
+    random_(key->bytes());
   }
 }
 
 void NodeKeys::make_hour(std::uint64_t hour) {
-  const Random random = source_.random_for(source_.state, "hour", hour);
   onion::HourKey& key = hours_[hour];
   key.hour = hour;
-  random(key.private_key.bytes());
+  random_(key.private_key.bytes());
   key.public_key = crypto_accel::x25519_public(key.private_key);
+}
+
+void NodeKeys::save(State& target) const {
+  target.clear();
+  StateWriter writer(target);
+  writer.bytes(kStateMagic);
+  writer.bytes(identity());
+  writer.number(next_salt_alloc_);
+  writer.number(snapshot_serial_);
+  writer.number(record_number_);
+  writer.number(epochs_.size());
+  for (const auto& [epoch, keys] : epochs_) {
+    writer.number(epoch);
+    for (const Secret<16>* key : secrets_of(keys)) {
+      writer.bytes(key->bytes());
+    }
+  }
+  writer.number(hours_.size());
+  for (const auto& [hour, key] : hours_) {
+    writer.number(hour);
+    writer.bytes(key.private_key.bytes());
+  }
+  writer.number(starts_in_epoch_.size());
+  for (const auto& [epoch, starts] : starts_in_epoch_) {
+    writer.number(epoch);
+    writer.number(starts);
+  }
+}
+
+bool NodeKeys::restore(const State& kept) {
+  StateReader reader(kept);
+  std::array<std::uint8_t, kStateMagic.size()> magic;
+  IdentityKey owner;
+  reader.bytes(magic);
+  reader.bytes(owner);
+  if (magic != kStateMagic || owner != identity()) {
+    return false;
+  }
+  next_salt_alloc_ = reader.number();
+  snapshot_serial_ = reader.number();
+  record_number_ = reader.number();
+  for (std::uint64_t left = reader.number(); left > 0 && reader.is_good(); --left) {
+    onion::EpochSecrets& keys = epochs_[reader.number()];
+    for (Secret<16>* key : secrets_of(keys)) {
+      reader.bytes(key->bytes());
+    }
+  }
+  for (std::uint64_t left = reader.number(); left > 0 && reader.is_good(); --left) {
+    onion::HourKey& key = hours_[reader.number()];
+    reader.bytes(key.private_key.bytes());
+  }
+  for (std::uint64_t left = reader.number(); left > 0 && reader.is_good(); --left) {
+    const std::uint64_t epoch = reader.number();
+    starts_in_epoch_[epoch] = reader.number();
+  }
+  for (auto& [epoch, keys] : epochs_) {
+    keys.epoch = epoch;
+  }
+  for (auto& [hour, key] : hours_) {
+    key.hour = hour;
+    key.public_key = crypto_accel::x25519_public(key.private_key);
+  }
+  return reader.is_good();
 }
 
 bool NodeKeys::advance(std::uint64_t now_ms) {
@@ -102,7 +238,7 @@ Result<SignedNodeRecord> NodeKeys::make_record(const std::vector<onion::Endpoint
                                                std::uint64_t now_ms) {
   NodeRecord record;
   record.identity = identity();
-  record.number = ++record_number_;
+  record.number = record_number_ = std::max(record_number_ + 1, now_ms);
   record.keys = public_keys(now_ms);
   record.valid_from_s = onion::seconds_of(now_ms);
   record.valid_until_s = (record.keys.back().hour + 1) * onion::kHourSeconds;
@@ -160,11 +296,11 @@ Result<NodeSnapshot> NodeKeys::make_snapshot(const onion::Endpoint& own_endpoint
   for (const auto& [epoch, keys] : epochs_) {
     onion::EpochSecrets& copy = begin.epochs.emplace_back();
     copy.epoch = epoch;
-    copy.segment.copy_from(keys.segment);
-    copy.secret.copy_from(keys.secret);
-    copy.return_block.copy_from(keys.return_block);
-    copy.replay.copy_from(keys.replay);
-    copy.cookie.copy_from(keys.cookie);
+    const auto sources = secrets_of(keys);
+    const auto targets = secrets_of(copy);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      targets[i]->copy_from(*sources[i]);
+    }
     // Range k of an epoch belongs to the k-th start in it; without one left nothing is sent.
     auto range = range_of_epoch_.find(epoch);
     if (range == range_of_epoch_.end()) {

@@ -11,6 +11,7 @@
 //   Threads    one.
 //   Limits     onion::kEpochsMax epochs and kHoursMax hours at a time.
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -21,6 +22,7 @@
 #include "control/network/node_record.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/base/result.hpp"
+#include "crypto_accel/base/secret.hpp"
 #include "dataplane/control_port/messages.hpp"
 
 namespace allium::control {
@@ -38,16 +40,24 @@ struct NodeSnapshot {
   std::vector<onion::PeerConfig> peers;
 };
 
-/// Where the randomness of a period's keys comes from: called once for each key set, with what it is for.
-struct KeySource {
-  void* state = nullptr;
-  /// `purpose` is "epoch" or "hour", `index` which.
-  Random (*random_for)(void* state, const char* purpose, std::uint64_t index) = nullptr;
-};
-
 class NodeKeys {
  public:
-  NodeKeys(IdentitySecret identity, const KeySource& source, std::uint64_t now_ms);
+  /// Of everything that has to outlive the process.
+  static constexpr std::size_t kStateBytes = 4096;
+  using State = Secret<kStateBytes>;
+
+  /// New keys.
+  NodeKeys(IdentitySecret identity, const Random& random, std::uint64_t now_ms);
+
+  /// Those that save() gave, where they are of this identity and of this form; else new ones.
+  NodeKeys(IdentitySecret identity, const Random& random, std::uint64_t now_ms, const State& kept);
+
+  /// For memory that outlives the process and is on no disk. To be kept before a snapshot is handed out: what was used
+  /// may not be forgotten.
+  void save(State& target) const;
+
+  /// True where a dataplane has had these keys already: a replay set that is new has then lost something.
+  [[nodiscard]] bool have_served() const noexcept { return snapshot_serial_ != 0; }
 
   /// Makes what will be needed and erases what is over. True where anything changed: publish a snapshot, and
   /// the record where `record_changed()`.
@@ -66,7 +76,7 @@ class NodeKeys {
   /// The same with the hour before, as long as its links may be in use.
   [[nodiscard]] std::vector<OnionKey> link_public_keys() const;
 
-  /// A record with the next number.
+  /// A record with a number above all that this node has given, in its earlier lives too: milliseconds of its clock.
   Result<SignedNodeRecord> make_record(const std::vector<onion::Endpoint>& endpoints,
                                        std::uint64_t now_ms);
 
@@ -89,9 +99,10 @@ class NodeKeys {
   void make_epoch(std::uint64_t epoch);
   void make_hour(std::uint64_t hour);
   std::vector<onion::LinkSecrets> links_with(const PeerKeys& peer) const;
+  bool restore(const State& kept);
 
   IdentitySecret identity_;
-  KeySource source_;
+  Random random_;
   std::map<std::uint64_t, onion::EpochSecrets> epochs_;
   std::map<std::uint64_t, onion::HourKey> hours_;
   std::map<std::uint64_t, std::uint64_t> starts_in_epoch_;  ///< ranges handed out; kept as long as

@@ -72,6 +72,7 @@ struct NodeService::State {
   void add_omq_commands();
   void add_swarm_commands();
   void on_http(HttpRequest request, const Respond& respond);
+  void on_network_http(const HttpRequest& request, const Respond& respond);
   void on_storage_http(const HttpRequest& request, const Respond& respond);
   void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
   bool may_go_on(const storage::Account& account);
@@ -100,6 +101,8 @@ struct NodeService::State {
   std::unique_ptr<Monitor> monitor;
   std::unique_ptr<StorageRpc> rpc;
   std::unique_ptr<OnionRequests> onion;
+  std::unique_ptr<FastLane> fast_lane;
+  std::unique_ptr<RecordExchange> records;
   std::optional<HttpsServer> https;
   bool is_started = false;
   std::shared_ptr<bool> is_alive = std::make_shared<bool>(true);
@@ -157,6 +160,19 @@ Result<void> NodeService::State::open() {
   onion = std::make_unique<OnionRequests>(
       OnionSurroundings{membership, *rpc, *links, *kernels->x25519, random, poster()},
       identity.x25519_secret());
+  fast_lane = std::make_unique<FastLane>(*rpc, [this](control_port::ReturnReply reply) {
+    if (options.send_return) {
+      options.send_return(std::move(reply));
+    }
+  });
+  records =
+      std::make_unique<RecordExchange>(ExchangeSurroundings{membership, *links, random, unix_ms,
+                                                            [this] {
+                                                              if (options.on_records) {
+                                                                options.on_records();
+                                                              }
+                                                            },
+                                                            options.on_time});
   add_omq_commands();
   add_swarm_commands();
   tidy_later();
@@ -218,11 +234,24 @@ void NodeService::State::on_http(HttpRequest request, const Respond& respond) {
     HttpResponse pong_response;
     pong_response.headers = {{"X-Oxen-Snode-Pubkey", to_base64(identity.public_key())}};
     respond(std::move(pong_response));
+  } else if (request.method == "GET" && request.target == "/network/v1") {
+    on_network_http(request, respond);
   } else if (request.method == "GET" && request.target == "/get_stats/v1") {
     respond({200, "application/json", R"({"version":")" + std::string(kVersionText) + "\"}", {}});
   } else {
     respond(text_response(
         404, lower(request.method) + ' ' + request.target.substr(0, 256) + " Not Found"));
+  }
+}
+
+void NodeService::State::on_network_http(const HttpRequest& request, const Respond& respond) {
+  if (!per_address.take(request.peer, Clock::now())) {
+    ++rate_limited;
+    respond(text_response(429, "Too Many Requests\n"));
+  } else if (const std::string& text = records->bundle_text(); text.empty()) {
+    respond(text_response(503, "no network document yet\n"));
+  } else {
+    respond(text_response(200, text));
   }
 }
 
@@ -298,6 +327,9 @@ void NodeService::State::add_swarm_commands() {
     swarm->take_late(*rpc, command.parts.empty() ? std::string_view() : command.parts.front(),
                      reply);
   });
+  add("sn.allium_records", [this](const OmqCommand& command, const OmqReply& reply) {
+    records->answer(command.parts.empty() ? std::string_view() : command.parts.front(), reply);
+  });
   add("sn.onion_request", [this](const OmqCommand& command, const OmqReply& reply) {
     const std::string_view part =
         command.parts.empty() ? std::string_view() : command.parts.front();
@@ -325,13 +357,42 @@ NodeService::~NodeService() {
   *state_->is_alive = false;
 }
 
-void NodeService::update_network(std::shared_ptr<const ServiceNodes> nodes, std::uint64_t height) {
+void NodeService::update_network(const RegistryState& network) {
   const auto before = state_->membership.nodes();
-  state_->membership.update(std::move(nodes), height);
-  if (!std::exchange(state_->is_started, true)) {
-    state_->swarm->start();
-  } else {
+  state_->membership.update(network.nodes, network.height);
+  const bool was_started = std::exchange(state_->is_started, true);
+  if (was_started) {
     state_->swarm->membership_changed(*before);
+  } else {
+    state_->swarm->start();
+  }
+  if (network.document) {
+    state_->records->set_document(network.document, network.signed_document);
+    if (!was_started) {
+      state_->records->start();
+    }
+  }
+}
+
+void NodeService::remember_records(std::vector<SignedNodeRecord> records) {
+  state_->records->remember(std::move(records));
+}
+
+void NodeService::publish_record(const SignedNodeRecord& own) {
+  state_->records->publish(own);
+}
+
+const RecordBook& NodeService::records() const noexcept {
+  return state_->records->book();
+}
+
+const std::string& NodeService::network_bundle() {
+  return state_->records->bundle_text();
+}
+
+void NodeService::deliver(const std::vector<control_port::DeliveryRecord>& records) {
+  for (const control_port::DeliveryRecord& record : records) {
+    state_->fast_lane->deliver(record);
   }
 }
 
@@ -364,6 +425,8 @@ NodeServiceStatus NodeService::status() const {
   status.swarm_counters = state_->swarm->counters();
   status.https = state_->https->counters();
   status.omq = state_->omq->counters();
+  status.fast_lane = state_->fast_lane->counters();
+  status.records = state_->records->counters();
   return status;
 }
 

@@ -8,6 +8,7 @@
 //           +--> OnionRequests     +--> SwarmPeers --> OMQ to the other members
 //                      |
 //                      +--> StorageRpc, OMQ to the next node, HTTP to a server outside
+//   packets --> FastLane --> StorageRpc            RecordExchange <--> OMQ to other nodes
 //
 //   Ownership  owns all of it but the io_context, the store and the identity, which outlive it.
 //   Errors     open(): Errc::io where an address cannot be bound, Errc::unavailable without a kernel.
@@ -17,17 +18,20 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "control/network/ed25519.hpp"
-#include "control/network/service_nodes.hpp"
+#include "control/network/file_registry.hpp"
+#include "control/service/fast_lane.hpp"
 #include "control/service/https/https_server.hpp"
 #include "control/service/https/token_buckets.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 #include "control/service/onion_requests.hpp"
+#include "control/service/record_exchange.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/base/result.hpp"
@@ -42,6 +46,12 @@ struct NodeServiceOptions {
   TokenBuckets::Settings per_address;  ///< for what comes by HTTPS and OMQ
   TokenBuckets::Settings per_account;  ///< for what comes by onion
   bool may_exit_to_private = false;
+  /// How an answer goes back to a client that asked by packet; empty: there is no dataplane.
+  FastLane::Send send_return;
+  /// A record of a relay is new. May be empty.
+  std::function<void()> on_records;
+  /// Another node said the time: RecordExchange's on_time. May be empty.
+  std::function<void(const NodeKey&, std::uint64_t, std::uint64_t, std::uint64_t)> on_time;
 };
 
 struct NodeServiceStatus {
@@ -57,6 +67,8 @@ struct NodeServiceStatus {
   SwarmCounters swarm_counters;
   ServerCounters https;
   OmqCounters omq;
+  FastLaneCounters fast_lane;
+  ExchangeCounters records;
 };
 
 class NodeService {
@@ -71,7 +83,22 @@ class NodeService {
   NodeService& operator=(const NodeService&) = delete;
 
   /// A newer list of nodes.
-  void update_network(std::shared_ptr<const ServiceNodes> nodes, std::uint64_t height);
+  void update_network(const RegistryState& network);
+
+  /// Records that an earlier process knew; before the first update_network().
+  void remember_records(std::vector<SignedNodeRecord> records);
+
+  /// This node's own record, for all others.
+  void publish_record(const SignedNodeRecord& own);
+
+  /// The records that it has of all relays.
+  [[nodiscard]] const RecordBook& records() const noexcept;
+
+  /// Document and records, as a client needs them; empty: there is no document yet.
+  [[nodiscard]] const std::string& network_bundle();
+
+  /// What the dataplane got for the storage service.
+  void deliver(const std::vector<control_port::DeliveryRecord>& records);
 
   /// The storage RPC, for endpoints that are not in here.
   [[nodiscard]] StorageRpc& rpc() noexcept;

@@ -50,7 +50,6 @@ std::string program_beside_this_one(const char* name) {
 struct UpOptions {
   devnet::DevnetOptions devnet;
   std::optional<std::uint64_t> seed;
-  bool storage = false;
   bool json = false;
 };
 
@@ -80,9 +79,7 @@ void up(const UpOptions& options) {
   devnet::DevnetOptions wanted = options.devnet;
   wanted.seed = options.seed;
   wanted.dataplane_program = program_beside_this_one("allium-dp");
-  if (options.storage) {
-    wanted.service_program = program_beside_this_one("alliumd");
-  }
+  wanted.service_program = program_beside_this_one("alliumd");
   const bool is_terminal = isatty(STDERR_FILENO) == 1;
   const auto started = devnet::start_devnet(wanted, [&](const std::string& line) {
     std::fprintf(stderr, is_terminal ? "\r%s relays up" : "%s relays up\n", line.c_str());
@@ -250,13 +247,11 @@ void add_up(CLI::App& devnet_verbs) {
   verb->add_option("--workers", options->devnet.worker_count, "Poll-mode workers a relay")
       ->check(CLI::Range(1, 4))
       ->capture_default_str();
-  verb->add_flag("--storage", options->storage,
-                 "Service nodes too: an alliumd each, in swarms of about five");
   verb->add_flag("--no-huge", options->devnet.no_huge, "Leave huge pages alone");
   add_json_flag(verb, options->json);
   verb->footer(
       "Examples:\n  allium devnet up --nodes 12\n  allium devnet up --nodes 3 --seed 42 --json\n"
-      "  allium devnet up --nodes 10 --storage\n"
+      "A node is an allium-dp and an alliumd; swarms have about five of them.\n"
       "Needs root or user namespaces; all of it lives in namespaces of its own.");
   verb->callback([options] { up(*options); });
 }

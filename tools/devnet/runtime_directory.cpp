@@ -70,7 +70,7 @@ bool is_of_a_devnet(const std::string& name) {
       return true;
     }
   }
-  return name.rfind("network", 0) == 0 || is_of_a_node(name);
+  return name.rfind("network", 0) == 0 || name.rfind("document", 0) == 0 || is_of_a_node(name);
 }
 
 }  // namespace

@@ -24,12 +24,20 @@ struct RuntimeDirectory {
   /// Says that the folder is a devnet's: nothing is removed from one without it.
   [[nodiscard]] std::string mark() const { return path + "/allium-devnet"; }
 
+  /// For the nodes: the network document as its authority signed it.
+  [[nodiscard]] std::string document() const { return path + "/document"; }
+
+  /// For clients: the document and all records, as a node gives them.
   [[nodiscard]] std::string network() const { return path + "/network"; }
 
   [[nodiscard]] std::string authority() const { return path + "/authority"; }
 
   [[nodiscard]] std::string node_socket(const std::string& node) const {
     return path + "/" + node + ".sock";
+  }
+
+  [[nodiscard]] std::string service_socket(const std::string& node) const {
+    return path + "/" + node + ".service";
   }
 
   [[nodiscard]] std::string node_log(const std::string& node) const {

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The alliumd of one node of a devnet: its configuration, its identity in memory, its process.
+// The alliumd of one node of a devnet: its configuration, its identity in memory, its process. Does for it what systemd's
+// file descriptor store does on a box.
 //
-//   Ownership  owns the process for one start, and the memory with the identity for the devnet's life: no secret of a node
-//              is written to a disk.
+//   Ownership  owns the process for one start, and for the devnet's life the memory with the identity and the node's
+//              short-lived keys, replay set and handle table: no secret of a node is written to a disk.
 //   Errors     Errc::unavailable, Errc::io.
 //   Threads    one.
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <boost/json/object.hpp>
 
 #include "control/network/network_document.hpp"
 #include "control/node/identity_file.hpp"
@@ -50,8 +54,8 @@ class ServiceProcess {
 
   Result<void> spawn();
 
-  /// It answers, and knows its swarm.
-  [[nodiscard]] bool is_ready() const;
+  /// Asks on its status socket; waits half a second.
+  [[nodiscard]] Result<boost::json::object> ask(const char* question) const;
 
   void kill_now() noexcept;
 
@@ -70,6 +74,7 @@ class ServiceProcess {
 
   Result<void> write_configuration() const;
   [[noreturn]] void run() const;
+  void hand_over_memory() const;
 
   [[nodiscard]] std::string path(const char* what) const {
     return directory_.path + "/" + plan_.node + "." + what;
@@ -78,6 +83,7 @@ class ServiceProcess {
   ServicePlan plan_;
   RuntimeDirectory directory_;
   int identity_ = -1;
+  std::array<int, 3> memory_{-1, -1, -1};  ///< by control::NodeMemory::kNames
   pid_t pid_ = -1;
 };
 

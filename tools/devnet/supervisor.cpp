@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -26,10 +27,10 @@
 #include "control/network/network_view.hpp"
 #include "dataplane/onion/endpoint_text.hpp"
 #include "dataplane/onion/time_index.hpp"
-#include "tools/devnet/counters_json.hpp"
 #include "tools/devnet/enter.hpp"
 #include "tools/devnet/node.hpp"
 #include "tools/devnet/runtime_directory.hpp"
+#include "tools/devnet/seeded_random.hpp"
 #include "tools/devnet/topology.hpp"
 
 namespace allium::devnet {
@@ -40,6 +41,7 @@ namespace json = boost::json;
 constexpr int kStartingTickMs = 10;
 constexpr int kIdleTickMs = 1000;
 constexpr int kUpTimeoutMs = 60000;
+constexpr std::uint64_t kFetchGapMs = 10000;
 constexpr std::uint64_t kDocumentLifeS = 7 * 86400;
 constexpr std::size_t kRequestBytesMax = 4096;
 constexpr unsigned kCrashRestartsMax = 20;
@@ -73,9 +75,11 @@ class Supervisor {
  private:
   void tell(const std::string& line) const;
   Result<void> open_socket();
-  Result<void> publish_network();
-  std::vector<control::PeerKeys> peers() const;
-  void rotate();
+  Result<void> publish_document();
+  void tend_document();
+  void tend_network_file();
+  Result<void> fetch_network(Node& node);
+  std::size_t count_running() const;
   void tend_starting();
   void hear_command();
   void reap();
@@ -96,6 +100,10 @@ class Supervisor {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::optional<control::IdentitySecret> authority_;
   std::uint64_t serial_ = 0;
+  std::uint64_t published_ms_ = 0;
+  std::uint64_t fetched_ms_ = 0;
+  std::size_t fetch_from_ = 0;
+  std::string network_text_;
   int listener_ = -1;
   int signals_ = -1;
   bool is_ending_ = false;
@@ -153,7 +161,6 @@ Result<void> Supervisor::set_up() {
     plan.no_huge = options_.no_huge;
     plan.worker_count = options_.worker_count;
     plan.seed = options_.seed;
-    plan.started_ms = started_ms_;
     plan.service_program = options_.service_program;
     plan.authority = authority_->public_key();
     auto node = Node::create(plan, directory_);
@@ -162,7 +169,7 @@ Result<void> Supervisor::set_up() {
     }
     nodes_.push_back(std::move(*node));
   }
-  if (auto published = publish_network(); !published) {
+  if (auto published = publish_document(); !published) {
     return published;
   }
   sigset_t signals;
@@ -181,35 +188,24 @@ Result<void> Supervisor::set_up() {
   return {};
 }
 
-Result<void> Supervisor::publish_network() {
-  const std::uint64_t now = now_ms();
+Result<void> Supervisor::publish_document() {
+  published_ms_ = now_ms();
   control::NetworkDocument document;
   document.serial = ++serial_;
   document.valid_from_s = onion::seconds_of(started_ms_);
-  document.valid_until_s = onion::seconds_of(now) + kDocumentLifeS;
-  control::NetworkBundle bundle;
+  document.valid_until_s = onion::seconds_of(published_ms_) + kDocumentLifeS;
   for (const auto& node : nodes_) {
-    std::optional<control::ServiceEntry> service;
-    if (node->service() != nullptr) {
-      service = service_entry(document.relays.size(), nodes_.size());
-    }
-    document.relays.push_back({node->keys().identity(), node->name(), node->endpoints(), service});
-    static_cast<void>(node->keys().record_changed());
-    auto record = node->keys().make_record(node->endpoints(), now);
-    if (!record) {
-      return tl::unexpected(record.error());
-    }
-    bundle.records.push_back(std::move(*record));
+    document.relays.push_back({node->identity(), node->name(), node->endpoints(),
+                               service_entry(document.relays.size(), nodes_.size())});
   }
-  std::sort(bundle.records.begin(), bundle.records.end(),
-            [](const auto& left, const auto& right) { return left.text < right.text; });
   auto text = control::serialise(document);
   if (!text) {
     return tl::unexpected(text.error());
   }
+  control::NetworkBundle bundle;
   bundle.document.text = std::move(*text);
   control::sign(bundle.document, *authority_);
-  if (auto written = control::write_bundle_file(directory_.network(), bundle); !written) {
+  if (auto written = control::write_bundle_file(directory_.document(), bundle); !written) {
     return written;
   }
   std::ofstream authority(directory_.authority());
@@ -217,37 +213,52 @@ Result<void> Supervisor::publish_network() {
   return authority ? Result<void>() : system_error(directory_.authority());
 }
 
-std::vector<control::PeerKeys> Supervisor::peers() const {
-  std::vector<control::PeerKeys> all;
-  for (const auto& node : nodes_) {
-    all.push_back({node->keys().id(), node->endpoints().front(), node->keys().link_public_keys()});
-  }
-  return all;
-}
-
-// Keys exist long before they are needed; this only has to come round once an epoch.
-void Supervisor::rotate() {
-  bool changed = false;
-  bool records_changed = false;
-  for (const auto& node : nodes_) {
-    changed |= node->keys().advance(now_ms());
-    records_changed |= node->keys().record_changed();
-  }
-  if (!changed) {
+// A devnet may run for weeks; its document is signed anew long before it ends.
+void Supervisor::tend_document() {
+  if (now_ms() < published_ms_ + kDocumentLifeS * 1000 / 2) {
     return;
   }
-  const std::vector<control::PeerKeys> all = peers();
-  for (const auto& node : nodes_) {
-    if (auto published = node->publish(all, now_ms()); !published) {
-      std::fprintf(stderr, "%s: keys not taken: %s\n", node->name().c_str(),
-                   published.error().text.c_str());
+  if (auto published = publish_document(); !published) {
+    std::fprintf(stderr, "document not published: %s\n", published.error().text.c_str());
+  }
+}
+
+// What a client would fetch, from one node after the other.
+void Supervisor::tend_network_file() {
+  if (report_ >= 0 || now_ms() < fetched_ms_ + kFetchGapMs) {
+    return;
+  }
+  fetched_ms_ = now_ms();
+  for (std::size_t tries = 0; tries < nodes_.size(); ++tries) {
+    Node& node = *nodes_[fetch_from_++ % nodes_.size()];
+    if (node.state() == NodeState::up) {
+      static_cast<void>(fetch_network(node));
+      return;
     }
   }
-  if (records_changed) {
-    if (auto published = publish_network(); !published) {
-      std::fprintf(stderr, "network not published: %s\n", published.error().text.c_str());
-    }
+}
+
+Result<void> Supervisor::fetch_network(Node& node) {
+  const auto answer = node.service().ask("network");
+  if (!answer) {
+    return tl::unexpected(answer.error());
   }
+  const json::value* text = answer->if_contains("bundle");
+  if (text == nullptr || !text->is_string() || network_text_ == text->as_string()) {
+    return {};
+  }
+  const auto bundle = control::parse_network_bundle(text->as_string());
+  if (!bundle) {
+    return tl::unexpected(bundle.error());
+  }
+  network_text_ = text->as_string();
+  return control::write_bundle_file(directory_.network(), *bundle);
+}
+
+std::size_t Supervisor::count_running() const {
+  return static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(), [](const auto& node) {
+    return node->state() == NodeState::up || node->state() == NodeState::starting;
+  }));
 }
 
 void Supervisor::tend_starting() {
@@ -255,7 +266,7 @@ void Supervisor::tend_starting() {
   bool news = false;
   for (const auto& node : nodes_) {
     if (node->state() == NodeState::starting) {
-      auto is_up = node->connect_if_ready(peers(), now_ms());
+      auto is_up = node->look_whether_up(count_running() - 1, now_ms());
       if (!is_up) {
         std::fprintf(stderr, "%s: %s\n", node->name().c_str(), is_up.error().text.c_str());
         tell("E" + is_up.error().text);
@@ -270,9 +281,14 @@ void Supervisor::tend_starting() {
     return;
   }
   tell("P" + std::to_string(up) + "/" + std::to_string(nodes_.size()));
-  if (up == nodes_.size()) {
-    tell("R");
+  if (up < nodes_.size()) {
+    return;
   }
+  if (auto fetched = fetch_network(*nodes_.front()); !fetched) {
+    tell("E" + fetched.error().text);
+    return;
+  }
+  tell("R");
 }
 
 // `up` says that it knows of the devnet; or it was interrupted before, and then all ends again.
@@ -294,12 +310,12 @@ void Supervisor::restart_after_crash(Node& node) {
 }
 
 void Supervisor::service_ended(Node& node) {
-  const std::string words = node.name() + ": alliumd ended: " + node.service()->last_words();
+  const std::string words = node.name() + ": alliumd ended: " + node.service().last_words();
   std::fprintf(stderr, "%s\n", words.c_str());
   if (node.state() == NodeState::starting && report_ >= 0) {
     tell("E" + words);
   } else if (++crash_restarts_ <= kCrashRestartsMax) {
-    if (auto spawned = node.service()->spawn(); !spawned) {
+    if (auto spawned = node.service().spawn(); !spawned) {
       std::fprintf(stderr, "%s: %s\n", node.name().c_str(), spawned.error().text.c_str());
     }
   }
@@ -308,10 +324,9 @@ void Supervisor::service_ended(Node& node) {
 void Supervisor::reap() {
   for (const auto& node : nodes_) {
     int status = 0;
-    ServiceProcess* service = node->service();
-    if (service != nullptr && service->pid() > 0 &&
-        waitpid(service->pid(), &status, WNOHANG) == service->pid()) {
-      service->on_exit();
+    ServiceProcess& service = node->service();
+    if (service.pid() > 0 && waitpid(service.pid(), &status, WNOHANG) == service.pid()) {
+      service.on_exit();
       service_ended(*node);
     }
     if (node->pid() <= 0 || waitpid(node->pid(), &status, WNOHANG) != node->pid()) {
@@ -338,7 +353,7 @@ Node* Supervisor::find(const json::object& request) {
     if (node->name() == text) {
       return node.get();
     }
-    if (hex_id(node->keys().id()).rfind(text, 0) == 0) {
+    if (hex_id(node->id()).rfind(text, 0) == 0) {
       found.push_back(node.get());
     }
   }
@@ -359,17 +374,15 @@ json::object Supervisor::status() {
     }
     up += node->state() == NodeState::up ? 1U : 0U;
     json::object item = {{"name", node->name()},
-                         {"id", hex_id(node->keys().id())},
+                         {"id", hex_id(node->id())},
                          {"state", node_state_name(node->state())},
                          {"pid", node->pid()},
                          {"starts", node->starts()},
-                         {"endpoints", std::move(addresses)}};
-    if (node->service() != nullptr) {
-      item["service_pid"] = node->service()->pid();
-      item["service_key"] = control::identity_key_text(node->keys().identity());
-      item["https_port"] = kHttpsPort;
-      item["omq_port"] = kOmqPort;
-    }
+                         {"endpoints", std::move(addresses)},
+                         {"service_pid", node->service().pid()},
+                         {"service_key", control::identity_key_text(node->identity())},
+                         {"https_port", kHttpsPort},
+                         {"omq_port", kOmqPort}};
     list.push_back(std::move(item));
   }
   return {{"schema", "allium.devnet.status/1"},
@@ -402,7 +415,7 @@ json::object Supervisor::counters(const json::object& request) {
       return error_answer(read.error());
     }
     if (read) {
-      list.push_back(counters_json(node->name(), *read));
+      list.push_back(*std::move(read));
     } else {
       silent.push_back(json::object{{"node", node->name()}, {"reason", read.error().text}});
     }
@@ -419,12 +432,13 @@ json::object Supervisor::start(Node& node) {
   const std::uint64_t begin_ms = now_ms();
   auto spawned = node.spawn(begin_ms);
   while (spawned) {
-    auto is_up = node.connect_if_ready(peers(), now_ms());
+    auto is_up = node.look_whether_up(count_running() - 1, now_ms());
     if (!is_up) {
       node.stop();
       return error_answer(is_up.error());
     }
     if (*is_up) {
+      static_cast<void>(fetch_network(node));
       return {{"schema", "allium.devnet.start/1"},
               {"node", node.name()},
               {"pid", node.pid()},
@@ -509,12 +523,10 @@ void Supervisor::serve_verb() {
 void Supervisor::run() {
   while (!is_ending_) {
     bool is_starting = false;
-    std::vector<pollfd> waits = {
-        {listener_, POLLIN, 0}, {signals_, POLLIN, 0}, {report_, POLLIN, 0}};
-    constexpr std::size_t kFirstNode = 3;
+    std::array<pollfd, 3> waits = {
+        {{listener_, POLLIN, 0}, {signals_, POLLIN, 0}, {report_, POLLIN, 0}}};
     for (const auto& node : nodes_) {
       is_starting |= node->state() == NodeState::starting;
-      waits.push_back({node->control_descriptor(), POLLIN, 0});
     }
     poll(waits.data(), waits.size(), is_starting ? kStartingTickMs : kIdleTickMs);
     signalfd_siginfo signal{};
@@ -525,13 +537,9 @@ void Supervisor::run() {
       hear_command();
     }
     reap();
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (waits[i + kFirstNode].revents != 0) {
-        static_cast<void>(nodes_[i]->drain());
-      }
-    }
     tend_starting();
-    rotate();
+    tend_document();
+    tend_network_file();
     if (waits[0].revents != 0) {
       serve_verb();
     }
@@ -541,8 +549,8 @@ void Supervisor::run() {
     if (node->pid() > 0) {
       kill(node->pid(), SIGTERM);
     }
-    if (node->service() != nullptr && node->service()->pid() > 0) {
-      kill(node->service()->pid(), SIGTERM);
+    if (node->service().pid() > 0) {
+      kill(node->service().pid(), SIGTERM);
     }
   }
   nodes_.clear();
@@ -640,9 +648,11 @@ Result<void> start_devnet(const DevnetOptions& options,
         "a devnet is running already; see: allium devnet status, or end it: allium devnet down");
   }
   const RuntimeDirectory directory = runtime_directory();
-  if (access(options.dataplane_program.c_str(), X_OK) != 0) {
-    return fail(Errc::not_found, options.dataplane_program +
-                                     " is not there; build it: cmake --build --preset release");
+  for (const std::string& program : {options.dataplane_program, options.service_program}) {
+    if (access(program.c_str(), X_OK) != 0) {
+      return fail(Errc::not_found,
+                  program + " is not there; build it: cmake --build --preset release");
+    }
   }
   if (auto created = create_runtime_directory(directory); !created) {
     return created;

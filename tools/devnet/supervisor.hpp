@@ -23,7 +23,7 @@ struct DevnetOptions {
   bool no_huge = false;
   std::size_t worker_count = 1;
   std::string dataplane_program;  ///< allium-dp
-  std::string service_program;    ///< alliumd; empty: nodes only forward packets
+  std::string service_program;    ///< alliumd
 };
 
 /// Starts a devnet in a process of its own and returns when all its relays accept packets. `progress` gets

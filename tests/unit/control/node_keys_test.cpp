@@ -20,15 +20,9 @@ constexpr std::uint64_t kEpochMs = 600'000;
 /// Fresh bytes at every draw, the same in every run.
 class CountingSource {
  public:
-  [[nodiscard]] KeySource source() { return {this, random_for}; }
-
   [[nodiscard]] Random random() { return {this, fill}; }
 
  private:
-  static Random random_for(void* self, const char*, std::uint64_t) {
-    return static_cast<CountingSource*>(self)->random();
-  }
-
   static void fill(void* self, std::uint8_t* target, std::size_t byte_count) noexcept {
     CountingSource& source = *static_cast<CountingSource*>(self);
     for (std::size_t i = 0; i < byte_count; ++i) {
@@ -43,7 +37,7 @@ class CountingSource {
 /// A node with its sources; its clock is the test's.
 struct TestNode {
   explicit TestNode(std::uint64_t now_ms)
-      : keys(IdentitySecret::generate(source.random()), source.source(), now_ms) {}
+      : keys(IdentitySecret::generate(source.random()), source.random(), now_ms) {}
 
   CountingSource source;
   NodeKeys keys;
@@ -185,10 +179,9 @@ TEST(NodeKeys, SayWhenTheRecordChanged) {
 TEST(NodeKeys, DeriveTheSameLinkAtBothEndsInEveryEpochThatCrosses) {
   TestNode left(kHourStartMs);
   TestNode right(kHourStartMs);
-  static_cast<void>(right.source.source().random_for(&right.source, "", 0));
   std::array<std::uint8_t, 5> skip{};
   right.source.random()(skip);  // other keys than the left node's
-  right.keys = NodeKeys(IdentitySecret::generate(right.source.random()), right.source.source(),
+  right.keys = NodeKeys(IdentitySecret::generate(right.source.random()), right.source.random(),
                         kHourStartMs);
   for (std::uint64_t step = 0; step < 14; ++step) {
     const std::uint64_t now_ms = kHourStartMs + step * kEpochMs + 5'000;
@@ -311,6 +304,51 @@ TEST(NodeKeys, MakeNewKeysWhereTheClockJumps) {
   EXPECT_NE(epoch_of(back, kEpoch)->segment.bytes(), epoch_of(before, kEpoch)->segment.bytes());
   EXPECT_LE(back.begin.epochs.size(), onion::kEpochsMax);
   EXPECT_LE(back.begin.hours.size(), onion::kHoursMax);
+}
+
+TEST(NodeKeys, AnotherProcessGoesOnWithTheSameKeysAndNewNumbers) {
+  TestNode node(kHourStartMs);
+  ASSERT_TRUE(node.keys.begin_start(2, kHourStartMs));
+  const NodeSnapshot before = snapshot_of(node, kHourStartMs);
+  const auto record = node.keys.make_record({}, kHourStartMs);
+  NodeKeys::State state;
+  node.keys.save(state);
+
+  CountingSource source;
+  const Random identity_source = source.random();
+  NodeKeys again(IdentitySecret::generate(identity_source), system_random(), kHourStartMs, state);
+  EXPECT_TRUE(again.have_served());
+  ASSERT_TRUE(again.begin_start(2, kHourStartMs));
+  const NodeSnapshot after = *again.make_snapshot(onion::Endpoint{}, {}, kHourStartMs);
+  EXPECT_EQ(epochs_of(before), epochs_of(after));
+  for (std::size_t i = 0; i < before.begin.epochs.size(); ++i) {
+    EXPECT_EQ(before.begin.epochs[i].segment.bytes(), after.begin.epochs[i].segment.bytes());
+    EXPECT_EQ(before.begin.epochs[i].cookie.bytes(), after.begin.epochs[i].cookie.bytes());
+  }
+  ASSERT_EQ(before.begin.hours.size(), after.begin.hours.size());
+  for (std::size_t i = 0; i < before.begin.hours.size(); ++i) {
+    EXPECT_EQ(before.begin.hours[i].public_key, after.begin.hours[i].public_key);
+  }
+  // Neither a link number nor a salt comes twice.
+  EXPECT_GT(after.begin.serial, before.begin.serial);
+  EXPECT_GE(after.begin.sequences.front().first, before.begin.sequences.front().end);
+  EXPECT_GE(after.begin.salt_alloc_first, before.begin.salt_alloc_first + 2);
+}
+
+TEST(NodeKeys, TakeNoStateOfAnotherIdentityAndNoneThatIsEmpty) {
+  TestNode node(kHourStartMs);
+  NodeKeys::State state;
+  node.keys.save(state);
+  const auto own = node.keys.public_keys(kHourStartMs);
+
+  NodeKeys other(IdentitySecret::generate(system_random()), system_random(), kHourStartMs, state);
+  EXPECT_NE(other.public_keys(kHourStartMs).front().public_key, own.front().public_key);
+  const NodeKeys::State empty;
+  CountingSource source;
+  const NodeKeys fresh(IdentitySecret::generate(source.random()), system_random(), kHourStartMs,
+                       empty);
+  EXPECT_FALSE(fresh.have_served());
+  EXPECT_NE(fresh.public_keys(kHourStartMs).front().public_key, own.front().public_key);
 }
 
 }  // namespace

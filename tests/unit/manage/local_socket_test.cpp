@@ -36,9 +36,14 @@ class LocalSocketTest : public testing::Test {
   }
 
   Result<void> open() {
-    auto opened = LocalSocket::open(io, path, [](std::string_view question) {
-      return boost::json::object{{"asked", question}};
-    });
+    auto opened = LocalSocket::open(
+        io, path, [this](std::string_view question, const LocalSocket::Give& give) {
+          if (question == "later") {
+            asio::post(io, [give] { give({{"asked", "later"}}); });
+          } else {
+            give({{"asked", question}});
+          }
+        });
     if (!opened) {
       return tl::unexpected(opened.error());
     }
@@ -68,10 +73,17 @@ TEST_F(LocalSocketTest, AnswersOneQuestionAConnection) {
   EXPECT_EQ(about.st_mode & 0777, 0660U);
 }
 
+TEST_F(LocalSocketTest, WaitsForAnswersThatComeLater) {
+  ASSERT_TRUE(open());
+  const auto answer = ask_local(path, "later");
+  ASSERT_TRUE(answer) << answer.error().text;
+  EXPECT_EQ(answer->at("asked"), "later");
+}
+
 TEST_F(LocalSocketTest, RefusesToPushAnotherDaemonAside) {
   ASSERT_TRUE(open());
-  const auto second =
-      LocalSocket::open(io, path, [](std::string_view) { return boost::json::object(); });
+  const auto second = LocalSocket::open(
+      io, path, [](std::string_view, const LocalSocket::Give& give) { give({}); });
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::refused);
   EXPECT_TRUE(ask_local(path, "still there"));

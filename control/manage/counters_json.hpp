@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Counters of one relay as JSON: totals, drops by reason, drops by class.
+// Counters of one relay as JSON: totals, drops by reason, drops by class, and whether the books balance.
+//
+//   Threads    reentrant.
 
 #include <string>
 
@@ -9,9 +11,9 @@
 
 #include "dataplane/control_port/messages.hpp"
 
-namespace allium::devnet {
+namespace allium::control {
 
 [[nodiscard]] boost::json::object counters_json(const std::string& node,
                                                 const control_port::Counters& counters);
 
-}  // namespace allium::devnet
+}  // namespace allium::control

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/devnet/counters_json.hpp"
+#include "control/manage/counters_json.hpp"
 
 #include "dataplane/onion/verdict.hpp"
 #include "dataplane/onion/wire_format.hpp"
 
-namespace allium::devnet {
+namespace allium::control {
 
 namespace json = boost::json;
 
@@ -50,4 +50,4 @@ json::object counters_json(const std::string& node, const control_port::Counters
           {"by_type", std::move(by_type)}};
 }
 
-}  // namespace allium::devnet
+}  // namespace allium::control
