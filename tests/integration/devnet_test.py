@@ -4,7 +4,7 @@
 
         this script             bridge br0 10.88.0.1, fd88::1
         (allium ...)           /     |     \\ .
-                             n1     n2     n3 ...     one allium-dp each, in a network namespace of its own
+                             n1     n2     n3 ...     an allium-dp and an alliumd each, in a network namespace of its own
 
 usage: devnet_test.py BIN_DIR root|unprivileged [unittest options]
 
@@ -26,7 +26,7 @@ import unittest
 
 SKIPPED = 77
 NOBODY = 65534
-PROGRAMS = ("allium", "allium-dp")
+PROGRAMS = ("allium", "allium-dp", "alliumd")
 PYTHON = "/usr/bin/python3"  # the system's: others may not be everybody's to run
 
 bin_dir = pathlib.Path()

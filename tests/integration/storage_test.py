@@ -239,7 +239,7 @@ def outside():
     """Starts the devnet, runs the tests inside its network, ends it."""
     with tempfile.TemporaryDirectory(prefix="allium-storage-") as folder:
         os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
-        up = allium("devnet", "up", "--nodes", str(NODES), "--storage", check=False)
+        up = allium("devnet", "up", "--nodes", str(NODES), check=False)
         if up.returncode != 0:
             print(up.stderr)
             return 77 if "namespace" in up.stderr and "allows no" in up.stderr else 1

@@ -73,6 +73,16 @@ bool is_of_a_devnet(const std::string& name) {
   return name.rfind("network", 0) == 0 || name.rfind("document", 0) == 0 || is_of_a_node(name);
 }
 
+void remove_known(const RuntimeDirectory& directory, const std::string& but) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name != but && is_of_a_devnet(name)) {
+      std::filesystem::remove_all(entry.path(), error);
+    }
+  }
+}
+
 }  // namespace
 
 Result<void> create_runtime_directory(const RuntimeDirectory& directory) {
@@ -113,6 +123,10 @@ Result<int> lock_runtime_directory(const RuntimeDirectory& directory) {
   return lock;
 }
 
+void clear_runtime_directory(const RuntimeDirectory& directory) {
+  remove_known(directory, "lock");
+}
+
 bool is_locked(const RuntimeDirectory& directory) noexcept {
   const int lock = open(directory.lock().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   const bool is_held = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) != 0;
@@ -131,15 +145,11 @@ Result<bool> remove_runtime_directory(const RuntimeDirectory& directory) {
     return fail(Errc::refused,
                 directory.path + " is not a devnet's folder; nothing was removed from it");
   }
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory.path, error)) {
-    if (is_of_a_devnet(entry.path().filename().string())) {
-      std::filesystem::remove_all(entry.path(), error);
-    }
-  }
+  remove_known(directory, "");
   // The mark goes last: what is interrupted here can be done again.
   unlink(directory.mark().c_str());
-  if (rmdir(directory.path.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST) {
+  if (rmdir(directory.path.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST &&
+      errno != ENOENT) {
     return fail(Errc::io, directory.path + ": " + std::strerror(errno));
   }
   return true;

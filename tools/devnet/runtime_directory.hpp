@@ -57,6 +57,9 @@ struct RuntimeDirectory {
 /// child inherits) is open. Errc::refused: somebody does already.
 [[nodiscard]] Result<int> lock_runtime_directory(const RuntimeDirectory& directory);
 
+/// Removes what a devnet that crashed has left, its nodes' data too; for the holder of the lock.
+void clear_runtime_directory(const RuntimeDirectory& directory);
+
 /// Somebody holds the lock: a devnet runs, starts or ends there.
 [[nodiscard]] bool is_locked(const RuntimeDirectory& directory) noexcept;
 

@@ -662,6 +662,7 @@ Result<void> start_devnet(const DevnetOptions& options,
   if (!lock) {
     return tl::unexpected(lock.error());
   }
+  clear_runtime_directory(directory);
   int report[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, report) != 0) {
     return system_error("socketpair");
