@@ -129,7 +129,7 @@ void RecordExchange::tell_next() {
     to_tell_.pop_front();
     if (node != nullptr) {
       ++telling_;
-      ask(*node, true, [this] {
+      ask(*node, [this] {
         --telling_;
         tell_next();
       });
@@ -147,20 +147,27 @@ bool RecordExchange::is_complete() const {
          book_.missing(onion::hour_of(around_.now_ms()) + 1) == 0;
 }
 
+// By chance: every other time one whose own record is missing, if there is one.
 std::optional<ServiceNode> RecordExchange::anybody() {
   const auto nodes = around_.membership.nodes();
   std::vector<const ServiceNode*> others;
+  std::vector<const ServiceNode*> unknown;
   for (const ServiceNode& node : nodes->all()) {
     if (node.ed25519 != around_.membership.own()) {
       others.push_back(&node);
+      if (book_.find(node.ed25519) == nullptr) {
+        unknown.push_back(&node);
+      }
     }
   }
   if (others.empty()) {
     return std::nullopt;
   }
-  std::array<std::uint8_t, 8> drawn;
+  std::array<std::uint8_t, 9> drawn;
   around_.random(drawn);
-  return *others[load_be(drawn.data(), drawn.size()) % others.size()];
+  const bool wants_unknown = (drawn.back() & 1) != 0 && !unknown.empty();
+  const std::vector<const ServiceNode*>& among = wants_unknown ? unknown : others;
+  return *among[load_be(drawn.data(), 8) % among.size()];
 }
 
 void RecordExchange::ask_later(std::uint64_t delay_ms) {
@@ -173,16 +180,16 @@ void RecordExchange::ask_later(std::uint64_t delay_ms) {
     const std::uint64_t next_ms = is_complete() ? kCalmMs : hurry_ms_;
     hurry_ms_ = std::min(2 * hurry_ms_, kCalmMs);
     if (const auto node = anybody()) {
-      ask(*node, false, [] {});
+      ask(*node, [] {});
     }
     ask_later(next_ms);
   });
 }
 
-void RecordExchange::ask(const ServiceNode& node, bool with_own, std::function<void()> then) {
+void RecordExchange::ask(const ServiceNode& node, std::function<void()> then) {
   const std::uint64_t sent_ms = around_.now_ms();
   json::object question = {{"h", numbers_text(book_.numbers())}, {"t", sent_ms}};
-  if (with_own && own_) {
+  if (own_) {
     question["r"] = records_list({*own_});
   }
   ++counters_.asked;

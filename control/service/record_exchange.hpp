@@ -97,7 +97,7 @@ class RecordExchange {
   [[nodiscard]] bool is_complete() const;
   [[nodiscard]] std::optional<ServiceNode> anybody();
   void ask_later(std::uint64_t delay_ms);
-  void ask(const ServiceNode& node, bool with_own, std::function<void()> then);
+  void ask(const ServiceNode& node, std::function<void()> then);
   void tell_next();
 
   ExchangeSurroundings around_;
