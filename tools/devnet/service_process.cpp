@@ -74,7 +74,8 @@ Result<void> ServiceProcess::write_configuration() const {
        << "\"\nauthorities = [\"" << control::identity_key_text(plan_.authority)
        << "\"]\n[https]\nlisten = " << listen_list(plan_.endpoints, kHttpsPort)
        << "\n[omq]\nlisten = " << listen_list(plan_.endpoints, kOmqPort)
-       << "\n[onion]\nexit_to_private_addresses = true\n[control]\nsocket = \"" << path("service")
+       << "\n[limits]\naddress_burst = 100000\naddress_per_second = 100000\n"
+       << "[onion]\nexit_to_private_addresses = true\n[control]\nsocket = \"" << path("service")
        << "\"\n";
   file.close();
   return file ? Result<void>() : fail(Errc::io, path("toml") + ": " + std::strerror(errno));
