@@ -75,8 +75,8 @@ Result<ServiceBench> run_all(std::vector<RunningNode> nodes, const ServiceBenchO
 }
 
 LoadPlan store_plan(std::span<const storage::Account> accounts,
-                    const std::vector<control::NodeKey>& members, std::size_t size,
-                    std::size_t count, const Random& random) {
+                    const std::vector<RunningNode>& members, std::size_t size, std::size_t count,
+                    const Random& random) {
   LoadPlan plan;
   plan.target = "/storage_rpc/v1";
   const auto hashes = std::make_shared<std::vector<std::string>>();
@@ -137,16 +137,12 @@ Result<ServiceBench> bench_store(const ServiceNetwork& network, const StoreBench
   if (!members) {
     return tl::unexpected(std::move(members.error()));
   }
-  std::vector<control::NodeKey> keys;
-  for (const RunningNode& member : *members) {
-    keys.push_back(member.node.ed25519);
-  }
   const auto accounts =
       accounts_of(network.swarms, members->front().node.swarm, kStoreAccounts, random);
   return run_all(
-      *std::move(members), options,
+      *members, options,
       [&](std::size_t count) -> Result<LoadPlan> {
-        return store_plan(accounts, keys, options.size, count, random);
+        return store_plan(accounts, *members, options.size, count, random);
       },
       progress);
 }

@@ -47,7 +47,7 @@ StoreRequest store_request(const storage::Account& account, std::size_t size, st
 }
 
 std::string wrong_in_store_answer(std::string_view body, std::string_view hash,
-                                  std::span<const control::NodeKey> members) {
+                                  std::span<const RunningNode> members) {
   json::error_code error;
   const json::value answer = json::parse(body, error);
   const json::object* object = error ? nullptr : answer.if_object();
@@ -62,11 +62,11 @@ std::string wrong_in_store_answer(std::string_view body, std::string_view hash,
   if (entries == nullptr || entries->size() != members.size()) {
     return "not as many members as the swarm has, " + std::to_string(members.size());
   }
-  for (const control::NodeKey& member : members) {
-    const json::value* entry = entries->if_contains(control::to_hex(member));
+  for (const RunningNode& member : members) {
+    const json::value* entry = entries->if_contains(control::to_hex(member.node.ed25519));
     const json::object* held = entry == nullptr ? nullptr : entry->if_object();
     if (held == nullptr || held->contains("failed") || !is_text(held->if_contains("hash"), hash)) {
-      return "member " + control::to_hex(member).substr(0, 8) + " does not hold the message";
+      return member.name + " does not hold the message";
     }
   }
   return "";

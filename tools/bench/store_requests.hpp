@@ -14,9 +14,9 @@
 #include <string>
 #include <string_view>
 
-#include "control/network/service_nodes.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "storage/account.hpp"
+#include "tools/bench/service_network.hpp"
 
 namespace allium::bench {
 
@@ -35,6 +35,6 @@ struct StoreRequest {
 /// Whether `body`, answered with status 200, says that all of `members`, and nobody else, hold the message under `hash`. Empty:
 /// it does.
 [[nodiscard]] std::string wrong_in_store_answer(std::string_view body, std::string_view hash,
-                                                std::span<const control::NodeKey> members);
+                                                std::span<const RunningNode> members);
 
 }  // namespace allium::bench
