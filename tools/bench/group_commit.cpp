@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/vfs.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -22,6 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kNowMs = 1'800'000'000'000;
+constexpr std::size_t kAccounts = 64;
 constexpr std::size_t kInFlightMax = 4096;  // the store's queue
 
 /// A directory that goes when this goes.
@@ -59,47 +61,61 @@ bool is_in_memory(const std::string& path) {
          (about.f_type == TMPFS_MAGIC || about.f_type == RAMFS_MAGIC);
 }
 
-/// Stores made one after the other, `in_flight` of them waiting for their sync at a time.
+/// Chains of stores: each goes on with its next one as soon as its last is on disk, on the store's thread, so that all chains are in
+/// the queue when the next batch is taken.
 class Writer {
  public:
   Writer(std::unique_ptr<storage::MessageStore> store, std::size_t size, const Random& random)
-      : random_(random), data_(size, '\0'), store_(std::move(store)) {}
+      : data_(size, '\0'), store_(std::move(store)) {
+    for (storage::Account& account : accounts_) {
+      random(account);
+    }
+  }
 
-  /// Stores a second in one round.
+  /// Stores a second in one round of `in_flight` chains.
   Result<double> round(std::size_t in_flight) {
-    slots_.release(static_cast<std::ptrdiff_t>(in_flight));
+    count_ = 0;
     const Clock::time_point begin = Clock::now();
-    std::size_t count = 0;
-    for (; count < kCommitStoresMax && Clock::now() - begin < kCommitRoundTime; ++count) {
-      slots_.acquire();
+    end_ = begin + kCommitRoundTime;
+    for (std::size_t i = 0; i < in_flight; ++i) {
       store_one();
     }
     for (std::size_t i = 0; i < in_flight; ++i) {
-      slots_.acquire();
+      ended_.acquire();
     }
     if (failures_ > 0) {
       return fail(Errc::io, "the store refused a message; is the disk full?");
     }
-    return static_cast<double>(count) / std::chrono::duration<double>(Clock::now() - begin).count();
+    return static_cast<double>(count_) /
+           std::chrono::duration<double>(Clock::now() - begin).count();
   }
 
  private:
   void store_one() {
-    storage::Account account;
-    random_(account);
-    store_->store(account, {std::to_string(++number_), 0, kNowMs, kNowMs + 3'600'000, data_},
+    const std::uint64_t number = ++number_;
+    store_->store(accounts_[number % kAccounts],
+                  {std::to_string(number), 0, kNowMs, kNowMs + 3'600'000, data_},
                   storage::Origin::client, false, kNowMs,
-                  [this](const Result<storage::Stored>& stored) {
-                    failures_ += stored ? 0U : 1U;
-                    slots_.release();
-                  });
+                  [this](const Result<storage::Stored>& stored) { go_on(stored.has_value()); });
   }
 
-  const Random& random_;
+  void go_on(bool is_stored) {
+    failures_ += is_stored ? 0U : 1U;
+    if (++count_ < kCommitStoresMax && is_stored && Clock::now() < end_) {
+      store_one();
+    } else {
+      ended_.release();
+    }
+  }
+
+  std::array<storage::Account, kAccounts> accounts_{};
   std::string data_;
-  std::uint64_t number_ = 0;
+  Clock::time_point end_;
+  // The first stores of a round come from the caller's thread, all others from the store's.
+  std::atomic<std::uint64_t> number_ = 0;
+  std::atomic<std::size_t> count_ = 0;
   std::atomic<std::size_t> failures_ = 0;
-  std::counting_semaphore<kInFlightMax> slots_{0};
+  std::counting_semaphore<kInFlightMax> ended_{0};
   std::unique_ptr<storage::MessageStore> store_;  // goes first: its thread uses the others
 };
 

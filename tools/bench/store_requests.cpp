@@ -22,7 +22,7 @@ std::string message_hash(const storage::Account& account, std::string_view data)
   crypto_generichash_init(&state, nullptr, 0, 32);
   crypto_generichash_update(&state, account.data(), account.size());
   crypto_generichash_update(&state, control::bytes_of(data).data(), data.size());
-  std::array<std::uint8_t, 32> hash;
+  std::array<std::uint8_t, 32> hash{};
   crypto_generichash_final(&state, hash.data(), hash.size());
   return control::to_base64(hash, control::Padding::without);
 }

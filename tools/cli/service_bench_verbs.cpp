@@ -196,7 +196,7 @@ json::object peer_json(const Peer& peer) {
 }
 
 json::object result_json(const Report& report, const bench::ServiceBench& result,
-                         json::object more) {
+                         const json::object& more) {
   json::object object = {{"schema", report.schema}, {"valid", result.is_valid()}};
   // The figures of the last window, for those who ask for one number; all of them below.
   for (auto& [key, value] : figure_json(report, result, result.loads.back())) {
@@ -214,8 +214,8 @@ json::object result_json(const Report& report, const bench::ServiceBench& result
     object["goal"] = {{"cpu_us_entry", report.goal->entry_us},
                       {"cpu_us_other", report.goal->other_us}};
   }
-  for (auto& [key, value] : more) {
-    object[key] = std::move(value);
+  for (const auto& [key, value] : more) {
+    object[key] = value;
   }
   object["environment"] = place_of(result);
   return object;
@@ -373,7 +373,7 @@ void store(const Words& words) {
     json::object more = is_valid ? commit_json(commit) : json::object();
     more["size_bytes"] = options.size;
     more["accounts"] = bench::kStoreAccounts;
-    print_json(result_json(report, *result, std::move(more)));
+    print_json(result_json(report, *result, more));
   } else {
     print_text(report, *result,
                std::to_string(options.ops) + " messages of " + std::to_string(options.size) +
