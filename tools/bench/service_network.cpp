@@ -25,18 +25,17 @@ std::optional<std::string_view> text_in(const json::object& object, std::string_
   return text == nullptr ? std::nullopt : std::optional<std::string_view>(*text);
 }
 
-/// None: a node without a service.
-Result<std::optional<RunningNode>> running_node(const json::object& item,
-                                                const control::ServiceNodes& known) {
+bool has_service(const json::value& item) {
+  return item.is_object() && item.get_object().contains("service_key");
+}
+
+Result<RunningNode> running_node(const json::object& item, const control::ServiceNodes& known) {
   const auto key_text = text_in(item, "service_key");
-  const json::value* pid = item.if_contains("service_pid");
-  if (!key_text || pid == nullptr) {
-    return std::optional<RunningNode>();
-  }
-  const auto key = control::parse_identity_key(*key_text);
+  const auto key = control::parse_identity_key(key_text.value_or(""));
   const control::ServiceNode* node = key ? known.find_ed25519(*key) : nullptr;
+  const json::value* pid = item.if_contains("service_pid");
   const auto name = text_in(item, "name");
-  if (node == nullptr || !name || !pid->is_int64()) {
+  if (node == nullptr || !name || pid == nullptr || !pid->is_int64()) {
     return fail(Errc::malformed,
                 "the devnet's status names a service node that its network document does not have; "
                 "restart the devnet");
@@ -67,14 +66,14 @@ Result<ServiceNetwork> service_network(const json::object& status,
   ServiceNetwork network;
   network.swarms = known.swarms();
   for (const json::value& item : list->get_array()) {
-    Result<std::optional<RunningNode>> node =
-        item.is_object() ? running_node(item.get_object(), known) : std::optional<RunningNode>();
+    if (!has_service(item)) {
+      continue;
+    }
+    Result<RunningNode> node = running_node(item.get_object(), known);
     if (!node) {
       return tl::unexpected(std::move(node.error()));
     }
-    if (*node) {
-      network.nodes.push_back(**std::move(node));
-    }
+    network.nodes.push_back(*std::move(node));
   }
   if (network.nodes.empty()) {
     return fail(Errc::not_found,
