@@ -23,6 +23,7 @@
 #include "tools/bench/crypto.hpp"
 #include "tools/bench/environment.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/service_bench_verbs.hpp"
 
 namespace allium::cli {
 namespace {
@@ -298,10 +299,12 @@ void add_env(CLI::App& bench_verbs) {
 }  // namespace
 
 void add_bench_verbs(CLI::App& program) {
-  CLI::App* verbs = program.add_subcommand("bench", "Measurements of this machine");
+  CLI::App* verbs = program.add_subcommand(
+      "bench", "Measurements of this machine and of a devnet's service nodes");
   verbs->require_subcommand(1);
   add_forward(*verbs);
   add_crypto(*verbs);
+  add_service_bench_verbs(*verbs);
   add_env(*verbs);
 }
 

@@ -107,7 +107,9 @@ TEST_F(FastLaneTest, StoresAndSpreadsALongAnswerOverPackets) {
   EXPECT_LE(sent.size(), FastLane::kPiecesMax);
   const json::object got = answer();
   ASSERT_EQ(code(got), 200) << got;
-  EXPECT_EQ(got.at("body").as_object().at("messages").as_array().size(), 40U);
+  const json::object& page = got.at("body").as_object();
+  EXPECT_GT(page.at("messages").as_array().size(), 30U);
+  EXPECT_EQ(page.at("more").to_number<int>(), 1) << "the rest is for the next request";
 }
 
 TEST_F(FastLaneTest, CountsWhatIsNoRequest) {
