@@ -13,6 +13,7 @@
 
 #include "tools/client/echo.hpp"
 #include "tools/client/ping.hpp"
+#include "tools/client/rpc.hpp"
 
 namespace allium::cli {
 namespace {
@@ -91,6 +92,42 @@ void add_echo(CLI::App& client) {
 }
 
 }  // namespace
+
+void add_rpc_verb(CLI::App& program) {
+  CLI::App* const verb = program.add_subcommand(
+      "rpc", "Ask a service node for a storage RPC, over a path through relays");
+  const auto options = std::make_shared<client::RpcOptions>();
+  verb->add_option("METHOD", options->method, "store, retrieve, delete, info, ...")->required();
+  verb->add_option(
+          "PARAMS", options->params,
+          "A JSON object, with data and signatures in base64, as Session's clients send it")
+      ->capture_default_str();
+  verb->add_option_function<std::string>(
+          "--lane",
+          [options](const std::string& name) {
+            options->lane = name == "fast" ? client::Lane::fast : client::Lane::compat;
+          },
+          "fast: one onion packet there, and packets back; compat: an onion request v2 over HTTPS")
+      ->check(CLI::IsMember({"fast", "compat"}))
+      ->default_str("fast");
+  add_shared_options(*verb, *options);
+  CLI::Option* const account = verb->add_option(
+      "--account", options->account_file,
+      "The account's key, as `allium key init` makes it: fills in pubkey, time and signature");
+  verb->add_option("--passphrase-file", options->passphrase_file, "Opens a sealed key")
+      ->needs(account);
+  verb->add_option("--data-file", options->data_file,
+                   "A file that becomes \"data\"; - is standard input");
+  verb->footer(
+      "Without --path the last hop is a node of the account's swarm, by chance.\n"
+      "Examples:\n"
+      "  allium key init --file alice.key --unsealed\n"
+      "  echo hello | allium rpc store --account alice.key --data-file -\n"
+      "  allium rpc retrieve --account alice.key --lane compat\n"
+      "  allium rpc info --path n1,n5,n9 --json | jq .round_trip_us\n"
+      "Exit codes: 0 status 200, 1 another status, 2 usage, 4 no answer.");
+  verb->callback([options] { finish_with(client::run_rpc(*options)); });
+}
 
 void add_client_verbs(CLI::App& program) {
   CLI::App* const client =

@@ -11,4 +11,7 @@ namespace allium::cli {
 /// CLI::RuntimeError with its exit code, unless that is 0.
 void add_client_verbs(CLI::App& program);
 
+/// allium rpc.
+void add_rpc_verb(CLI::App& program);
+
 }  // namespace allium::cli

@@ -34,6 +34,7 @@ int parse_and_run(int argc, char** argv) {
   allium::cli::add_devnet_verbs(program);
   allium::cli::add_show_verbs(program);
   allium::cli::add_client_verbs(program);
+  allium::cli::add_rpc_verb(program);
   allium::cli::add_bench_verbs(program);
   allium::cli::add_node_verbs(program);
   program.add_subcommand("version", "Which version this is")->callback([] {

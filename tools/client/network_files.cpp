@@ -42,6 +42,10 @@ class BundleFile final : public NetworkSource {
       copy.id = relay.id;
       copy.name = relay.entry.name.empty() ? fmt::format("{:08x}", relay.id) : relay.entry.name;
       copy.endpoint = relay.endpoint();
+      copy.identity = relay.entry.identity;
+      if (relay.entry.service) {
+        copy.service = ServiceView{relay.entry.service->swarm, relay.entry.service->https_port};
+      }
       for (const control::OnionKey& key : relay.record->keys) {
         copy.keys.push_back({key.hour, key.public_key});
       }

@@ -27,9 +27,9 @@ Result<PathPlan> choose_named(const NetworkView& view, const PathChoice& choice)
   return plan;
 }
 
-void take_entry(std::vector<const RelayView*>& candidates, std::string_view entry, PathPlan& plan) {
+void take_named(std::vector<const RelayView*>& candidates, std::string_view name, PathPlan& plan) {
   const auto found = std::find_if(candidates.begin(), candidates.end(),
-                                  [entry](const RelayView* relay) { return relay->name == entry; });
+                                  [name](const RelayView* relay) { return relay->name == name; });
   if (found != candidates.end()) {
     plan.push_back(**found);
     candidates.erase(found);
@@ -52,12 +52,17 @@ Result<PathPlan> choose_random(const NetworkView& view, const PathChoice& choice
                     candidates.size(), view.relays.size(), choice.hop_count));
   }
   PathPlan plan;
-  take_entry(candidates, choice.entry, plan);
-  while (plan.size() < choice.hop_count) {
+  PathPlan end;
+  take_named(candidates, choice.end, end);
+  if (plan.size() + end.size() < choice.hop_count) {
+    take_named(candidates, choice.entry, plan);
+  }
+  while (plan.size() + end.size() < choice.hop_count) {
     const auto index = static_cast<std::ptrdiff_t>(random_below(candidates.size(), random));
     plan.push_back(*candidates[static_cast<std::size_t>(index)]);
     candidates.erase(candidates.begin() + index);
   }
+  plan.insert(plan.end(), end.begin(), end.end());
   return plan;
 }
 

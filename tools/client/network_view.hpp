@@ -9,7 +9,9 @@
 //              bad_signature.
 //   Threads    one.
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,11 +28,19 @@ struct OnionKey {
   crypto_accel::PublicKey public_key{};
 };
 
+/// A relay that keeps messages besides.
+struct ServiceView {
+  std::uint64_t swarm = 0;  ///< all ones: in none yet
+  std::uint16_t https_port = 0;
+};
+
 struct RelayView {
   std::string name;  ///< "n3" in a local network; else the id in hex
   std::uint32_t id = 0;
   onion::Endpoint endpoint;
   std::vector<OnionKey> keys;
+  std::array<std::uint8_t, 32> identity{};  ///< Ed25519
+  std::optional<ServiceView> service;
 
   /// Null where no key of that hour is known.
   [[nodiscard]] const crypto_accel::PublicKey* key_of(std::uint64_t hour) const noexcept;
@@ -62,6 +72,7 @@ struct PathChoice {
   std::vector<std::string> names;  ///< fixed, entry first; empty: by chance
   std::size_t hop_count = 3;       ///< by chance: how many
   std::string entry;               ///< by chance: keep this entry; empty: any
+  std::string end;                 ///< by chance: the last one; empty: any
 };
 
 /// Different relays, each with an onion key for `hour`. Errc::not_found names the relay or says how many

@@ -19,12 +19,13 @@ Bytes echoed_part(PacketType type, Bytes x_r) noexcept {
   return type == PacketType::s1 ? x_r.subspan(onion::kRecordBytes) : x_r;
 }
 
-std::vector<onion::SetupHop> setup_hops(const PathPlan& plan, std::uint64_t hour) {
+std::vector<onion::SetupHop> setup_hops(const PathPlan& plan, std::uint64_t hour,
+                                        onion::Service service) {
   std::vector<onion::SetupHop> hops(plan.size());
   for (std::size_t i = 0; i < plan.size(); ++i) {
     hops[i].onion_key = *plan[i].key_of(hour);
     hops[i].next = i + 1 < plan.size() ? onion::NextHop::to_relay(plan[i + 1].id)
-                                       : onion::NextHop::to_service(onion::Service::echo);
+                                       : onion::NextHop::to_service(service);
   }
   return hops;
 }
@@ -47,8 +48,11 @@ SetupExchange::SetupExchange(Request request, CookieJar& cookies, const Random& 
     : request_(std::move(request)), cookies_(&cookies), random_(random) {
   request_.attempts = std::clamp<std::size_t>(request_.attempts, 1, kAttemptsMax);
   attempts_.reserve(request_.attempts);
-  sent_data_.resize(onion::type_info(request_.type).x_r_bytes);
-  random_(sent_data_);
+  sent_data_ = request_.data;
+  if (sent_data_.empty()) {
+    sent_data_.resize(onion::type_info(request_.type).x_r_bytes);
+    random_(sent_data_);
+  }
 }
 
 void SetupExchange::give_up(Error error) {
@@ -83,7 +87,7 @@ void SetupExchange::send_attempt(Wire& wire, const Moment& now) {
       return;
     }
   }
-  const std::vector<onion::SetupHop> hops = setup_hops(request_.plan, hour);
+  const std::vector<onion::SetupHop> hops = setup_hops(request_.plan, hour, request_.service);
   onion::SetupRequest setup;
   setup.type = request_.type;
   setup.slot = onion::slot_of(clock_ms);
@@ -171,7 +175,20 @@ bool SetupExchange::on_return(const onion::BackwardEnvelope& envelope, Bytes dat
   return false;
 }
 
-bool SetupExchange::accept(const Attempt& attempt, const onion::BackwardPacket& packet) {
+bool SetupExchange::accept_piece(Attempt& attempt, const onion::BackwardPacket& packet) {
+  const std::uint64_t bit = packet.seq < 64 ? std::uint64_t{1} << packet.seq : 0;
+  if (bit == 0 || (attempt.seen & bit) != 0) {
+    return false;
+  }
+  attempt.seen |= bit;
+  entry_spoke_ = true;
+  return request_.on_packet(static_cast<std::size_t>(&attempt - attempts_.data()), packet);
+}
+
+bool SetupExchange::accept(Attempt& attempt, const onion::BackwardPacket& packet) {
+  if (request_.on_packet) {
+    return accept_piece(attempt, packet);
+  }
   if (packet.seq != 0) {
     return false;
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 // One setup packet and its answer (SPEC.md sections 4 and 10 to 12): S1 opens a path, S0 is a one-shot
-// request to ECHO. Answers cookie challenges with the same packet; after a timeout builds a new one,
+// request, to ECHO or to another service. Answers cookie challenges with the same packet; after a timeout builds a new one,
 // since a relay that has seen the first would take it for a replay.
 //
 //   Ownership  borrows nothing but the cookie jar, which outlives it. Secrets are wiped with the object.
@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -46,6 +47,11 @@ class SetupExchange {
     std::int64_t phase_ms = 0;  ///< added to the clock (SPEC.md section 3)
     std::size_t attempts = kAttemptsMax;
     std::uint64_t timeout_us = 600'000;  ///< of the first attempt; doubles with each
+    onion::Service service = onion::Service::echo;
+    std::vector<std::uint8_t> data;  ///< X_R, at most that of the type; empty: random bytes
+    /// S0 to a service other than ECHO: each packet that answers attempt number `attempt`, opened and no repetition. True: the
+    /// answer is complete.
+    std::function<bool(std::size_t attempt, const onion::BackwardPacket& packet)> on_packet;
   };
 
   SetupExchange(Request request, CookieJar& cookies, const Random& random);
@@ -88,13 +94,16 @@ class SetupExchange {
     onion::SetupPacket packet;
     Moment sent;
     bool challenged = false;
+    std::uint64_t seen =
+        0;  ///< numbers of answers below 64, as bits (SPEC.md section 11: a window of 64)
   };
 
   void send_attempt(Wire& wire, const Moment& now);
   bool on_challenge(Wire& wire, const onion::BackwardEnvelope& envelope, Bytes datagram,
                     const Moment& now);
   bool on_return(const onion::BackwardEnvelope& envelope, Bytes datagram, const Moment& now);
-  [[nodiscard]] bool accept(const Attempt& attempt, const onion::BackwardPacket& packet);
+  [[nodiscard]] bool accept(Attempt& attempt, const onion::BackwardPacket& packet);
+  [[nodiscard]] bool accept_piece(Attempt& attempt, const onion::BackwardPacket& packet);
   void give_up(Error error);
 
   Request request_;

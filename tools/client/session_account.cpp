@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/client/session_account.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <boost/json/array.hpp>
+
+#include "control/service/encoding.hpp"
+
+namespace allium::client {
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::uint8_t kSessionPrefix = 0x05;
+constexpr std::uint64_t kDayMs = 86'400'000;
+constexpr std::array<std::string_view, 5> kRawFields = {"data", "signature", "subaccount",
+                                                        "subaccount_sig", "subkey"};
+
+bool is_raw(std::string_view name) noexcept {
+  return std::find(kRawFields.begin(), kRawFields.end(), name) != kRawFields.end();
+}
+
+/// A number as signatures have it; nullopt: something else.
+std::optional<std::string> number_text(const json::value& value) {
+  if (value.is_int64()) {
+    return std::to_string(value.get_int64());
+  }
+  if (value.is_uint64()) {
+    return std::to_string(value.get_uint64());
+  }
+  if (value.is_string()) {
+    return std::string(value.get_string());
+  }
+  return std::nullopt;
+}
+
+/// "" for namespace 0, given or not; "all" for all.
+std::string space_text(const json::object& params) {
+  const json::value* const space = params.if_contains("namespace");
+  const std::string text = space == nullptr ? "0" : number_text(*space).value_or("");
+  return text == "0" ? "" : text;
+}
+
+std::string list_text(const json::object& params, const char* name) {
+  std::string text;
+  const json::value* const list = params.if_contains(name);
+  if (list != nullptr && list->is_array()) {
+    for (const json::value& item : list->get_array()) {
+      text += number_text(item).value_or("");
+    }
+  } else if (list != nullptr) {
+    text += number_text(*list).value_or("");
+  }
+  return text;
+}
+
+bool is_set(const json::object& params, const char* name) {
+  const json::value* const flag = params.if_contains(name);
+  return flag != nullptr && flag->is_bool() && flag->get_bool();
+}
+
+/// What the owner signs; nullopt: this method has no signature.
+std::optional<std::string> signed_text(std::string_view method, const json::object& params) {
+  const std::string name(method);
+  if (method == "store") {
+    const char* const when = params.contains("sig_timestamp") ? "sig_timestamp" : "timestamp";
+    return name + space_text(params) + list_text(params, when);
+  }
+  if (method == "retrieve" || method == "delete_all") {
+    return name + space_text(params) + list_text(params, "timestamp");
+  }
+  if (method == "delete_before") {
+    return name + space_text(params) + list_text(params, "before");
+  }
+  if (method == "expire_all") {
+    return name + space_text(params) + list_text(params, "expiry");
+  }
+  if (method == "delete") {
+    return name + list_text(params, "messages");
+  }
+  if (method == "expire") {
+    const std::string how = is_set(params, "shorten")  ? "shorten"
+                            : is_set(params, "extend") ? "extend"
+                                                       : "";
+    return name + how + list_text(params, "expiry") + list_text(params, "messages");
+  }
+  if (method == "get_expiries") {
+    return name + list_text(params, "timestamp") + list_text(params, "messages");
+  }
+  return std::nullopt;
+}
+
+Result<void> make_raw(json::object& object);
+
+/// Requests of a batch are inside lists.
+Result<void> make_raw(json::value& value) {
+  if (json::object* const object = value.if_object()) {
+    return make_raw(*object);
+  }
+  if (json::array* const items = value.if_array()) {
+    for (json::value& item : *items) {
+      if (Result<void> made = make_raw(item); !made) {
+        return made;
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> make_raw(json::object& object) {
+  for (auto& member : object) {
+    if (!is_raw(member.key()) || !member.value().is_string()) {
+      if (Result<void> made = make_raw(member.value()); !made) {
+        return made;
+      }
+      continue;
+    }
+    const auto raw = control::from_base64(member.value().get_string());
+    if (!raw) {
+      return fail(Errc::malformed, "\"" + std::string(member.key()) + "\" is not base64");
+    }
+    member.value() = *raw;
+  }
+  return {};
+}
+
+bool has_timestamp(std::string_view method) noexcept {
+  return method == "store" || method == "retrieve" || method == "delete_all" ||
+         method == "get_expiries";
+}
+
+}  // namespace
+
+Result<SessionAccount> SessionAccount::from_seed(const control::Seed& seed) {
+  SessionAccount account(control::IdentitySecret::from_seed(seed));
+  const auto montgomery = control::x25519_of(account.key_.public_key());
+  if (!montgomery) {
+    return fail(Errc::malformed, "this key has no X25519 form: make another one");
+  }
+  account.account_[0] = kSessionPrefix;
+  std::copy(montgomery->begin(), montgomery->end(), account.account_.begin() + 1);
+  return account;
+}
+
+std::string SessionAccount::id() const {
+  return control::to_hex(account_);
+}
+
+Result<json::object> SessionAccount::complete(std::string_view method, json::object params,
+                                              std::uint64_t now_ms) const {
+  const auto add = [&params](const char* name, const json::value& value) {
+    if (!params.contains(name)) {
+      params[name] = value;
+    }
+  };
+  add("pubkey", json::value(id()));
+  if (has_timestamp(method)) {
+    add("timestamp", now_ms);
+  }
+  if (method == "store" && !params.contains("expiry")) {
+    add("ttl", kDayMs);
+  }
+  if (method == "delete_before") {
+    add("before", now_ms);
+  }
+  if (method == "expire_all") {
+    add("expiry", now_ms);
+  }
+  const bool is_own = params.at("pubkey") == json::value(id());
+  const auto text = signed_text(method, params);
+  if (!is_own || !text || params.contains("signature")) {
+    return params;
+  }
+  params["signature"] = control::to_base64(key_.sign(control::bytes_of(*text)));
+  add("pubkey_ed25519", json::value(control::to_hex(key_.public_key())));
+  return params;
+}
+
+Result<storage::Account> account_of(const json::object& params) {
+  const json::value* const key = params.if_contains("pubkey");
+  const auto bytes =
+      key != nullptr && key->is_string() ? control::from_hex(key->get_string()) : std::nullopt;
+  const auto account = bytes ? control::array_of<33>(*bytes) : std::nullopt;
+  if (!account) {
+    return fail(Errc::malformed,
+                "the request names no account: give \"pubkey\" (66 hex digits), or --account FILE");
+  }
+  return *account;
+}
+
+Result<json::object> params_for_bt(json::object params) {
+  if (Result<void> made = make_raw(params); !made) {
+    return tl::unexpected(made.error());
+  }
+  return params;
+}
+
+json::value body_from_bt(json::value body) {
+  if (json::array* const items = body.if_array()) {
+    for (json::value& item : *items) {
+      item = body_from_bt(std::move(item));
+    }
+  } else if (json::object* const members = body.if_object()) {
+    for (auto& member : *members) {
+      if (is_raw(member.key()) && member.value().is_string()) {
+        member.value() = control::to_base64(control::bytes_of(member.value().get_string()));
+      } else {
+        member.value() = body_from_bt(std::move(member.value()));
+      }
+    }
+  }
+  return body;
+}
+
+}  // namespace allium::client
