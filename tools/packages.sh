@@ -10,12 +10,12 @@ packages_build=(
   libboost1.81-dev libboost-json1.81-dev libcli11-dev libfmt-dev
   libnl-3-dev libnl-route-3-dev libpcap-dev libbsd-dev libnuma-dev
   librocksdb-dev libzmq3-dev libssl-dev libtomlplusplus-dev libspdlog-dev libsystemd-dev
-  iproute2 procps
+  iproute2 procps python3
 )
 
 # Besides, to test them.
 packages_test=(
-  git libgtest-dev libgmock-dev libssl-dev python3 python3-cryptography python3-nacl python3-zmq
+  git libgtest-dev libgmock-dev libssl-dev python3-cryptography python3-nacl python3-zmq
   shellcheck clang-format util-linux
 )
 

@@ -14,41 +14,10 @@
 #include "control/service/storage_rpc.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "crypto_accel/base/check.hpp"
-#include "storage/memory_store.hpp"
+#include "tests/fuzz/lonely_node.hpp"
 
 namespace allium::control {
 namespace {
-
-constexpr std::uint64_t kNowMs = 1'800'000'000'000;
-
-class Alone final : public SwarmMembers {
-  [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
-
-  void forward(SwarmCommand, std::function<void(MemberReply)>) override {}
-};
-
-/// A node that is its whole network.
-struct Node {
-  Node() {
-    ServiceNode self;
-    self.legacy = self.ed25519 = identity.public_key();
-    self.swarm = 0;
-    membership.update(std::make_shared<const ServiceNodes>(std::vector<ServiceNode>{self}), 1);
-  }
-
-  IdentitySecret identity = IdentitySecret::from_seed(Secret<32>());
-  Membership membership{identity.public_key()};
-  storage::MemoryStore store;
-  Alone alone;
-  StorageRpc rpc{{store,
-                  identity,
-                  membership,
-                  alone,
-                  [] { return kNowMs; },
-                  [](const std::function<void()>& what) { what(); },
-                  {},
-                  {}}};
-};
 
 void check_bt(std::string_view text) {
   const auto value = parse_bt(text);
@@ -82,7 +51,7 @@ void check_base64(std::string_view text) {
 
 /// Every request ends in one reply.
 void check_rpc(std::string_view text) {
-  Node node;
+  LonelyNode node;
   int replies = 0;
   node.rpc.call_json(text, RpcSource::client, [&replies](const Answer& answer) {
     ++replies;

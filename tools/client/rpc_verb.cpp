@@ -38,7 +38,8 @@ struct Outcome {
   json::value body;
   PathPlan plan;
   std::uint64_t round_trip_us = 0;
-  std::size_t packets = 0;  ///< fast lane: of the answer
+  std::size_t packets = 0;           ///< fast lane: of the answer
+  std::optional<Receipts> receipts;  ///< of a store
 };
 
 std::uint64_t unix_ms() {
@@ -105,9 +106,8 @@ Result<json::object> read_params(const RpcOptions& options, std::uint64_t now_ms
                  : Result<json::object>(tl::unexpected(account.error()));
 }
 
-/// Names of the service nodes that keep an account's messages; all of them for a request that names none.
-std::vector<std::string> ends_for(const NetworkView& view, const json::object& params,
-                                  std::uint64_t hour) {
+/// The service nodes that keep an account's messages; all of them for a request that names none.
+std::vector<const RelayView*> keepers_of(const NetworkView& view, const json::object& params) {
   std::vector<control::SwarmId> swarms;
   for (const RelayView& relay : view.relays) {
     if (relay.service) {
@@ -117,25 +117,37 @@ std::vector<std::string> ends_for(const NetworkView& view, const json::object& p
   const auto account = account_of(params);
   const auto swarm =
       account ? control::SwarmMap(swarms).swarm_of(storage::point_of(*account)) : std::nullopt;
-  std::vector<std::string> names;
+  std::vector<const RelayView*> keepers;
   for (const RelayView& relay : view.relays) {
-    if (relay.service && relay.key_of(hour) != nullptr &&
-        (!swarm || relay.service->swarm == *swarm)) {
-      names.push_back(relay.name);
+    if (relay.service && (!swarm || relay.service->swarm == *swarm)) {
+      keepers.push_back(&relay);
     }
   }
-  return names;
+  return keepers;
+}
+
+std::optional<Receipts> receipts_in(const RpcOptions& options, const Outcome& outcome,
+                                    const NetworkView& view, const json::object& params) {
+  if (options.method != "store" || outcome.status != 200) {
+    return std::nullopt;
+  }
+  std::vector<control::IdentityKey> members;
+  for (const RelayView* relay : keepers_of(view, params)) {
+    members.push_back(relay->identity);
+  }
+  return check_receipts(outcome.body, members);
 }
 
 Result<PathPlan> plan_path(const RpcOptions& options, const NetworkView& view,
                            const json::object& params, std::uint64_t hour) {
   PathChoice choice = options.path;
   if (choice.names.empty()) {
-    const std::vector<std::string> ends = ends_for(view, params, hour);
+    std::vector<const RelayView*> ends = keepers_of(view, params);
+    std::erase_if(ends, [hour](const RelayView* relay) { return relay->key_of(hour) == nullptr; });
     if (ends.empty()) {
       return fail(Errc::not_found, "no service node of this network keeps that account's messages");
     }
-    choice.end = ends[random_below(ends.size(), system_random())];
+    choice.end = ends[random_below(ends.size(), system_random())]->name;
   }
   return choose_path(view, choice, hour, system_random());
 }
@@ -172,8 +184,12 @@ class Caller {
       return tl::unexpected(plan.error());
     }
     talk_.trace(run_.wire->now(), "path " + path_names(*plan));
-    return options_.lane == Lane::fast ? by_packet(*std::move(plan), params)
-                                       : by_onion_request(*std::move(plan), params);
+    auto outcome = options_.lane == Lane::fast ? by_packet(*std::move(plan), params)
+                                               : by_onion_request(*std::move(plan), params);
+    if (outcome) {
+      outcome->receipts = receipts_in(options_, *outcome, *view, params);
+    }
+    return outcome;
   }
 
   Result<Outcome> by_packet(PathPlan plan, const json::object& params) {
@@ -187,7 +203,8 @@ class Caller {
       return tl::unexpected(reply.error());
     }
     return Outcome{reply->content.status, body_from_bt(std::move(reply->content.body)),
-                   std::move(plan), reply->round_trip_us, reply->packets};
+                   std::move(plan),       reply->round_trip_us,
+                   reply->packets,        {}};
   }
 
   Result<Outcome> by_onion_request(PathPlan plan, const json::object& params) {
@@ -216,8 +233,12 @@ class Caller {
     }
     const std::uint64_t round_trip_us = run_.wire->now().tick_us - sent_us;
     if (response->status != 200) {
-      return Outcome{static_cast<int>(response->status), json::value(response->body),
-                     std::move(plan), round_trip_us, 0};
+      return Outcome{static_cast<int>(response->status),
+                     json::value(response->body),
+                     std::move(plan),
+                     round_trip_us,
+                     0,
+                     {}};
     }
     auto answer = open_session_answer(*onion, response->body);
     if (!answer) {
@@ -225,8 +246,12 @@ class Caller {
     }
     json::error_code error;
     json::value body = json::parse(answer->body, error);
-    return Outcome{answer->status, error ? json::value(answer->body) : std::move(body),
-                   std::move(plan), round_trip_us, 0};
+    return Outcome{answer->status,
+                   error ? json::value(answer->body) : std::move(body),
+                   std::move(plan),
+                   round_trip_us,
+                   0,
+                   {}};
   }
 
   static Result<control::HttpResponse> post(const RelayView& entry, const std::string& body) {
@@ -264,6 +289,10 @@ void print(const RpcOptions& options, const Outcome& outcome) {
   if (!options.json) {
     fmt::print(stderr, "{} via {} in {:.1f} ms\n", outcome.status, path_names(outcome.plan),
                static_cast<double>(outcome.round_trip_us) / 1e3);
+    if (outcome.receipts) {
+      fmt::print(stderr, "{} of {} members of the swarm have signed for it\n",
+                 outcome.receipts->valid, outcome.receipts->members);
+    }
     const bool is_text = outcome.body.is_string();
     std::cout << (is_text ? std::string(outcome.body.get_string()) : json::serialize(outcome.body))
               << '\n';
@@ -273,6 +302,10 @@ void print(const RpcOptions& options, const Outcome& outcome) {
   for (const RelayView& relay : outcome.plan) {
     hops.emplace_back(relay.name);
   }
+  json::value receipts;
+  if (outcome.receipts) {
+    receipts = {{"members", outcome.receipts->members}, {"valid", outcome.receipts->valid}};
+  }
   std::cout << json::serialize(
                    json::object{{"schema", "allium.rpc/1"},
                                 {"lane", options.lane == Lane::fast ? "fast" : "compat"},
@@ -280,6 +313,7 @@ void print(const RpcOptions& options, const Outcome& outcome) {
                                 {"status", outcome.status},
                                 {"round_trip_us", outcome.round_trip_us},
                                 {"packets", outcome.packets},
+                                {"receipts", std::move(receipts)},
                                 {"body", outcome.body}})
             << '\n';
 }

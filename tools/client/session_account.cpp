@@ -192,6 +192,29 @@ Result<storage::Account> account_of(const json::object& params) {
   return *account;
 }
 
+Receipts check_receipts(const json::value& body, std::span<const control::IdentityKey> members) {
+  Receipts receipts{members.size(), 0};
+  const json::object* const object = body.if_object();
+  const json::value* const hash = object == nullptr ? nullptr : object->if_contains("hash");
+  const json::value* const swarm = object == nullptr ? nullptr : object->if_contains("swarm");
+  if (hash == nullptr || !hash->is_string() || swarm == nullptr || !swarm->is_object()) {
+    return receipts;
+  }
+  for (const control::IdentityKey& member : members) {
+    const json::value* const entry = swarm->get_object().if_contains(control::to_hex(member));
+    const json::object* const fields = entry == nullptr ? nullptr : entry->if_object();
+    const json::value* const text = fields == nullptr ? nullptr : fields->if_contains("signature");
+    const auto raw = text != nullptr && text->is_string() ? control::from_base64(text->get_string())
+                                                          : std::nullopt;
+    const auto signature = raw ? control::array_of<64>(*raw) : std::nullopt;
+    receipts.valid += signature && control::signature_holds(
+                                       member, control::bytes_of(hash->get_string()), *signature)
+                          ? 1U
+                          : 0U;
+  }
+  return receipts;
+}
+
 Result<json::object> params_for_bt(json::object params) {
   if (Result<void> made = make_raw(params); !made) {
     return tl::unexpected(made.error());

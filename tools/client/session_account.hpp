@@ -8,7 +8,9 @@
 //   Errors     Errc::malformed: parameters that cannot be what the method wants, said with the field's name.
 //   Threads    reentrant.
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -44,6 +46,17 @@ class SessionAccount {
 
 /// The account that a request is for. Errc::malformed: no pubkey of 66 hex digits.
 [[nodiscard]] Result<storage::Account> account_of(const boost::json::object& params);
+
+/// Who has signed for a stored message.
+struct Receipts {
+  std::size_t members = 0;  ///< of the swarm, as the network document has it
+  std::size_t valid = 0;    ///< of those, whose signature of the message's hash holds
+};
+
+/// `body`: of a store, as JSON has it; `members`: the Ed25519 keys of the account's swarm. A signature of anybody else counts
+/// for nothing.
+[[nodiscard]] Receipts check_receipts(const boost::json::value& body,
+                                      std::span<const control::IdentityKey> members);
 
 /// Parameters as JSON has them -> as bt has them: data, signatures and tokens become raw bytes. Errc::malformed: not base64.
 [[nodiscard]] Result<boost::json::object> params_for_bt(boost::json::object params);

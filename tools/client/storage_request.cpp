@@ -16,7 +16,7 @@ namespace allium::client {
 namespace {
 
 // A store is acknowledged when the swarm has it: members that do not answer cost a second or two.
-constexpr std::uint64_t kTimeoutUs = 3'000'000;
+constexpr std::uint64_t kTimeoutUs = 2'500'000;
 constexpr std::size_t kAttempts = 2;
 
 std::vector<std::uint8_t> inner_request(std::uint32_t id, std::string_view text) {

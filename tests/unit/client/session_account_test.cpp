@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/client/session_account.hpp"
+
+#include <gtest/gtest.h>
+
+#include "control/service/authentication.hpp"
+#include "control/service/encoding.hpp"
+
+namespace allium::client {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint64_t kNowMs = 1'800'000'000'000;
+
+SessionAccount account() {
+  control::Seed seed;
+  seed.bytes().fill(7);
+  return SessionAccount::from_seed(seed).value();
+}
+
+/// The signature of the completed parameters holds for `text`, as a node checks it.
+bool is_signed(const json::object& params, std::string_view text) {
+  control::Authentication who;
+  who.account = account_of(params).value();
+  who.ed25519 = control::array_of<32>(*control::from_hex(params.at("pubkey_ed25519").as_string()));
+  who.signature = control::array_of<64>(*control::from_base64(params.at("signature").as_string()));
+  return control::holds(who, text, control::Access::none, {});
+}
+
+TEST(SessionAccount, HasTheIdThatClientsShow) {
+  const std::string id = account().id();
+  EXPECT_EQ(id.size(), 66U);
+  EXPECT_EQ(id.substr(0, 2), "05");
+}
+
+TEST(SessionAccount, SignsWhatEachMethodWants) {
+  const auto complete = [](std::string_view method, const json::object& params) {
+    return account().complete(method, params, kNowMs).value();
+  };
+  const std::string now = std::to_string(kNowMs);
+  EXPECT_TRUE(is_signed(complete("store", {{"data", "eA=="}}), "store" + now));
+  EXPECT_TRUE(is_signed(complete("store", {{"namespace", 2}}), "store2" + now));
+  EXPECT_TRUE(is_signed(complete("retrieve", {}), "retrieve" + now));
+  EXPECT_TRUE(is_signed(complete("retrieve", {{"namespace", -10}}), "retrieve-10" + now));
+  EXPECT_TRUE(is_signed(complete("retrieve", {{"timestamp", 5}}), "retrieve5"));
+  EXPECT_TRUE(is_signed(complete("delete", {{"messages", {"aa", "bb"}}}), "deleteaabb"));
+  EXPECT_TRUE(is_signed(complete("delete_all", {{"namespace", "all"}}), "delete_allall" + now));
+  EXPECT_TRUE(is_signed(complete("delete_before", {{"before", 9}}), "delete_before9"));
+  EXPECT_TRUE(is_signed(complete("expire_all", {{"expiry", 9}}), "expire_all9"));
+  EXPECT_TRUE(
+      is_signed(complete("expire", {{"messages", {"aa"}}, {"expiry", 9}, {"shorten", true}}),
+                "expireshorten9aa"));
+  EXPECT_TRUE(
+      is_signed(complete("get_expiries", {{"messages", {"aa"}}}), "get_expiries" + now + "aa"));
+}
+
+TEST(SessionAccount, LeavesWhatTheCallerGave) {
+  const json::object given = {{"pubkey", std::string("03") + std::string(64, '0')}, {"ttl", 5}};
+  const auto params = account().complete("store", given, kNowMs).value();
+  EXPECT_EQ(params.at("pubkey"), given.at("pubkey"));
+  EXPECT_EQ(params.at("ttl"), 5);
+  EXPECT_FALSE(params.contains("signature")) << "another's account is not ours to sign for";
+  const auto signed_already = account().complete("retrieve", {{"signature", "x"}}, kNowMs).value();
+  EXPECT_EQ(signed_already.at("signature"), "x");
+  EXPECT_FALSE(account().complete("info", {}, kNowMs)->contains("signature"));
+}
+
+TEST(SessionAccount, SpellsBothLanes) {
+  const json::object params = {
+      {"data", "aGk="},
+      {"requests", json::array{json::object{{"params", {{"signature", "AAE="}}}}}}};
+  const auto raw = params_for_bt(params);
+  ASSERT_TRUE(raw);
+  EXPECT_EQ(raw->at("data"), "hi");
+  const json::value& inner = raw->at("requests").as_array()[0].at("params").at("signature");
+  EXPECT_EQ(inner.as_string(), std::string_view("\0\1", 2));
+  EXPECT_EQ(body_from_bt(*raw), json::value(params));
+  const auto bad = params_for_bt({{"data", "?"}});
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.error().text.find("data"), std::string::npos);
+}
+
+TEST(SessionAccount, SaysWhenARequestNamesNoAccount) {
+  EXPECT_FALSE(account_of({}));
+  EXPECT_FALSE(account_of({{"pubkey", "05"}}));
+  EXPECT_FALSE(account_of({{"pubkey", 5}}));
+}
+
+TEST(SessionAccount, CountsOnlyReceiptsThatHoldOfMembers) {
+  const auto key_of = [](std::uint8_t n) {
+    control::Seed seed;
+    seed.bytes().fill(n);
+    return control::IdentitySecret::from_seed(seed);
+  };
+  const std::string hash = "a hash";
+  json::object swarm;
+  const auto sign_as = [&](std::uint8_t whose, std::uint8_t by) {
+    swarm[control::to_hex(key_of(whose).public_key())] = {
+        {"signature", control::to_base64(key_of(by).sign(control::bytes_of(hash)))}};
+  };
+  sign_as(1, 1);
+  sign_as(2, 2);
+  sign_as(3, 1);  // somebody else's
+  sign_as(9, 9);  // no member
+  swarm[control::to_hex(key_of(4).public_key())] = {{"failed", true}, {"timeout", true}};
+  std::vector<control::IdentityKey> members;
+  for (std::uint8_t n = 1; n <= 5; ++n) {
+    members.push_back(key_of(n).public_key());
+  }
+  const Receipts receipts = check_receipts(json::object{{"hash", hash}, {"swarm", swarm}}, members);
+  EXPECT_EQ(receipts.members, 5U);
+  EXPECT_EQ(receipts.valid, 2U);
+  EXPECT_EQ(check_receipts("text", members).valid, 0U);
+  EXPECT_EQ(check_receipts(json::object{{"hash", 5}, {"swarm", swarm}}, members).valid, 0U);
+}
+
+}  // namespace
+}  // namespace allium::client
