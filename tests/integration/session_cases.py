@@ -326,3 +326,18 @@ WRAPPED = [
     ('{"method":"info","params":[]}', 400, "invalid json: no `params` field"),
     ('{"method":"fly","params":{}}', 400, "no method fly"),
 ]
+
+# What no packet carries: longer than it has room for, no base64 (the client makes bytes of it before it sends), or no whole number.
+NOT_BY_PACKET = ["a subaccount that is none", "data not base64", "revokes too many", "stores the most there is",
+                 "stores with what nobody knows", "too much data"]
+
+# Packets have bt. There a number is no text, booleans are 0 and 1, and signatures and tokens are bytes: (status, body) of those cases.
+BT_SAYS_OTHERWISE = {
+    ("store", "stores with numbers as texts"): (400, INVALID + "Invalid value given for 'timestamp': expected positive integer"),
+    ("store", "a short signature"): (400, INVALID + "invalid signature: expected 64-byte Ed25519 signature"),
+    ("revoke_subaccount", "revokes what is none"): (400, INVALID + "invalid revoke subaccount: invalid subaccount tag length"),
+    ("retrieve", "retrieves"): (200, lambda body: body["messages"] == [] and body["more"] == 0),
+    ("ifelse", "does it if"): (200, lambda body: body["condition"] == 1 and body["result"]["code"] == 200),
+    ("ifelse", "does something else"): (200, lambda body: body["condition"] == 0 and body["result"]["code"] == 200),
+    ("ifelse", "does nothing else"): (200, lambda body: body["condition"] == 0 and "result" not in body),
+}

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 NODES = 5
 
 try:
-    from session_cases import CASES, WRAPPED
+    from session_cases import BT_SAYS_OTHERWISE, CASES, NOT_BY_PACKET, WRAPPED
     from session_client import (Account, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt)
 except ImportError as missing:
     print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
@@ -49,6 +49,27 @@ def receipt_holds(node_key, signature, *parts):
         return True
     except Exception:
         return False
+
+
+class NotByPacket(Exception):
+    """The client says that a packet cannot carry this request."""
+
+
+class Packets:
+    """One-shot onion packets through two relays to a third one, by `allium rpc`, which writes requests in bt."""
+    name = "packets"
+
+    def __init__(self, *path):
+        self.path = ",".join(path)
+
+    def call(self, method, params):
+        told = allium("rpc", method, json.dumps(params), "--path", self.path, "--json", check=False)
+        if told.returncode == 2:
+            raise NotByPacket(told.stderr)
+        if not told.stdout:
+            raise AssertionError(told.stderr)
+        answer = json.loads(told.stdout)
+        return answer["status"], answer["body"]
 
 
 class Service(unittest.TestCase):
@@ -87,6 +108,16 @@ class Table(Service):
         for transport in (Https(self.nodes[1]), Omq(self.nodes[2]), Onion(self.nodes[:3])):
             for case in CASES:
                 self.same(transport, case)
+
+    def test_and_by_packet_where_it_fits(self):
+        packets, left_out = Packets("n1", "n2", "n3"), []
+        for case in CASES:
+            try:
+                case = (*case[:3], *BT_SAYS_OTHERWISE.get((case[1], case[0]), case[3:]))
+                self.same(packets, case)
+            except NotByPacket:
+                left_out.append(case[0])
+        self.assertEqual(sorted(left_out), sorted(NOT_BY_PACKET))
 
     def test_what_is_wrapped_wrongly(self):
         for transport in (Https(self.nodes[1]), Onion(self.nodes[2:5])):

@@ -193,7 +193,7 @@ class Caller {
   }
 
   Result<Outcome> by_packet(PathPlan plan, const json::object& params) {
-    const auto raw = params_for_bt(params);
+    const auto raw = params_for_bt(options_.method, params);
     if (!raw) {
       return tl::unexpected(raw.error());
     }

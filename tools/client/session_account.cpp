@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
 
 #include "control/service/encoding.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::uint8_t kSessionPrefix = 0x05;
 constexpr std::uint64_t kDayMs = 86'400'000;
+constexpr std::size_t kTokenHexChars = 72;
 constexpr std::array<std::string_view, 5> kRawFields = {"data", "signature", "subaccount",
                                                         "subaccount_sig", "subkey"};
 
@@ -101,6 +103,9 @@ Result<void> make_raw(json::value& value) {
   if (json::object* const object = value.if_object()) {
     return make_raw(*object);
   }
+  if (value.is_double()) {
+    return fail(Errc::malformed, "packets carry whole numbers only: use --lane compat");
+  }
   if (json::array* const items = value.if_array()) {
     for (json::value& item : *items) {
       if (Result<void> made = make_raw(item); !made) {
@@ -126,6 +131,17 @@ Result<void> make_raw(json::object& object) {
     member.value() = *raw;
   }
   return {};
+}
+
+/// Tokens come in base64 or hex, one or a list.
+void make_raw_tokens(json::value& value) {
+  if (json::array* const items = value.if_array()) {
+    std::for_each(items->begin(), items->end(), make_raw_tokens);
+  } else if (const json::string* const text = value.if_string()) {
+    const auto raw = text->size() == kTokenHexChars ? control::from_hex(*text)
+                                                                : control::from_base64(*text);
+    value = raw.value_or(std::string(*text));
+  }
 }
 
 bool has_timestamp(std::string_view method) noexcept {
@@ -215,7 +231,17 @@ Receipts check_receipts(const json::value& body, std::span<const control::Identi
   return receipts;
 }
 
-Result<json::object> params_for_bt(json::object params) {
+Result<json::object> params_for_bt(std::string_view method, json::object params) {
+  // The parameters of a question to the chain are JSON in either spelling.
+  json::value* const inner = method == "oxend_request" ? params.if_contains("params") : nullptr;
+  if (inner != nullptr && inner->is_object()) {
+    *inner = json::serialize(*inner);
+  }
+  for (const char* const name : {"revoke", "unrevoke"}) {
+    if (json::value* const tokens = params.if_contains(name)) {
+      make_raw_tokens(*tokens);
+    }
+  }
   if (Result<void> made = make_raw(params); !made) {
     return tl::unexpected(made.error());
   }

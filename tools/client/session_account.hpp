@@ -59,7 +59,8 @@ struct Receipts {
                                       std::span<const control::IdentityKey> members);
 
 /// Parameters as JSON has them -> as bt has them: data, signatures and tokens become raw bytes. Errc::malformed: not base64.
-[[nodiscard]] Result<boost::json::object> params_for_bt(boost::json::object params);
+[[nodiscard]] Result<boost::json::object> params_for_bt(std::string_view method,
+                                                        boost::json::object params);
 
 /// An answer's body as bt has it -> as JSON has it: data and signatures in base64.
 [[nodiscard]] boost::json::value body_from_bt(boost::json::value body);

@@ -70,15 +70,21 @@ TEST(SessionAccount, SpellsBothLanes) {
   const json::object params = {
       {"data", "aGk="},
       {"requests", json::array{json::object{{"params", {{"signature", "AAE="}}}}}}};
-  const auto raw = params_for_bt(params);
+  const auto raw = params_for_bt("batch", params);
   ASSERT_TRUE(raw);
   EXPECT_EQ(raw->at("data"), "hi");
   const json::value& inner = raw->at("requests").as_array()[0].at("params").at("signature");
   EXPECT_EQ(inner.as_string(), std::string_view("\0\1", 2));
   EXPECT_EQ(body_from_bt(*raw), json::value(params));
-  const auto bad = params_for_bt({{"data", "?"}});
+  const auto bad = params_for_bt("store", {{"data", "?"}});
   ASSERT_FALSE(bad);
   EXPECT_NE(bad.error().text.find("data"), std::string::npos);
+  EXPECT_FALSE(params_for_bt("store", {{"x", 1.5}})) << "bt has no fractions";
+  const auto revoke =
+      params_for_bt("revoke_subaccount", {{"revoke", {std::string(72, 'a'), "AAE="}}});
+  EXPECT_EQ(revoke->at("revoke").as_array()[0].as_string().size(), 36U);
+  EXPECT_EQ(revoke->at("revoke").as_array()[1].as_string().size(), 2U);
+  EXPECT_EQ(params_for_bt("oxend_request", {{"params", {{"a", 1}}}})->at("params"), R"({"a":1})");
 }
 
 TEST(SessionAccount, SaysWhenARequestNamesNoAccount) {
