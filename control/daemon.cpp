@@ -42,7 +42,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::chrono::seconds kBeat{5};
-constexpr std::chrono::seconds kRecordsGap{1};
+constexpr std::chrono::milliseconds kRecordsGap{200};
 constexpr std::uint64_t kDocumentWarningS = 86'400;
 constexpr std::size_t kCertificateBytesMax = 64 * 1024;
 

@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <sodium.h>
 
 #include "control/network/internal/canonical_text.hpp"
@@ -126,6 +128,40 @@ json::object service_nodes_result(const ServiceNodes& nodes, const ChainState& c
   }
   result["service_node_states"] = std::move(states);
   return result;
+}
+
+std::string json_rpc_answer(std::string_view request, const ServiceNodes& nodes,
+                            const ChainState& chain) {
+  json::object answer = {{"jsonrpc", "2.0"}, {"id", nullptr}};
+  const auto refuse = [&answer](int code, std::string_view message) {
+    answer["error"] = json::object{{"code", code}, {"message", message}};
+    return json::serialize(answer);
+  };
+  json::error_code error;
+  const json::value parsed = json::parse(request, error);
+  if (error) {
+    return refuse(-32700, "Parse error");
+  }
+  const json::object* const fields = parsed.if_object();
+  const json::value* const method = fields == nullptr ? nullptr : fields->if_contains("method");
+  if (method == nullptr || !method->is_string()) {
+    return refuse(-32600, "Invalid Request");
+  }
+  if (const json::value* const id = fields->if_contains("id");
+      id != nullptr && !id->is_structured()) {
+    answer["id"] = *id;
+  }
+  if (method->get_string() != "get_service_nodes" &&
+      method->get_string() != "get_n_service_nodes") {
+    return refuse(-32601, "Method not found");
+  }
+  const json::value* const params = fields->if_contains("params");
+  json::object result = service_nodes_result(
+      nodes, chain,
+      params != nullptr && params->is_object() ? params->get_object() : json::object());
+  result["status"] = "OK";
+  answer["result"] = std::move(result);
+  return json::serialize(answer);
 }
 
 }  // namespace allium::control

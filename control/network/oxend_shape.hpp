@@ -9,6 +9,8 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include <boost/json/object.hpp>
 
@@ -28,5 +30,10 @@ struct ChainState {
 [[nodiscard]] boost::json::object service_nodes_result(const ServiceNodes& nodes,
                                                        const ChainState& chain,
                                                        const boost::json::object& params);
+
+/// The answer to a JSON-RPC 2.0 request, as oxend's /json_rpc gives it: get_service_nodes and get_n_service_nodes. Every text has
+/// one; errors have the numbers of the JSON-RPC specification.
+[[nodiscard]] std::string json_rpc_answer(std::string_view request, const ServiceNodes& nodes,
+                                          const ChainState& chain);
 
 }  // namespace allium::control

@@ -86,6 +86,7 @@ void RecordExchange::set_document(std::shared_ptr<const NetworkDocument> documen
                                   SignedNetworkDocument signed_document) {
   book_.set_document(std::move(document));
   signed_document_ = std::move(signed_document);
+  heard_.clear();
   for (const SignedNodeRecord& record : std::exchange(remembered_, {})) {
     static_cast<void>(book_.take(record, around_.now_ms() / 1000));  // what has run out is no news
   }
@@ -143,11 +144,13 @@ void RecordExchange::start() {
 }
 
 bool RecordExchange::is_complete() const {
-  return book_.missing(onion::hour_of(around_.now_ms())) == 0 &&
-         book_.missing(onion::hour_of(around_.now_ms()) + 1) == 0;
+  const std::uint64_t hour = onion::hour_of(around_.now_ms());
+  const std::size_t others = std::max<std::size_t>(around_.membership.nodes()->all().size(), 1) - 1;
+  return book_.missing(hour) == 0 && book_.missing(hour + 1) == 0 &&
+         heard_.size() >= std::min(kHeardNeeded, others);
 }
 
-// By chance: every other time one whose own record is missing, if there is one.
+// By chance: every other time one whose own record is missing or whose time is not known, if there is one.
 std::optional<ServiceNode> RecordExchange::anybody() {
   const auto nodes = around_.membership.nodes();
   std::vector<const ServiceNode*> others;
@@ -155,7 +158,7 @@ std::optional<ServiceNode> RecordExchange::anybody() {
   for (const ServiceNode& node : nodes->all()) {
     if (node.ed25519 != around_.membership.own()) {
       others.push_back(&node);
-      if (book_.find(node.ed25519) == nullptr) {
+      if (book_.find(node.ed25519) == nullptr || !heard_.contains(node.ed25519)) {
         unknown.push_back(&node);
       }
     }
@@ -207,6 +210,7 @@ void RecordExchange::ask(const ServiceNode& node, std::function<void()> then) {
           then();
           return;
         }
+        heard_.insert(key);
         const json::object& fields = answer->get_object();
         if (const json::value* time = fields.if_contains("t");
             around_.on_time && time != nullptr && time->is_int64() && time->get_int64() > 0) {

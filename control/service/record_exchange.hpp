@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,6 +64,8 @@ class RecordExchange {
       250;  ///< between questions, while records are missing; doubles
   static constexpr std::uint64_t kCalmMs = 30'000;  ///< when all are there
   static constexpr std::uint64_t kTimeoutMs = 3000;
+  /// Nodes whose time is asked for before it gets calm: as many as a median needs.
+  static constexpr std::size_t kHeardNeeded = 3;
 
   explicit RecordExchange(ExchangeSurroundings surroundings);
   ~RecordExchange();
@@ -106,6 +109,7 @@ class RecordExchange {
   std::string bundle_text_;  ///< empty: to be made
   std::vector<SignedNodeRecord> remembered_;
   std::optional<SignedNodeRecord> own_;
+  std::set<NodeKey> heard_;  ///< since the last document
   std::deque<NodeKey> to_tell_;
   std::size_t telling_ = 0;
   std::uint64_t hurry_ms_ = kHurriedMs;

@@ -341,13 +341,55 @@ class Relays(Devnet):
         self.check_books()
         self.assertEqual(self.told("devnet", "status")["supervisor_pid"], up["supervisor_pid"])
 
-    def test_a_path_outlives_the_crash_of_its_middle(self):
-        self.up()
+    def long_ping(self):
+        """60 packets through n1, n2, n3; half a second in, with the path open and packets under way."""
         ping = subprocess.Popen([*run_as, str(bin_dir / "allium"), "client", "ping", "--path", "n1,n2,n3", "--count",
                                  "60", "--interval", "50", "--json"], env=self.environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        # Half a second in, with the path open and packets under way.
         self.assertTrue(wait_until(lambda: self.check_books()["n3"]["delivered"] >= 5, 20))
+        return ping
+
+    def service(self, name):
+        return json.loads(self.done("status", "--socket", str(self.directory / f"{name}.service"), "--json"))
+
+    def is_serving(self, name):
+        told = self.run_allium("status", "--socket", str(self.directory / f"{name}.service"), "--json")
+        return told.stdout.startswith("{") and json.loads(told.stdout)["dataplane"]["serving"]
+
+    def test_no_packet_is_lost_when_the_control_process_dies(self):
+        self.up()
+        before = self.service("n2")
+        ping = self.long_ping()
+        for _ in range(2):
+            pid = self.node("n2")["service_pid"]
+            os.kill(pid, signal.SIGKILL)
+            self.assertTrue(wait_until(lambda: self.node("n2")["service_pid"] not in (pid, -1), 10))
+            self.assertTrue(wait_until(lambda: self.is_serving("n2"), 10))
+        output, errors = ping.communicate(timeout=60)
+        answer = json.loads(output)
+
+        self.assertEqual((answer["paths_opened"], answer["sent"], answer["received"]), (1, 60, 60), errors)
+        after = self.service("n2")
+        self.assertEqual(after["dataplane"]["pid"], before["dataplane"]["pid"], "the dataplane never stopped")
+        self.assertEqual(after["dataplane"]["relays"], 2)
+        self.check_books()
+
+    def test_nodes_tell_each_other_their_keys(self):
+        """Nobody but the nodes signs records: the document of the authority has none."""
+        self.up(nodes=4)
+        self.assertNotIn("allium-node 1", (self.directory / "document").read_text())
+        self.assertEqual((self.directory / "network").read_text().count("\nallium-node 1\n"), 4)
+        for name in ("n1", "n4"):
+            status = self.service(name)
+            self.assertEqual(status["records"]["known"], 4)
+            self.assertEqual(status["dataplane"]["relays"], 3)
+            self.assertTrue(wait_until(lambda: self.service(name)["clock"]["offset_ms"] is not None, 20))
+            self.assertLess(abs(self.service(name)["clock"]["offset_ms"]), 1000)
+            self.assertTrue(status["healthy"], status["problems"])
+
+    def test_a_path_outlives_the_crash_of_its_middle(self):
+        self.up()
+        ping = self.long_ping()
         self.done("devnet", "kill", "n2")
         self.done("devnet", "start", "n2")
         output, errors = ping.communicate(timeout=60)

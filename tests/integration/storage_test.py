@@ -6,8 +6,10 @@ requests, with nodes that die in between.
 usage: storage_test.py BIN_DIR [unittest options]
 """
 import base64
+import http.client
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,12 @@ def load_nodes():
         nodes.append(Node(node["endpoints"][0].rsplit(":", 1)[0], node["https_port"], node["omq_port"],
                           node["service_key"], x25519))
     return nodes
+
+
+def any_certificate():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def receipt_holds(node_key, signature, *parts):
@@ -131,6 +139,37 @@ class Table(Service):
         self.assertEqual(omq.request("sn.ping")[0][:13], b"FORBIDDEN_SN"[:13])
         self.assertEqual(unbt(omq.request("storage.info", b"de")[0])[b"version"], [2, 8, 0])
         self.assertIn("version", json.loads(omq.request("storage.info")[0]))
+
+
+class Registry(Service):
+    def test_a_stock_client_finds_the_nodes(self):
+        """As Session's clients ask their seed: plain HTTP, and nothing but application/json is taken."""
+        connection = http.client.HTTPConnection("10.88.0.1", 22023, timeout=5)
+        request = {"jsonrpc": "2.0", "id": 3, "method": "get_n_service_nodes", "params": {
+            "active_only": True, "fields": {name: True for name in (
+                "public_ip", "storage_port", "pubkey_x25519", "pubkey_ed25519", "swarm_id")}}}
+        connection.request("POST", "/json_rpc", json.dumps(request))
+        response = connection.getresponse()
+        self.assertEqual((response.status, response.getheader("Content-Type")), (200, "application/json"))
+        states = json.loads(response.read())["result"]["service_node_states"]
+        self.assertEqual({(s["public_ip"], s["storage_port"], s["pubkey_ed25519"], s["pubkey_x25519"]) for s in states},
+                         {(n.ip, n.https_port, n.ed25519, n.x25519.hex()) for n in self.nodes})
+        connection.request("GET", "/json_rpc")
+        self.assertEqual(connection.getresponse().status, 404)
+
+    def test_any_node_gives_the_whole_network(self):
+        """Document and records, as a client needs them: the same from every node."""
+        bundles = set()
+        for node in self.nodes:
+            connection = http.client.HTTPSConnection(node.ip, node.https_port, timeout=5, context=any_certificate())
+            connection.request("GET", "/network/v1")
+            response = connection.getresponse()
+            self.assertEqual(response.status, 200)
+            text = response.read().decode()
+            self.assertTrue(text.startswith("allium-network-bundle 1\n"))
+            self.assertEqual(text.count("\nallium-node 1\n"), NODES)
+            bundles.add(text)
+        self.assertEqual(len(bundles), 1)
 
 
 class Messages(Service):

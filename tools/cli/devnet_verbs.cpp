@@ -70,8 +70,10 @@ void print_status(const json::object& status) {
               static_cast<long long>(status.at("nodes_up").as_int64()),
               static_cast<long long>(status.at("nodes_total").as_int64()),
               static_cast<long long>(status.at("uptime_s").as_int64()));
-  std::printf("network file  %s\nauthority     %s\n", status.at("network_file").as_string().c_str(),
-              status.at("authority").as_string().c_str());
+  std::printf("network file  %s\nauthority     %s\nregistry      %s\n",
+              status.at("network_file").as_string().c_str(),
+              status.at("authority").as_string().c_str(),
+              status.at("registry").as_string().c_str());
 }
 
 void up(const UpOptions& options) {
@@ -100,8 +102,10 @@ void up(const UpOptions& options) {
     return;
   }
   std::printf("%zu nodes ready in %.1f s\n", wanted.node_count, ready_s);
-  std::printf("network file  %s\nauthority     %s\n", status.at("network_file").as_string().c_str(),
-              status.at("authority").as_string().c_str());
+  std::printf("network file  %s\nauthority     %s\nregistry      %s\n",
+              status.at("network_file").as_string().c_str(),
+              status.at("authority").as_string().c_str(),
+              status.at("registry").as_string().c_str());
   std::printf(
       "next          allium client ping --hops 3\n"
       "              allium client echo FILE\n"

@@ -29,6 +29,7 @@
 #include "dataplane/onion/time_index.hpp"
 #include "tools/devnet/enter.hpp"
 #include "tools/devnet/node.hpp"
+#include "tools/devnet/registry_process.hpp"
 #include "tools/devnet/runtime_directory.hpp"
 #include "tools/devnet/seeded_random.hpp"
 #include "tools/devnet/topology.hpp"
@@ -98,6 +99,7 @@ class Supervisor {
   std::uint64_t started_ms_;
   std::optional<Topology> topology_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  RegistryProcess registry_;
   std::optional<control::IdentitySecret> authority_;
   std::uint64_t serial_ = 0;
   std::uint64_t published_ms_ = 0;
@@ -171,6 +173,9 @@ Result<void> Supervisor::set_up() {
   }
   if (auto published = publish_document(); !published) {
     return published;
+  }
+  if (auto started = registry_.start(directory_.document(), authority_->public_key()); !started) {
+    return started;
   }
   sigset_t signals;
   sigemptyset(&signals);
@@ -391,6 +396,7 @@ json::object Supervisor::status() {
           {"uptime_s", (now_ms() - started_ms_) / 1000},
           {"network_file", directory_.network()},
           {"authority", control::identity_key_text(authority_->public_key())},
+          {"registry", "http://10.88.0.1:" + std::to_string(kRegistryPort) + "/json_rpc"},
           {"nodes_up", up},
           {"nodes_total", nodes_.size()},
           {"nodes", std::move(list)}};

@@ -2,6 +2,7 @@
 #include "control/network/service_nodes.hpp"
 
 #include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
 
 #include "control/network/oxend_shape.hpp"
@@ -121,6 +122,35 @@ TEST(OxendShape, SaysUnchangedToWhoKnowsTheList) {
   const json::object other = service_nodes_result(ServiceNodes({node(1, 7)}), kChain,
                                                   {{"poll_block_hash", first.at("block_hash")}});
   EXPECT_FALSE(other.contains("unchanged"));
+}
+
+TEST(OxendShape, AnswersJsonRpc) {
+  const auto ask = [](std::string_view request) {
+    return json::parse(json_rpc_answer(request, kNodes, kChain)).as_object();
+  };
+  const json::object list = ask(
+      R"({"jsonrpc":"2.0","id":"7","method":"get_n_service_nodes","params":{"active_only":true,"limit":2,)"
+      R"("fields":{"public_ip":true,"pubkey_ed25519":true}}})");
+  EXPECT_EQ(list.at("id"), "7");
+  EXPECT_EQ(list.at("jsonrpc"), "2.0");
+  EXPECT_EQ(list.at("result").at("status"), "OK");
+  const json::array& states = list.at("result").at("service_node_states").as_array();
+  ASSERT_EQ(states.size(), 2U);
+  EXPECT_TRUE(states[0].as_object().contains("public_ip"));
+  EXPECT_FALSE(states[0].as_object().contains("storage_port"));
+  EXPECT_EQ(ask(R"({"id":1,"method":"get_service_nodes"})")
+                .at("result")
+                .at("service_node_states")
+                .as_array()
+                .size(),
+            kNodes.all().size());
+  const auto code = [&](std::string_view request) {
+    return ask(request).at("error").at("code").as_int64();
+  };
+  EXPECT_EQ(code("{"), -32700);
+  EXPECT_EQ(code("[]"), -32600);
+  EXPECT_EQ(code(R"({"method":5})"), -32600);
+  EXPECT_EQ(code(R"({"method":"stop_daemon"})"), -32601);
 }
 
 }  // namespace
