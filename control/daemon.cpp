@@ -24,6 +24,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/array.hpp>
 
+#include "control/document_fetcher.hpp"
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
 #include "control/manage/local_socket.hpp"
@@ -139,7 +140,7 @@ struct Daemon::State {
   Result<void> open_service();
   Result<void> open_dataplane(const Seed& seed);
   Result<void> open_local();
-  void start_registry();
+  Result<void> start_registry();
   void on_network(const RegistryState& network);
   void on_dataplane(const DataplaneState& now);
   void update_relays();
@@ -169,6 +170,7 @@ struct Daemon::State {
   std::unique_ptr<storage::MessageStore> store;
   std::unique_ptr<NodeService> service;
   std::unique_ptr<DataplaneLink> dataplane;  ///< null: this node has none
+  std::unique_ptr<DocumentFetcher> fetcher;  ///< null: the document is a file of this machine
   std::unique_ptr<FileRegistry> registry;
   std::unique_ptr<LocalSocket> local;
   DataplaneState dataplane_state;
@@ -282,9 +284,20 @@ Result<void> Daemon::State::open_local() {
   return {};
 }
 
-void Daemon::State::start_registry() {
+Result<void> Daemon::State::start_registry() {
   FileRegistryOptions options;
   options.path = configuration.network_file;
+  if (options.path.find("://") != std::string::npos) {
+    options.path = configuration.data_directory + "/network-document";
+    auto made = DocumentFetcher::create(
+        io, configuration.network_file, options.path, [this](const Error& problem) {
+          log.warn("registry.unreachable", {{"reason", problem.text}});
+        });
+    if (!made) {
+      return tl::unexpected(made.error());
+    }
+    fetcher = *std::move(made);
+  }
   options.memory_path = configuration.data_directory + "/network-serial";
   options.authorities = configuration.authorities;
   registry = std::make_unique<FileRegistry>(io, options);
@@ -293,6 +306,7 @@ void Daemon::State::start_registry() {
                     registry_problem = problem.text;
                     log.error("registry.refused", {{"reason", problem.text}});
                   });
+  return {};
 }
 
 Result<void> Daemon::start() {
@@ -321,7 +335,9 @@ Result<void> Daemon::start() {
   if (Result<void> opened = state.open_local(); !opened) {
     return opened;
   }
-  state.start_registry();
+  if (Result<void> started = state.start_registry(); !started) {
+    return started;
+  }
   state.log.info("node.started", {{"node", to_hex(state.identity->public_key())}});
   return {};
 }
@@ -537,6 +553,7 @@ void Daemon::run() {
   // From the outside in: no new requests, then the swarm, then the store, which writes what it has.
   state.local.reset();
   state.registry.reset();
+  state.fetcher.reset();
   state.dataplane.reset();
   state.service.reset();
   state.store.reset();

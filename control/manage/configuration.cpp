@@ -144,6 +144,17 @@ class Section {
     }
   }
 
+  /// A file too, or an http(s) URL.
+  void file_or_url(const std::string& key, std::string& target) {
+    const toml::node* node = find(key);
+    const auto given = node == nullptr ? std::nullopt : node->value<std::string>();
+    if (given && (given->starts_with("http://") || given->starts_with("https://"))) {
+      target = *given;
+    } else {
+      file(key, target);
+    }
+  }
+
   template <typename T>
   void choice(const std::string& key, T& target,
               std::initializer_list<std::pair<std::string_view, T>> choices) {
@@ -239,7 +250,7 @@ void read_rate(Section& limits, const std::string& whose, RateSettings& rate) {
 }
 
 void read_network(Section root, Configuration& configuration) {
-  root.file("document", configuration.network_file);
+  root.file_or_url("document", configuration.network_file);
   root.list("authorities", "Ed25519 keys of 64 hex digits", [&](const std::string& text) {
     const Result<IdentityKey> key = parse_identity_key(text);
     if (key) {

@@ -36,7 +36,7 @@ struct Configuration {
   std::string passphrase_file;  ///< empty: the identity is not sealed
   std::string data_directory = "/var/lib/allium";
 
-  std::string network_file;  ///< the network bundle; watched
+  std::string network_file;  ///< the network bundle, a path or a URL; watched
   Authorities authorities;
 
   std::vector<boost::asio::ip::tcp::endpoint> https_listen;

@@ -25,11 +25,13 @@ std::optional<OmqPeer> peer_of(const ServiceNode& node) {
   return OmqPeer{node.x25519, {address, node.omq_port}};
 }
 
-bool is_private(const asio::ip::address& address) {
+}  // namespace
+
+bool is_private_address(const asio::ip::address& address) {
   if (address.is_v6()) {
     const auto v6 = address.to_v6();
     if (v6.is_v4_mapped()) {
-      return is_private(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
+      return is_private_address(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
     }
     const auto bytes = v6.to_bytes();
     // fc00::/7 besides what Asio knows.
@@ -41,8 +43,6 @@ bool is_private(const asio::ip::address& address) {
          (bytes[0] == 172 && (bytes[1] & 0xf0) == 16) || (bytes[0] == 192 && bytes[1] == 168) ||
          (bytes[0] == 169 && bytes[1] == 254) || (bytes[0] == 100 && (bytes[1] & 0xc0) == 64);
 }
-
-}  // namespace
 
 NodeLinks::~NodeLinks() {
   *is_alive_ = false;
@@ -93,21 +93,14 @@ void NodeLinks::to_node(const ServiceNode& node, std::string part,
 
 void NodeLinks::to_server(const OnionForServer& server,
                           std::function<void(Result<OnionAnswer>)> done) {
-  boost::system::error_code error;
-  const auto address = asio::ip::make_address(server.host, error);
-  const bool is_forbidden =
-      !options_.may_exit_to_private &&
-      (error ? server.host == "localhost" || server.host.ends_with(".localhost")
-             : is_private(address));
-  if (is_forbidden) {
-    done(fail(Errc::unavailable, "this exit posts to the Internet only"));
-    return;
-  }
   const Url url = {server.scheme, server.host, server.port, server.target, Trust::anyone};
   https_.post(url, {{"Content-Type", "application/octet-stream"}}, server.layer, kServerTimeout,
               [done = std::move(done)](Result<HttpResponse> response) {
                 if (!response) {
-                  done(tl::unexpected(response.error()));
+                  const bool is_forbidden = response.error().code == Errc::refused;
+                  done(is_forbidden
+                           ? fail(Errc::unavailable, "this exit posts to the Internet only")
+                           : tl::unexpected(response.error()));
                   return;
                 }
                 done(OnionAnswer{static_cast<Status>(response->status), std::move(response->body)});

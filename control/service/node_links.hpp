@@ -10,6 +10,7 @@
 #include <memory>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 
 #include "control/service/https/https_client.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
@@ -18,15 +19,13 @@
 
 namespace allium::control {
 
+/// Loopback, link-local, multicast, and what else is not on the Internet.
+[[nodiscard]] bool is_private_address(const boost::asio::ip::address& address);
+
 class NodeLinks final : public PeerTransport, public OnionLinks {
  public:
-  struct Options {
-    /// Exits post to addresses that are not on the Internet too (loopback, private, link-local): for networks on one machine.
-    bool may_exit_to_private = false;
-  };
-
-  NodeLinks(boost::asio::io_context& io, OmqEndpoint& omq, HttpsClient& https, Options options)
-      : io_(io), omq_(omq), https_(https), options_(options) {}
+  NodeLinks(boost::asio::io_context& io, OmqEndpoint& omq, HttpsClient& https)
+      : io_(io), omq_(omq), https_(https) {}
 
   ~NodeLinks() override;
 
@@ -52,7 +51,6 @@ class NodeLinks final : public PeerTransport, public OnionLinks {
   boost::asio::io_context& io_;
   OmqEndpoint& omq_;
   HttpsClient& https_;
-  Options options_;
   std::function<bool(const NodeKey&)> is_dead_;
   std::function<void(const NodeKey&)> on_timeout_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

@@ -136,13 +136,17 @@ Result<void> NodeService::State::open() {
   omq = *std::move(endpoint);
   ClientOptions client_options;
   client_options.user_agent = "Oxen Storage Server/" + std::string(kVersionText);
+  if (!options.may_exit_to_private) {
+    client_options.may_connect = [](const asio::ip::address& address) {
+      return !is_private_address(address);
+    };
+  }
   auto https_client = HttpsClient::create(io, client_options);
   if (!https_client) {
     return tl::unexpected(https_client.error());
   }
   client.emplace(*std::move(https_client));
-  links = std::make_unique<NodeLinks>(io, *omq, *client,
-                                      NodeLinks::Options{options.may_exit_to_private});
+  links = std::make_unique<NodeLinks>(io, *omq, *client);
   swarm =
       std::make_unique<SwarmPeers>(SwarmSurroundings{store, membership, *links, unix_ms, poster()});
   links->set_is_dead([this](const NodeKey& key) { return swarm->is_dead(key); });

@@ -16,6 +16,7 @@
 #include <fstream>
 
 #include "crypto_accel/base/random.hpp"
+#include "tools/devnet/registry_process.hpp"
 #include "tools/devnet/seeded_random.hpp"
 #include "tools/devnet/topology.hpp"
 
@@ -59,9 +60,14 @@ Result<std::unique_ptr<Node>> Node::create(const NodePlan& plan,
   control::Seed seed;
   (plan.seed ? seeded.source() : system_random())(seed.bytes());
   node->identity_ = control::IdentitySecret::from_seed(seed).public_key();
-  auto service = ServiceProcess::create(
-      {plan.service_program, node->name_, plan.network_namespace, node->endpoints_, plan.authority},
-      directory, seed);
+  // Half of the nodes take the document from a file, the others by HTTP.
+  const std::string document = plan.index % 2 == 0
+                                   ? directory.document()
+                                   : std::string("http://") + kRegistryAddress + ":" +
+                                         std::to_string(kRegistryPort) + "/document";
+  auto service = ServiceProcess::create({plan.service_program, node->name_, plan.network_namespace,
+                                         node->endpoints_, plan.authority, document},
+                                        directory, seed);
   if (!service) {
     return tl::unexpected(service.error());
   }

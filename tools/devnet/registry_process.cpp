@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
 
 #include <boost/asio/io_context.hpp>
@@ -32,7 +34,7 @@ constexpr int kStartTimeoutMs = 5000;
 class Registry {
  public:
   Registry(const std::string& document_path, const control::IdentityKey& authority)
-      : documents_(io_, {document_path, "", {{authority}, 1}}) {}
+      : document_path_(document_path), documents_(io_, {document_path, "", {{authority}, 1}}) {}
 
   Result<void> listen() {
     auto server = control::HttpsServer::create(
@@ -44,7 +46,7 @@ class Registry {
       return tl::unexpected(server.error());
     }
     server_ = std::make_unique<control::HttpsServer>(*std::move(server));
-    for (const char* const address : {"10.88.0.1", "fd88::1"}) {
+    for (const char* const address : {kRegistryAddress, "fd88::1"}) {
       const auto bound = server_->listen({asio::ip::make_address(address), kRegistryPort});
       if (!bound) {
         return tl::unexpected(bound.error());
@@ -60,8 +62,12 @@ class Registry {
 
  private:
   [[nodiscard]] control::HttpResponse answer(const control::HttpRequest& request) const {
+    if (request.method == "GET" && request.target == "/document") {
+      std::ifstream file(document_path_);
+      return {200, "text/plain", std::string(std::istreambuf_iterator<char>(file), {}), {}};
+    }
     if (request.method != "POST" || request.target != "/json_rpc") {
-      return {404, "text/plain", "POST /json_rpc\n", {}};
+      return {404, "text/plain", "POST /json_rpc, GET /document\n", {}};
     }
     control::ChainState chain;
     chain.height = state_.height;
@@ -75,6 +81,7 @@ class Registry {
   }
 
   asio::io_context io_{1};
+  std::string document_path_;
   control::FileRegistry documents_;
   std::unique_ptr<control::HttpsServer> server_;
   control::RegistryState state_;

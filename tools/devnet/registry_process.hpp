@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The devnet's registry as clients ask for it: oxend's JSON-RPC over plain HTTP (POST /json_rpc), with the service nodes of the
-// devnet's document. A process of its own, forked from the supervisor.
+// The devnet's registry over plain HTTP: for clients oxend's JSON-RPC (POST /json_rpc), with the service nodes of the devnet's
+// document, and for nodes the document itself (GET /document). A process of its own, forked from the supervisor.
 //
 //   Ownership  owns the process.
 //   Errors     Errc::unavailable.
@@ -19,6 +19,7 @@ namespace allium::devnet {
 
 /// On the bridge's addresses.
 inline constexpr std::uint16_t kRegistryPort = 22023;
+inline constexpr const char* kRegistryAddress = "10.88.0.1";
 
 class RegistryProcess {
  public:

@@ -106,7 +106,7 @@ ServiceProcess::~ServiceProcess() {
 Result<void> ServiceProcess::write_configuration() const {
   std::ofstream file(path("toml"), std::ios::trunc);
   file << "schema = 1\n[node]\nidentity = \"/proc/self/fd/" << identity_ << "\"\ndata = \""
-       << path("data") << "\"\n[network]\ndocument = \"" << directory_.document()
+       << path("data") << "\"\n[network]\ndocument = \"" << plan_.document
        << "\"\nauthorities = [\"" << control::identity_key_text(plan_.authority)
        << "\"]\n[https]\nlisten = " << listen_list(plan_.endpoints, kHttpsPort)
        << "\n[omq]\nlisten = " << listen_list(plan_.endpoints, kOmqPort)

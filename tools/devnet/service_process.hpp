@@ -36,6 +36,7 @@ struct ServicePlan {
   int network_namespace = -1;
   std::vector<onion::Endpoint> endpoints;
   control::IdentityKey authority{};
+  std::string document;  ///< where it gets the network document: a path or a URL
 };
 
 /// Of `node_count` nodes the one with this index: swarms of about five, evenly on the ring.

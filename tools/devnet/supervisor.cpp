@@ -396,7 +396,8 @@ json::object Supervisor::status() {
           {"uptime_s", (now_ms() - started_ms_) / 1000},
           {"network_file", directory_.network()},
           {"authority", control::identity_key_text(authority_->public_key())},
-          {"registry", "http://10.88.0.1:" + std::to_string(kRegistryPort) + "/json_rpc"},
+          {"registry", std::string("http://") + kRegistryAddress + ":" +
+                           std::to_string(kRegistryPort) + "/json_rpc"},
           {"nodes_up", up},
           {"nodes_total", nodes_.size()},
           {"nodes", std::move(list)}};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/https/https_client.hpp"
 
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -66,10 +68,19 @@ HttpsClient::~HttpsClient() {
 
 void HttpsClient::post(const Url& url, const HttpHeaders& headers, std::string body,
                        std::chrono::milliseconds timeout, Callback callback) {
+  send("POST", url, headers, std::move(body), timeout, std::move(callback));
+}
+
+void HttpsClient::get(const Url& url, std::chrono::milliseconds timeout, Callback callback) {
+  send("GET", url, {}, {}, timeout, std::move(callback));
+}
+
+void HttpsClient::send(std::string_view method, const Url& url, const HttpHeaders& headers,
+                       std::string body, std::chrono::milliseconds timeout, Callback callback) {
   if (const char* fault = fault_of(url, headers); fault != nullptr) {
     boost::asio::post(core_->service, [core = core_, fault, callback = std::move(callback)] {
       if (!core->stopped) {
-        callback(fail(Errc::malformed, std::string("cannot post: ") + fault));
+        callback(fail(Errc::malformed, std::string("cannot send: ") + fault));
       }
     });
     return;
@@ -78,7 +89,7 @@ void HttpsClient::post(const Url& url, const HttpHeaders& headers, std::string b
   if (!core_->options.user_agent.empty() && header_of(headers, "User-Agent").empty()) {
     all.emplace_back("User-Agent", core_->options.user_agent);
   }
-  std::string head = request_head(host_header(url), url.target, all, body.size());
+  std::string head = request_head(method, host_header(url), url.target, all, body.size());
   auto exchange = std::make_shared<ClientExchange>(core_, url, std::move(callback));
   boost::asio::post(core_->service, [core = core_, exchange, head = std::move(head),
                                      body = std::move(body), timeout]() mutable {
@@ -106,6 +117,41 @@ const ClientCounters& HttpsClient::counters() const noexcept {
 
 std::size_t HttpsClient::idle_connections() const noexcept {
   return core_->pool->idle_count();
+}
+
+std::optional<Url> parse_url(std::string_view text) {
+  Url url;
+  const std::size_t scheme_end = text.find("://");
+  url.scheme = text.substr(0, scheme_end);
+  if (scheme_end == std::string_view::npos || (url.scheme != "http" && url.scheme != "https")) {
+    return std::nullopt;
+  }
+  text.remove_prefix(scheme_end + 3);
+  const std::size_t authority_end = std::min(text.find('/'), text.size());
+  std::string_view authority = text.substr(0, authority_end);
+  url.target = authority_end < text.size() ? text.substr(authority_end) : "/";
+  url.port = url.scheme == "http" ? 80 : 443;
+  const std::size_t bracket = authority.starts_with('[') ? authority.find(']') : 0;
+  const std::size_t colon =
+      bracket == std::string_view::npos ? bracket : authority.find(':', bracket);
+  if (colon != std::string_view::npos) {
+    const std::string_view port = authority.substr(colon + 1);
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), url.port);
+    if (error != std::errc() || end != port.data() + port.size() || url.port == 0) {
+      return std::nullopt;
+    }
+    authority = authority.substr(0, colon);
+  }
+  if (authority.starts_with('[')) {
+    if (!authority.ends_with(']')) {
+      return std::nullopt;
+    }
+    authority = authority.substr(1, authority.size() - 2);
+  }
+  url.host = authority;
+  const bool is_sound = !url.host.empty() && url.host.find('@') == std::string::npos &&
+                        is_request_text(url.host) && is_request_text(url.target);
+  return is_sound ? std::optional(std::move(url)) : std::nullopt;
 }
 
 }  // namespace allium::control

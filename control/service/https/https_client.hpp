@@ -18,9 +18,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 
 #include "control/service/https/http_message.hpp"
 #include "crypto_accel/base/result.hpp"
@@ -40,6 +43,9 @@ struct Url {
   Trust trust = Trust::anyone;
 };
 
+/// "http://host[:port][/path]", https likewise; IPv6 in brackets; nobody's name in it.
+[[nodiscard]] std::optional<Url> parse_url(std::string_view text);
+
 struct ClientOptions {
   std::string user_agent;  ///< sent where the caller gives none; empty: none
   std::size_t answer_header_bytes_max = 16UL * 1024;
@@ -51,6 +57,10 @@ struct ClientOptions {
   std::size_t idle_max = 512;
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(30);  ///< less than servers' 60 s
   std::size_t hosts_max = 4096;  ///< of which TLS sessions are remembered
+
+  /// Asked for every address, also those that a name resolves to, before a connection is made; empty: all are allowed. A host with
+  /// none that is: Errc::refused.
+  std::function<bool(const boost::asio::ip::address&)> may_connect = {};
 };
 
 /// All only rise.
@@ -89,6 +99,9 @@ class HttpsClient {
   void post(const Url& url, const HttpHeaders& headers, std::string body,
             std::chrono::milliseconds timeout, Callback callback);
 
+  /// The same without a body.
+  void get(const Url& url, std::chrono::milliseconds timeout, Callback callback);
+
   /// Closes everything. Callbacks that have not been called never are. Final.
   void stop();
 
@@ -99,6 +112,8 @@ class HttpsClient {
 
  private:
   explicit HttpsClient(std::shared_ptr<ClientCore> core) noexcept;
+  void send(std::string_view method, const Url& url, const HttpHeaders& headers, std::string body,
+            std::chrono::milliseconds timeout, Callback callback);
 
   std::shared_ptr<ClientCore> core_;
 };

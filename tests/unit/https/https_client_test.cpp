@@ -214,6 +214,41 @@ TEST_F(HttpsClientTest, ResolvesNames) {
   EXPECT_EQ(answer->status, 200U);
 }
 
+TEST(Url, IsReadOrRefused) {
+  const auto url = parse_url("http://10.88.0.1:22023/network");
+  ASSERT_TRUE(url);
+  EXPECT_EQ(url->scheme, "http");
+  EXPECT_EQ(url->host, "10.88.0.1");
+  EXPECT_EQ(url->port, 22023);
+  EXPECT_EQ(url->target, "/network");
+  EXPECT_EQ(parse_url("https://example.org")->port, 443);
+  EXPECT_EQ(parse_url("http://example.org/")->port, 80);
+  EXPECT_EQ(parse_url("https://example.org")->target, "/");
+  EXPECT_EQ(parse_url("https://[fd88::1]:5/x?y=1")->host, "fd88::1");
+  EXPECT_EQ(parse_url("https://[fd88::1]:5/x?y=1")->target, "/x?y=1");
+  for (const char* const text :
+       {"", "http", "ftp://x/", "http://", "http:///x", "http://x:0/", "http://x:65536/",
+        "http://x:1a/", "http://[::1/", "http://user@x/", "http://a b/", "http://x/a b"}) {
+    EXPECT_FALSE(parse_url(text)) << text;
+  }
+}
+
+TEST_F(HttpsClientTest, ConnectsToNoAddressThatIsNotAllowedWhateverItsName) {
+  ClientOptions options;
+  options.may_connect = [](const boost::asio::ip::address& address) {
+    return !address.is_loopback();
+  };
+  remake(options);
+  TestServer server(plain_options());
+  Url url = url_of(server, "http");
+  for (const char* const host : {"127.0.0.1", "localhost", "::1"}) {
+    url.host = host;
+    const auto answer = post(url);
+    ASSERT_FALSE(answer) << host;
+    EXPECT_EQ(answer.error().code, Errc::refused) << answer.error().text;
+  }
+}
+
 TEST_F(HttpsClientTest, RefusesASelfSignedCertificateWhereItIsToVerify) {
   TestServer server(tls_options());
   Url url = url_of(server, "https");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <boost/asio/connect.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/http/error.hpp>
 #include <openssl/x509_vfy.h>
 
@@ -98,8 +99,7 @@ void ClientExchange::resolve() {
   boost::system::error_code error;
   const auto address = asio::ip::make_address(url_.host, error);
   if (!error) {
-    const tcp::endpoint endpoint(address, url_.port);
-    connect(tcp::resolver::results_type::create(endpoint, url_.host, ""));
+    connect({tcp::endpoint(address, url_.port)});
     return;
   }
   resolver_.async_resolve(
@@ -113,11 +113,25 @@ void ClientExchange::resolve() {
                                                    failure.message()));
           return;
         }
-        self->connect(endpoints);
+        self->connect({endpoints.begin(), endpoints.end()});
       });
 }
 
-void ClientExchange::connect(const tcp::resolver::results_type& endpoints) {
+void ClientExchange::connect(std::vector<tcp::endpoint> endpoints) {
+  if (core_->options.may_connect) {
+    std::erase_if(endpoints, [this](const tcp::endpoint& endpoint) {
+      return !core_->options.may_connect(endpoint.address());
+    });
+  }
+  if (endpoints.empty()) {
+    // Never inside post(): the caller has not returned yet.
+    asio::post(core_->service, [self = shared_from_this()] {
+      if (self->state_ != State::over) {
+        self->finish(fail(Errc::refused, self->url_.host + " is at no address that is allowed"));
+      }
+    });
+    return;
+  }
   asio::async_connect(
       socket_, endpoints,
       [self = shared_from_this()](boost::system::error_code error, const tcp::endpoint& /*used*/) {

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -49,7 +50,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   void start_timer(std::chrono::milliseconds timeout);
   void begin();
   void resolve();
-  void connect(const tcp::resolver::results_type& endpoints);
+  void connect(std::vector<tcp::endpoint> endpoints);
   void connected();
   [[nodiscard]] Result<std::shared_ptr<Channel>> secured_channel();
   void begin_writing();

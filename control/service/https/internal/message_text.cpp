@@ -66,13 +66,16 @@ std::string answer_head(const HttpResponse& response, const ServerHeaders& added
   return text;
 }
 
-std::string request_head(std::string_view host, std::string_view target, const HttpHeaders& headers,
-                         std::size_t body_bytes) {
-  std::string text = "POST ";
+std::string request_head(std::string_view method, std::string_view host, std::string_view target,
+                         const HttpHeaders& headers, std::size_t body_bytes) {
+  std::string text(method);
+  text += ' ';
   text += target;
   text += " HTTP/1.1\r\n";
   append_header(text, "Host", host);
-  append_header(text, "Content-Length", std::to_string(body_bytes));
+  if (method != "GET") {
+    append_header(text, "Content-Length", std::to_string(body_bytes));
+  }
   for (const auto& [name, value] : headers) {
     append_header(text, name, value);
   }

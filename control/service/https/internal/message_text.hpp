@@ -30,8 +30,9 @@ struct ServerHeaders {
 
 /// Ends with the empty line. Requires is_request_text() of `target` and `host`, and are_headers()
 /// of `headers`.
-[[nodiscard]] std::string request_head(std::string_view host, std::string_view target,
-                                       const HttpHeaders& headers, std::size_t body_bytes);
+[[nodiscard]] std::string request_head(std::string_view method, std::string_view host,
+                                       std::string_view target, const HttpHeaders& headers,
+                                       std::size_t body_bytes);
 
 /// Not empty, and no space, control character or byte beyond ASCII: cannot end the line it is put
 /// in.
