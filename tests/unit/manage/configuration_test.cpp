@@ -77,6 +77,25 @@ format = "json"
   EXPECT_EQ(parsed->log_format, LogFormat::json);
 }
 
+TEST(Configuration, KnowsTheDataplaneAndDocumentsByUrl) {
+  const auto parsed =
+      parse_configuration(good("dataplane.socket = \"/dp\"\ndataplane.packets_per_second = 20000\n"
+                               "dataplane.ipv6_clients = 10\n"),
+                          "allium.toml");
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->dataplane_socket, "/dp");
+  EXPECT_EQ(parsed->packets_per_second, 20000U);
+  EXPECT_EQ(parsed->ipv6_clients_max, 10U);
+  EXPECT_TRUE(parse_configuration(good(), "x")->dataplane_socket.empty());
+  EXPECT_EQ(error_of(good("dataplane.packets_per_second = 5\n")),
+            "allium.toml:6: 'packets_per_second' should be a number of 1000 to 100000000");
+  std::string by_url = good();
+  by_url.replace(by_url.find("\"/n\""), 4, "\"https://example.org/n\"");
+  EXPECT_EQ(parse_configuration(by_url, "x")->network_file, "https://example.org/n");
+  by_url.replace(by_url.find("https:"), 6, "ftp:");
+  EXPECT_NE(error_of(by_url).find("'document' should be"), std::string::npos);
+}
+
 TEST(Configuration, SaysWhereAndWhyInOneLine) {
   EXPECT_EQ(error_of(good("[storage]\nmax_bytes = \"1MiB\"\n")),
             "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB");
