@@ -35,6 +35,9 @@ std::uint64_t MemoryStore::bytes_of(const Mailbox& mailbox) {
   for (const auto& [hash, until_ms] : mailbox.tombstones) {
     bytes += tombstone_bytes(hash.size());
   }
+  for (const auto& [hash, bounds] : mailbox.bounds) {
+    bytes += bounds_bytes(hash.size());
+  }
   return bytes;
 }
 
@@ -88,9 +91,57 @@ void MemoryStore::entomb(Mailbox& mailbox, const Hash& hash, std::uint64_t now_m
   mailbox.tombstones[hash] = std::max(mailbox.tombstones[hash], until_ms);
 }
 
+void MemoryStore::forget_old_bounds(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms) {
+  const auto found = mailbox.bounds.find(hash);
+  if (found != mailbox.bounds.end() && found->second.until_ms <= now_ms) {
+    mailbox.bounds.erase(found);
+  }
+}
+
+void MemoryStore::bound(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
+                        ExpiryChange change, std::uint64_t until_ms) {
+  Bounds& bounds = mailbox.bounds[hash];
+  switch (change) {
+    case ExpiryChange::shorten:
+      bounds.cap_ms = std::min(bounds.cap_ms, expiry_ms);
+      bounds.floor_ms = std::min(bounds.floor_ms, expiry_ms);
+      break;
+    case ExpiryChange::extend:
+      bounds.floor_ms = std::max(bounds.floor_ms, expiry_ms);
+      bounds.cap_ms = std::max(bounds.cap_ms, expiry_ms);
+      break;
+    case ExpiryChange::set:
+      bounds.floor_ms = expiry_ms;
+      bounds.cap_ms = expiry_ms;
+      break;
+  }
+  bounds.until_ms = std::max(bounds.until_ms, until_ms);
+}
+
+void MemoryStore::expire_at(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
+                            ExpiryChange change, std::uint64_t now_ms) {
+  if (expiry_ms <= now_ms) {
+    entomb(mailbox, hash, now_ms);
+    return;
+  }
+  Message& message = mailbox.messages.at(mailbox.places.at(hash));
+  const auto bounds = mailbox.bounds.find(hash);
+  const bool is_bounded = bounds != mailbox.bounds.end() && bounds->second.until_ms > now_ms;
+  if (expiry_ms < message.expiry_ms || is_bounded) {
+    forget_old_bounds(mailbox, hash, now_ms);
+    bound(mailbox, hash, expiry_ms, change, std::max(message.expiry_ms, expiry_ms));
+  }
+  message.expiry_ms = expiry_ms;
+}
+
 Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces,
                               std::uint64_t now_ms) {
   if (origin == Origin::replica) {
+    const auto found = mailbox.bounds.find(message.hash);
+    if (found != mailbox.bounds.end() && found->second.until_ms > now_ms) {
+      message.expiry_ms =
+          std::clamp(message.expiry_ms, found->second.floor_ms, found->second.cap_ms);
+    }
     if (message.expiry_ms <= now_ms) {
       return Stored{StoreEffect::expired, message.expiry_ms};
     }
@@ -121,6 +172,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
   const Message* here = live(mailbox, message.hash, now_ms);
   if (origin == Origin::client) {
     mailbox.tombstones.erase(message.hash);
+    mailbox.bounds.erase(message.hash);
   }
   for (const Hash& hash : replaced) {
     erase(mailbox, hash);
@@ -209,15 +261,19 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
     done(fail(Errc::out_of_range, "neither one expiry nor one for each message"));
     return;
   }
-  done(carry_out<ExpiriesChanged>(account, UINT64_MAX, [&](Mailbox& mailbox) {
+  done(carry_out<ExpiriesChanged>(account, with_reserve(), [&](Mailbox& mailbox) {
     std::map<Hash, std::uint64_t> updated;
     std::map<Hash, std::uint64_t> unchanged;
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       const Message* message = live(mailbox, hashes[i], now_ms);
+      const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
       if (message == nullptr) {
+        if (can_be_a_hash(hashes[i])) {
+          forget_old_bounds(mailbox, hashes[i], now_ms);
+          bound(mailbox, hashes[i], expiry_ms, change, now_ms + kLifeMsMax);
+        }
         continue;
       }
-      const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
       const bool is_asked = change == ExpiryChange::set ||
                             (change == ExpiryChange::shorten ? expiry_ms < message->expiry_ms
                                                              : expiry_ms > message->expiry_ms);
@@ -226,11 +282,7 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
         continue;
       }
       updated[hashes[i]] = expiry_ms;
-      if (expiry_ms <= now_ms) {
-        entomb(mailbox, hashes[i], now_ms);
-      } else {
-        mailbox.messages.at(mailbox.places.at(hashes[i])).expiry_ms = expiry_ms;
-      }
+      expire_at(mailbox, hashes[i], expiry_ms, change, now_ms);
     }
     ExpiriesChanged changed;
     for (const auto& [hash, expiry_ms] : updated) {
@@ -247,7 +299,7 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
 void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> space,
                               std::uint64_t expiry_ms, std::uint64_t now_ms,
                               Done<HashesBySpace> done) {
-  done(carry_out<HashesBySpace>(account, UINT64_MAX, [&](Mailbox& mailbox) {
+  done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
     HashesBySpace shortened;
     for (const auto& [place, message] : mailbox.messages) {
       if (is_in(space, place.first) && message.expiry_ms > std::max(now_ms, expiry_ms)) {
@@ -257,11 +309,7 @@ void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> s
     for (auto& [shortened_space, hashes] : shortened) {
       std::sort(hashes.begin(), hashes.end());
       for (const Hash& hash : hashes) {
-        if (expiry_ms <= now_ms) {
-          entomb(mailbox, hash, now_ms);
-        } else {
-          mailbox.messages.at(mailbox.places.at(hash)).expiry_ms = expiry_ms;
-        }
+        expire_at(mailbox, hash, expiry_ms, ExpiryChange::shorten, now_ms);
       }
     }
     return shortened;
@@ -358,13 +406,15 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
       }
       count += expired.size();
       std::erase_if(mailbox.tombstones, [now_ms](const auto& t) { return t.second <= now_ms; });
+      std::erase_if(mailbox.bounds,
+                    [now_ms](const auto& b) { return b.second.until_ms <= now_ms; });
       std::erase_if(mailbox.removed_before,
                     [now_ms](const auto& mark) { return end_of_watermark(mark.second) <= now_ms; });
       bytes_used_ += bytes_of(mailbox);
     }
     std::erase_if(mailboxes_, [](const auto& one) {
       const Mailbox& mailbox = one.second;
-      return mailbox.messages.empty() && mailbox.tombstones.empty() &&
+      return mailbox.messages.empty() && mailbox.tombstones.empty() && mailbox.bounds.empty() &&
              mailbox.removed_before.empty() && mailbox.revocations.empty();
     });
   }

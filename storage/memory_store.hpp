@@ -69,10 +69,18 @@ class MemoryStore final : public MessageStore {
     std::uint64_t order = 0;
   };
 
+  /// What clients said about the life of a message, for a replica of it that comes later.
+  struct Bounds {
+    std::uint64_t floor_ms = 0;
+    std::uint64_t cap_ms = UINT64_MAX;
+    std::uint64_t until_ms = 0;
+  };
+
   struct Mailbox {
     std::map<Place, Message> messages;
     std::map<Hash, Place> places;
     std::map<Hash, std::uint64_t> tombstones;  ///< until when
+    std::map<Hash, Bounds> bounds;
     std::map<std::optional<Namespace>, std::uint64_t> removed_before;
     std::vector<Revocation> revocations;
   };
@@ -96,6 +104,11 @@ class MemoryStore final : public MessageStore {
   [[nodiscard]] static std::uint64_t bytes_of(const Mailbox& mailbox);
   [[nodiscard]] std::uint64_t with_reserve() const;
   static void erase(Mailbox& mailbox, const Hash& hash);
+  static void expire_at(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
+                        ExpiryChange change, std::uint64_t now_ms);
+  static void bound(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
+                    ExpiryChange change, std::uint64_t until_ms);
+  static void forget_old_bounds(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
   static void entomb(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
   [[nodiscard]] const Mailbox* find(const Account& account) const;
   static const Message* live(const Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);

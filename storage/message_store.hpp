@@ -143,7 +143,8 @@ class MessageStore {
                           Done<HashesBySpace> done) = 0;
 
   /// One expiry for all hashes, or one for each. Unknown hashes are left out of the answer. An expiry that has passed
-  /// hides the message at once, as its end would, and leaves a tombstone.
+  /// hides the message at once, as its end would, and leaves a tombstone. What is said of an unknown hash, and that a life
+  /// was shortened, is remembered for a replica that comes later: it gets no other expiry than if it had come before.
   virtual void change_expiry(const Account& account, std::vector<Hash> hashes,
                              std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
                              std::uint64_t now_ms, Done<ExpiriesChanged> done) = 0;

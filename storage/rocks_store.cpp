@@ -306,7 +306,8 @@ void RocksStore::change_expiry(const Account& account, std::vector<Hash> hashes,
                 now_ms](Transaction& transaction) {
     return AccountChange(transaction, account, now_ms).change_expiry(hashes, expiries_ms, change);
   };
-  state_->submit(change_of<ExpiriesChanged>(bytes, UINT64_MAX, std::move(apply), std::move(done)));
+  state_->submit(change_of<ExpiriesChanged>(bytes, allowed_with_reserve(state_->options()),
+                                            std::move(apply), std::move(done)));
 }
 
 void RocksStore::shorten_all(const Account& account, std::optional<Namespace> space,
@@ -315,7 +316,8 @@ void RocksStore::shorten_all(const Account& account, std::optional<Namespace> sp
   auto apply = [account, space, expiry_ms, now_ms](Transaction& transaction) {
     return AccountChange(transaction, account, now_ms).shorten_all(space, expiry_ms);
   };
-  state_->submit(change_of<HashesBySpace>(0, UINT64_MAX, std::move(apply), std::move(done)));
+  state_->submit(change_of<HashesBySpace>(0, allowed_with_reserve(state_->options()),
+                                          std::move(apply), std::move(done)));
 }
 
 void RocksStore::revoke(const Account& account, std::vector<Token> tokens,

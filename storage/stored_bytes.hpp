@@ -15,11 +15,12 @@ namespace allium::storage {
 
 inline constexpr std::uint64_t kMessageBytes = 300;    ///< and twice its hash, and its data
 inline constexpr std::uint64_t kTombstoneBytes = 120;  ///< and twice its hash
+inline constexpr std::uint64_t kBoundsBytes = 140;     ///< and twice its hash
 inline constexpr std::uint64_t kWatermarkBytes = 120;
 inline constexpr std::uint64_t kRevocationBytes = 110;
 inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 
-/// Deletions, revocations and missed records may go beyond the size limit by this part of it: a store that is full
+/// Deletions, changes of expiries, revocations and missed records may go beyond the size limit by this part of it: a store that is full
 /// of messages can still be cleared.
 [[nodiscard]] constexpr std::uint64_t reserve_of(std::uint64_t bytes_limit) noexcept {
   return bytes_limit / 16;
@@ -32,6 +33,10 @@ inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 
 [[nodiscard]] constexpr std::uint64_t tombstone_bytes(std::size_t hash_chars) noexcept {
   return kTombstoneBytes + 2 * hash_chars;
+}
+
+[[nodiscard]] constexpr std::uint64_t bounds_bytes(std::size_t hash_chars) noexcept {
+  return kBoundsBytes + 2 * hash_chars;
 }
 
 /// In a page: kMessageOverheadBytes, the hash, and the data in base64.

@@ -148,6 +148,9 @@ std::uint64_t AccountChange::take_over(Kept here, const Message& message, bool r
 
 Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const bool is_replica = origin == Origin::replica;
+  if (const auto bounds = is_replica ? bounds_of(message.hash) : std::nullopt) {
+    message.expiry_ms = std::clamp(message.expiry_ms, bounds->floor_ms, bounds->cap_ms);
+  }
   if (is_replica && message.expiry_ms <= now_ms_) {
     return {StoreEffect::expired, message.expiry_ms};
   }
@@ -165,6 +168,7 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   }
   if (!is_replica) {
     unbury(message.hash);
+    unbound(message.hash);
   }
   for (const Kept& other : others) {
     erase(other);
@@ -288,12 +292,50 @@ HashesBySpace AccountChange::remove_all(std::optional<Namespace> space, std::uin
 
 // Expiry.
 
-void AccountChange::expire_at(const Kept& message, std::uint64_t expiry_ms) {
+std::optional<Bounds> AccountChange::bounds_of(const Hash& hash) {
+  const auto bounds = transaction_.get(hash_key(Kind::bounds, account_, hash), decode_bounds);
+  return bounds && bounds->until_ms > now_ms_ ? bounds : std::nullopt;
+}
+
+void AccountChange::bound(const Hash& hash, std::uint64_t expiry_ms, ExpiryChange change,
+                          std::uint64_t until_ms) {
+  Bounds bounds = bounds_of(hash).value_or(Bounds{});
+  unbound(hash);
+  if (change != ExpiryChange::extend) {
+    bounds.cap_ms = std::min(bounds.cap_ms, expiry_ms);
+    bounds.floor_ms = std::min(bounds.floor_ms, expiry_ms);
+  }
+  if (change != ExpiryChange::shorten) {
+    bounds.floor_ms = std::max(bounds.floor_ms, expiry_ms);
+    bounds.cap_ms = std::max(bounds.cap_ms, expiry_ms);
+  }
+  bounds.until_ms = std::max(bounds.until_ms, until_ms);
+  const std::string key = hash_key(Kind::bounds, account_, hash);
+  transaction_.put(key, encode_bounds(bounds));
+  transaction_.put(expiry_key(bounds.until_ms, key), encode_bytes({}));
+  transaction_.totals().bytes_used += bounds_bytes(hash.size());
+}
+
+void AccountChange::unbound(const Hash& hash) {
+  const std::string key = hash_key(Kind::bounds, account_, hash);
+  if (const auto bounds = transaction_.get(key, decode_bounds)) {
+    transaction_.erase(key);
+    transaction_.erase(expiry_key(bounds->until_ms, key));
+    transaction_.totals().bytes_used -= bounds_bytes(hash.size());
+  }
+}
+
+void AccountChange::expire_at(const Kept& message, std::uint64_t expiry_ms, ExpiryChange change) {
+  const std::uint64_t held_ms = message.header.expiry_ms;
   if (expiry_ms <= now_ms_) {
     entomb(message);
-  } else {
-    set_expiry(message, expiry_ms);
+    return;
   }
+  // A replica that is still on its way says the old expiry. Only what was made shorter can be undone by it.
+  if (expiry_ms < held_ms || bounds_of(message.header.hash)) {
+    bound(message.header.hash, expiry_ms, change, std::max(held_ms, expiry_ms));
+  }
+  set_expiry(message, expiry_ms);
 }
 
 ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
@@ -303,16 +345,20 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
   std::map<Hash, std::uint64_t> unchanged;
   for (std::size_t i = 0; i < hashes.size(); ++i) {
     const std::optional<Kept> here = find(hashes[i]);
+    const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
     if (!here || !is_live(*here)) {
+      // Perhaps it is still on its way here, from a member that could not reach us.
+      if (can_be_a_hash(hashes[i])) {
+        bound(hashes[i], expiry_ms, change, now_ms_ + kLifeMsMax);
+      }
       continue;
     }
-    const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
     if (!is_asked(change, expiry_ms, here->header.expiry_ms)) {
       unchanged.emplace(hashes[i], here->header.expiry_ms);
       continue;
     }
     updated[hashes[i]] = expiry_ms;
-    expire_at(*here, expiry_ms);
+    expire_at(*here, expiry_ms, change);
   }
   for (const auto& [hash, expiry_ms] : updated) {
     unchanged.erase(hash);
@@ -325,7 +371,7 @@ HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::ui
   for (const Kept& message : list(space)) {
     if (message.header.expiry_ms > std::max(now_ms_, expiry_ms)) {
       shortened[message.place.space].push_back(message.header.hash);
-      expire_at(message, expiry_ms);
+      expire_at(message, expiry_ms, ExpiryChange::shorten);
     }
   }
   sort_hashes(shortened);

@@ -55,13 +55,17 @@ class AccountChange {
 
   [[nodiscard]] std::vector<Kept> list(std::optional<Namespace> space);
   [[nodiscard]] bool is_buried(const Hash& hash);
+  [[nodiscard]] std::optional<Bounds> bounds_of(const Hash& hash);
   [[nodiscard]] bool is_removed(const Message& message);
   [[nodiscard]] std::vector<Revoked> revocations();
 
   [[nodiscard]] std::uint64_t take_over(Kept here, const Message& message, bool replaces);
   void insert(const Message& message);
   void set_expiry(Kept message, std::uint64_t expiry_ms);
-  void expire_at(const Kept& message, std::uint64_t expiry_ms);
+  void expire_at(const Kept& message, std::uint64_t expiry_ms, ExpiryChange change);
+  void bound(const Hash& hash, std::uint64_t expiry_ms, ExpiryChange change,
+             std::uint64_t until_ms);
+  void unbound(const Hash& hash);
   void rewrite(const Kept& message);
   void entomb(const Kept& message);
   void bury(const Hash& hash, std::uint64_t until_ms);

@@ -125,7 +125,7 @@ std::string end_of_points(Kind kind, std::uint64_t last) {
 }
 
 std::optional<Kind> kind_of(std::string_view key) {
-  if (key.empty() || static_cast<std::uint8_t>(key[0]) > static_cast<std::uint8_t>(Kind::mailbox)) {
+  if (key.empty() || static_cast<std::uint8_t>(key[0]) > static_cast<std::uint8_t>(Kind::bounds)) {
     return std::nullopt;
   }
   return static_cast<Kind>(key[0]);
@@ -164,9 +164,9 @@ std::optional<Token> parse_revocation_key(std::string_view key) {
   return bytes_at<36>(key, kAccountKeyBytes);
 }
 
-std::optional<Hash> parse_tombstone_key(std::string_view key) {
+std::optional<Hash> parse_hash_key(std::string_view key) {
   if (key.size() <= kAccountKeyBytes || key.size() > kAccountKeyBytes + kHashCharsMax ||
-      !is_kind(key, Kind::tombstone)) {
+      (!is_kind(key, Kind::tombstone) && !is_kind(key, Kind::bounds))) {
     return std::nullopt;
   }
   return Hash(key.substr(kAccountKeyBytes));

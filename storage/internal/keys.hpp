@@ -26,6 +26,7 @@ enum class Kind : std::uint8_t {
   expiry = 7,
   missed = 8,
   mailbox = 9,
+  bounds = 10,
 };
 
 /// Where a message lies within its account. Sequences rise with every insertion into the store.
@@ -77,7 +78,7 @@ struct MissedKey {
 [[nodiscard]] std::optional<MissedKey> parse_missed_key(std::string_view key);
 [[nodiscard]] std::optional<Token> parse_revocation_key(std::string_view key);
 
-/// The hash at the end of a tombstone's key.
-[[nodiscard]] std::optional<Hash> parse_tombstone_key(std::string_view key);
+/// The hash at the end of a key of Kind::tombstone or Kind::bounds.
+[[nodiscard]] std::optional<Hash> parse_hash_key(std::string_view key);
 
 }  // namespace allium::storage::internal

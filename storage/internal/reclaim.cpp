@@ -36,10 +36,15 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
     if (kind == Kind::header) {
       piece.messages += reclaim_message(transaction, entry->expiring, now_ms) ? 1U : 0U;
     } else if (kind == Kind::tombstone) {
-      const auto hash = parse_tombstone_key(entry->expiring);
+      const auto hash = parse_hash_key(entry->expiring);
       transaction.erase(entry->expiring);
       transaction.erase(key);
       transaction.totals().bytes_used -= tombstone_bytes(hash ? hash->size() : 0);
+    } else if (kind == Kind::bounds) {
+      const auto hash = parse_hash_key(entry->expiring);
+      transaction.erase(entry->expiring);
+      transaction.erase(key);
+      transaction.totals().bytes_used -= bounds_bytes(hash ? hash->size() : 0);
     } else if (kind == Kind::watermark) {
       transaction.erase(entry->expiring);
       transaction.erase(key);

@@ -93,6 +93,14 @@ std::string encode_revocation(const Revocation& revocation) {
   return Writer().number(revocation.timestamp_ms, 8).number(revocation.order, 8).take();
 }
 
+std::string encode_bounds(const Bounds& bounds) {
+  return Writer()
+      .number(bounds.floor_ms, 8)
+      .number(bounds.cap_ms, 8)
+      .number(bounds.until_ms, 8)
+      .take();
+}
+
 std::string encode_totals(const Totals& totals) {
   return Writer()
       .number(totals.next_sequence, 8)
@@ -143,6 +151,19 @@ Result<Revocation> decode_revocation(std::string_view value) {
   return content_of(value, 16, 16).map([](std::string_view content) {
     return Revocation{number_at(content, 0, 8), number_at(content, 8, 8)};
   });
+}
+
+Result<Bounds> decode_bounds(std::string_view value) {
+  const auto content = content_of(value, 24, 24);
+  if (!content) {
+    return tl::unexpected(content.error());
+  }
+  const Bounds bounds{number_at(*content, 0, 8), number_at(*content, 8, 8),
+                      number_at(*content, 16, 8)};
+  if (bounds.floor_ms > bounds.cap_ms) {
+    return damaged("bounds of an expiry the wrong way round");
+  }
+  return bounds;
 }
 
 Result<Totals> decode_totals(std::string_view value) {

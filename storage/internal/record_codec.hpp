@@ -37,6 +37,15 @@ struct Revocation {
   bool operator==(const Revocation&) const = default;
 };
 
+/// What clients said about the life of a message, for a replica of it that comes later.
+struct Bounds {
+  std::uint64_t floor_ms = 0;
+  std::uint64_t cap_ms = UINT64_MAX;  ///< not below the floor
+  std::uint64_t until_ms = 0;         ///< when this record ends
+
+  bool operator==(const Bounds&) const = default;
+};
+
 /// Counted with every batch, so that status() needs no scan.
 struct Totals {
   std::uint64_t next_sequence = 1;
@@ -51,6 +60,7 @@ struct Totals {
 [[nodiscard]] std::string encode_header(const Header& header);
 [[nodiscard]] std::string encode_place(const Place& place);
 [[nodiscard]] std::string encode_revocation(const Revocation& revocation);
+[[nodiscard]] std::string encode_bounds(const Bounds& bounds);
 [[nodiscard]] std::string encode_totals(const Totals& totals);
 [[nodiscard]] std::string encode_number(std::uint64_t number);
 /// Data of a message, a missed record, and nothing for the index of expiries.
@@ -60,6 +70,7 @@ struct Totals {
 [[nodiscard]] Result<Header> decode_header(std::string_view value);
 [[nodiscard]] Result<Place> decode_place(std::string_view value);
 [[nodiscard]] Result<Revocation> decode_revocation(std::string_view value);
+[[nodiscard]] Result<Bounds> decode_bounds(std::string_view value);
 [[nodiscard]] Result<Totals> decode_totals(std::string_view value);
 [[nodiscard]] Result<std::uint64_t> decode_number(std::string_view value);
 [[nodiscard]] Result<std::string> decode_bytes(std::string_view value);

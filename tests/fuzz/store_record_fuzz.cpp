@@ -34,7 +34,7 @@ void check_keys(std::string_view key) {
   if (const auto missed = internal::parse_missed_key(key)) {
     ALLIUM_CHECK(internal::missed_key(missed->peer, missed->number) == key);
   }
-  if (const auto hash = internal::parse_tombstone_key(key)) {
+  if (const auto hash = internal::parse_hash_key(key)) {
     ALLIUM_CHECK(key.ends_with(*hash) && hash->size() <= allium::storage::kHashCharsMax);
   }
   if (const auto token = internal::parse_revocation_key(key)) {
@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const std::string_view record(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 8) {
+  switch (data[0] % 9) {
     case 0:
       check_canonical(internal::decode_format(record), internal::encode_format, record);
       break;
@@ -70,6 +70,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 6:
       check_canonical(internal::decode_bytes(record), internal::encode_bytes, record);
+      break;
+    case 8:
+      check_canonical(internal::decode_bounds(record), internal::encode_bounds, record);
       break;
     default:
       check_keys(record);

@@ -86,10 +86,10 @@ class Https:
 
     name = "https"
 
-    def __init__(self, node):
+    def __init__(self, node, timeout_s=TIMEOUT_S):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self.connection = http.client.HTTPSConnection(node.ip, node.https_port, timeout=TIMEOUT_S, context=context)
+        self.connection = http.client.HTTPSConnection(node.ip, node.https_port, timeout=timeout_s, context=context)
 
     def __del__(self):
         self.connection.close()

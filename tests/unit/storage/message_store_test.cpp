@@ -290,6 +290,45 @@ TYPED_TEST(AnyStore, ShortensAndExtendsOnlyWhereAsked) {
   EXPECT_EQ(longer.unchanged, (std::vector<HashExpiry>{{"b", kNow + 20}}));
 }
 
+TYPED_TEST(AnyStore, GivesALateReplicaTheLifeThatWasShortened) {
+  this->put(message_of("here"));
+  this->change({"here", "away"}, {kNow + 10}, ExpiryChange::shorten).value();
+
+  EXPECT_EQ(this->put(message_of("here"), Origin::replica), StoreEffect::already);
+  EXPECT_EQ(this->put(message_of("away"), Origin::replica), StoreEffect::inserted);
+
+  EXPECT_EQ(this->in().expiries(this->account_, {"here", "away"}, kNow).value(),
+            (std::vector<HashExpiry>{{"here", kNow + 10}, {"away", kNow + 10}}));
+  EXPECT_EQ(this->put(message_of("here"), Origin::replica, false, kNow + 10), StoreEffect::expired);
+  EXPECT_EQ(this->put(message_of("away"), Origin::client, false, kNow + 10), StoreEffect::inserted);
+  EXPECT_EQ(this->in().expiries(this->account_, {"away"}, kNow + 10)->front().expiry_ms,
+            message_of("away").expiry_ms);
+}
+
+TYPED_TEST(AnyStore, GivesALateReplicaTheLifeThatWasExtended) {
+  const std::uint64_t far_ms = message_of("a").expiry_ms + kHour;
+  this->change({"a", "b", "c"}, {far_ms}, ExpiryChange::extend).value();
+  this->change({"b"}, {kNow + 10}, ExpiryChange::shorten).value();
+  this->change({"c"}, {kNow + 20}, ExpiryChange::set).value();
+
+  for (const char* hash : {"a", "b", "c"}) {
+    this->put(message_of(hash), Origin::replica);
+  }
+
+  EXPECT_EQ(this->in().expiries(this->account_, {"a", "b", "c"}, kNow).value(),
+            (std::vector<HashExpiry>{{"a", far_ms}, {"b", kNow + 10}, {"c", kNow + 20}}));
+}
+
+TYPED_TEST(AnyStore, ForgetsBoundsWhenNoOlderReplicaCanLive) {
+  this->put(message_of("a", 0, kNow + 50));
+  this->change({"a"}, {kNow + 10}, ExpiryChange::shorten).value();
+
+  reclaim(this->in(), kNow + 49);
+  EXPECT_EQ(this->in().status().bytes_used, bounds_bytes(1));
+  reclaim(this->in(), kNow + 50);
+  EXPECT_EQ(this->in().status().bytes_used, 0U);
+}
+
 TYPED_TEST(AnyStore, EntombsWhatIsMadeToExpireInThePast) {
   this->put(message_of("a"));
 

@@ -1,0 +1,531 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A swarm of five under load while one node after the other dies, stands still, is cut off, has a bad link or a full disk.
+
+        clients (threads) ---- br0 ---- v1 .. v5 ---- n1 .. n5     one swarm; faults hit one node at a time
+                                  \\-- slow_link.py --/
+
+Clients store, delete, shorten lives and read, through whichever node answers, and remember what they were told. At the end:
+
+    * every message whose store was acknowledged, and that nobody deleted or let expire, is on every member;
+    * nothing whose deletion was acknowledged, and nothing whose time is over, is on any member;
+    * all members have the same messages with the same expiries, also those about whose fate no client heard.
+
+A client that gets no answer does not know what happened, and asks another node for the same. What may have been stored twice it
+does not delete: its first request may still be waiting in a process that stands still, and is the client's own, later word.
+
+The full disk is a tmpfs of one node, filled to its last byte, so that RocksDB meets ENOSPC. It needs a mount namespace of its own.
+
+usage: chaos_test.py BIN_DIR [--long] [--seconds N] [--seed N] [--only KIND,...]
+
+A run lasts 40 s, with --long or ALLIUM_LONG=1 180 s. The seed decides faults, victims and requests, not what the threads make of it.
+"""
+import argparse
+import collections
+import contextlib
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+try:
+    from session_client import Account, Https, Node, now_ms, sodium
+except ImportError as missing:
+    print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
+    sys.exit(77)
+
+SKIPPED = 77
+NODES = 5
+DEVNET_UP = ("devnet", "up", "--nodes", str(NODES), "--storage")
+SMALL_DISK_NODE = 5
+SMALL_DISK_BYTES = 256 << 20
+
+WORKERS = 6
+ACCOUNTS_EACH = 3
+SPACES = (0, 5)  # anyone may write; only the owner may
+PAUSE_S = 0.06   # between two requests of a worker
+ANSWER_S = 8     # a member that does not answer costs the entry node 5 s
+ATTEMPTS = 4
+AVOID_S = 2      # a node that did not answer is left alone so long
+HOUR_MS = 3_600_000
+EQUAL_WITHIN_S = 60
+CLOCK_MS = 1500  # what is this near to its end may be there or not
+
+
+def allium(*words, check=True):
+    return subprocess.run([str(options.bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
+
+
+def wait_until(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.1)
+
+
+class Message:
+    """What its client knows of it."""
+
+    def __init__(self, account, space, params):
+        self.account, self.space, self.params = account, space, params
+        self.data = params["data"]
+        self.hash = None         # given by the acknowledgement
+        self.expiry = params["timestamp"] + params["ttl"]
+        self.stored_once = True  # one request, one answer
+        self.fate = "unknown"    # kept, deleted; unknown: nobody has told
+        self.is_expiry_sure = True
+
+    def must_be_there(self, now):
+        return self.fate == "kept" and self.is_expiry_sure and self.expiry > now + CLOCK_MS
+
+    def must_be_gone(self, now):
+        return self.fate == "deleted" or (self.hash and self.is_expiry_sure and self.expiry < now - CLOCK_MS)
+
+
+class Report:
+    """What the workers count together."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.counts = collections.Counter()
+        self.store_seconds = []
+        self.acknowledged_at = [time.monotonic()]
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] += 1
+
+    def stored(self, seconds):
+        with self.lock:
+            self.counts["acknowledged"] += 1
+            self.store_seconds.append(seconds)
+            self.acknowledged_at.append(time.monotonic())
+
+    def longest_gap(self):
+        return max((b - a for a, b in zip(self.acknowledged_at, self.acknowledged_at[1:])), default=0.0)
+
+
+class Worker(threading.Thread):
+    """A client with some accounts, that does one thing after the other."""
+
+    def __init__(self, number, nodes, report, end):
+        super().__init__(name=f"worker {number}")
+        self.random = random.Random(f"{options.seed}/{number}")
+        self.accounts = [Account(5, self.random.randbytes(32)) for _ in range(ACCOUNTS_EACH)]
+        self.nodes, self.report, self.end = nodes, report, end
+        self.connections, self.avoided, self.messages = {}, {}, []
+        self.failure = None
+
+    def run(self):
+        try:
+            while time.monotonic() < self.end:
+                self.step()
+                time.sleep(PAUSE_S)
+        except Exception as error:
+            self.failure = repr(error)
+
+    def step(self):
+        deed = self.random.choices((self.store, self.delete, self.shorten, self.read), (60, 15, 10, 15))[0]
+        deed()
+
+    def entries(self):
+        """Nodes to try, those that did not answer lately last."""
+        nodes = self.random.sample(self.nodes, len(self.nodes))
+        now = time.monotonic()
+        return sorted(nodes, key=lambda node: self.avoided.get(node.ed25519, 0) > now)[:ATTEMPTS]
+
+    def ask(self, node, method, params):
+        """(status, body), or None where nothing came back."""
+        key = node.ed25519
+        try:
+            if key not in self.connections:
+                self.connections[key] = Https(node, ANSWER_S)
+            return self.connections[key].call(method, params)
+        except (OSError, http.client.HTTPException):
+            self.connections.pop(key, None)
+            self.avoided[key] = time.monotonic() + AVOID_S
+            self.report.count("unanswered")
+            return None
+
+    def ask_until(self, method, params, is_done):
+        """Asks nodes until one says yes; gives its answer, or None, and how many were asked."""
+        asked = 0
+        for asked, node in enumerate(self.entries(), 1):
+            answer = self.ask(node, method, params)
+            if answer and answer[0] == 200 and is_done(answer[1], answer[1]["swarm"][node.ed25519]):
+                return answer[1], asked
+            if answer:
+                self.avoided[node.ed25519] = time.monotonic() + AVOID_S
+                self.report.count("refused")
+        return None, asked
+
+    def store(self):
+        account, space = self.random.choice(self.accounts), self.random.choice(SPACES)
+        ttl = self.random.choice((HOUR_MS, HOUR_MS, HOUR_MS, HOUR_MS, 10_000))
+        params = account.store(self.random.randbytes(self.random.randint(20, 2000)), space, ttl)
+        message = Message(account, space, params)
+        self.messages.append(message)
+        begin = time.monotonic()
+        body, asked = self.ask_until("store", params, lambda body, own: "hash" in body and "failed" not in own)
+        message.stored_once = asked == 1
+        if body:
+            message.hash, message.fate = body["hash"], "kept"
+            self.report.stored(time.monotonic() - begin)
+
+    def settled(self):
+        """A message of which all is known, to do something to."""
+        now = now_ms()
+        known = [m for m in self.messages[-200:] if m.stored_once and m.must_be_there(now) and m.expiry > now + HOUR_MS / 2]
+        return self.random.choice(known) if known else None
+
+    def delete(self):
+        message = self.settled()
+        if not message:
+            return
+        message.fate = "unknown"
+        body, _ = self.ask_until("delete", message.account.delete(message.hash), lambda _, own: "failed" not in own)
+        if body:
+            message.fate = "deleted"
+            self.report.count("deleted")
+
+    def shorten(self):
+        message = self.settled()
+        if not message:
+            return
+        at = now_ms() + self.random.randint(500, 6000)
+        params = message.account.signed(["expire", "shorten", at, message.hash], messages=[message.hash], expiry=at, shorten=True)
+        message.is_expiry_sure = False
+        body, _ = self.ask_until("expire", params, lambda _, own: "failed" not in own)
+        if body:
+            message.expiry, message.is_expiry_sure = at, True
+            self.report.count("expired")
+
+    def read(self):
+        account = self.random.choice(self.accounts)
+        answer = self.ask(self.entries()[0], "retrieve", account.retrieve(self.random.choice(SPACES), max_count=20))
+        if answer and answer[0] == 200:
+            self.report.count("read")
+
+
+class Swarm:
+    """The devnet's nodes as the test sees and mistreats them."""
+
+    def __init__(self, has_small_disk):
+        self.has_small_disk = has_small_disk
+        self.folder = Path(os.environ["ALLIUM_DEVNET_DIR"])
+        status = self.status()
+        self.nodes = []
+        for node in status:
+            key = bytes.fromhex(node["service_key"])
+            x25519 = sodium.crypto_sign_ed25519_pk_to_curve25519(key).hex()
+            self.nodes.append(Node(node["endpoints"][0].rsplit(":", 1)[0], node["https_port"], node["omq_port"],
+                                   node["service_key"], x25519))
+
+    @staticmethod
+    def status():
+        return json.loads(allium("devnet", "status", "--json", check=False).stdout)["nodes"]
+
+    def service_pid(self, number):
+        return self.status()[number - 1]["service_pid"]
+
+    def is_broken(self, number):
+        """alliumd says that it cannot write. Its local socket speaks to whoever asks in one line."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.folder / f"n{number}.service"))
+            line.sendall(b"status\n")
+            return b"cannot write" in b"".join(iter(lambda: line.recv(65536), b""))
+
+    def answers(self, number):
+        """alliumd answers, and knows its swarm."""
+        try:
+            account = Account(5, bytes(32))
+            return Https(self.nodes[number - 1], 2).call("retrieve", account.retrieve())[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def wait_for(self, number, seconds=40):
+        wait_until(lambda: self.answers(number), seconds, f"n{number} answers")
+
+    # Faults: each yields while it lasts.
+
+    @contextlib.contextmanager
+    def process_killed(self, number):
+        os.kill(self.service_pid(number), signal.SIGKILL)
+        yield  # the supervisor starts it again
+
+    @contextlib.contextmanager
+    def node_killed(self, number):
+        allium("devnet", "kill", f"n{number}")
+        yield
+        allium("devnet", "start", f"n{number}")
+
+    @contextlib.contextmanager
+    def stopped(self, number):
+        pid = self.service_pid(number)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def cut_off(self, number):
+        subprocess.run(["ip", "link", "set", f"v{number}", "down"], check=True)
+        yield
+        subprocess.run(["ip", "link", "set", f"v{number}", "up"], check=True)
+
+    @contextlib.contextmanager
+    def bad_link(self, number, *how):
+        with subprocess.Popen([sys.executable, "-B", str(HERE / "slow_link.py"), f"v{number}", *how],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as link:
+            if link.stdout.readline() != b"ready\n":
+                raise RuntimeError("slow_link.py does not start")
+            yield
+            link.stdin.close()
+        if link.returncode != 0:
+            raise RuntimeError("slow_link.py failed")
+
+    def delayed(self, number):
+        return self.bad_link(number, "delay", "300", "100")
+
+    def apart(self, number):
+        return self.bad_link(number, "apart")
+
+    @contextlib.contextmanager
+    def disk_full(self, number):
+        assert number == SMALL_DISK_NODE
+        filler = self.folder / f"n{number}.data" / "filler"
+        # RocksDB has allocated room for its log ahead, more than this load would fill: give that away as well.
+        for log in filler.parent.glob("messages/*.log"):
+            subprocess.run(["fallocate", "--punch-hole", "--offset", str((log.stat().st_size + 4095) // 4096 * 4096),
+                            "--length", str(SMALL_DISK_BYTES), str(log)], check=True)
+        with open(filler, "wb", buffering=0) as file:
+            for piece in (1 << 20, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(piece))
+        yield
+        if not self.is_broken(number):
+            raise RuntimeError("the full disk was not noticed")
+        filler.unlink()
+        # A store that could not write refuses to, until it is opened again: that is the operator's to do.
+        os.kill(self.service_pid(number), signal.SIGTERM)
+
+    KINDS = ("process_killed", "node_killed", "stopped", "cut_off", "apart", "delayed", "disk_full")
+
+    def give_small_disk(self):
+        """Before the load: the node loses nothing."""
+        data = self.folder / f"n{SMALL_DISK_NODE}.data"
+        allium("devnet", "kill", f"n{SMALL_DISK_NODE}")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "small-disk", str(data)], check=True)
+        allium("devnet", "start", f"n{SMALL_DISK_NODE}")
+        self.wait_for(SMALL_DISK_NODE)
+
+    # What is there.
+
+    def messages(self, number, account, space):
+        """{hash: (expiry, data)} of one member, page by page."""
+        found, last = {}, ""
+        connection = Https(self.nodes[number - 1])
+        while True:
+            status, body = connection.call("retrieve", account.retrieve(space, last_hash=last))
+            if status != 200:
+                raise OSError(f"n{number} answers {status} {body}")
+            for one in body["messages"]:
+                found[one["hash"]] = (one["expiration"], one["data"])
+                last = one["hash"]
+            if not body["more"]:
+                return found
+
+    def contents(self, accounts):
+        """By member: {(account, space, hash): (expiry, data)}, as it is when all have been asked."""
+        contents = []
+        for number in range(1, NODES + 1):
+            contents.append({(account.id, space, key): value for account in accounts for space in SPACES
+                             for key, value in self.messages(number, account, space).items()})
+        now = now_ms()
+        # While one member was asked after the other, time went on.
+        return [{key: value for key, value in one.items() if value[0] > now} for one in contents]
+
+
+class Faults(threading.Thread):
+    """One after the other, each healed before the next begins, until it is time to end."""
+
+    def __init__(self, swarm, end):
+        super().__init__(name="faults")
+        self.random = random.Random(options.seed)
+        self.swarm, self.end = swarm, end
+        self.counts = collections.Counter()
+        self.failure = None
+
+    def kinds(self):
+        """For ever all kinds, shuffled."""
+        kinds = [kind for kind in options.only or Swarm.KINDS if kind != "disk_full" or self.swarm.has_small_disk]
+        while True:
+            yield from self.random.sample(kinds, len(kinds))
+
+    def run(self):
+        begin = time.monotonic()
+        try:
+            time.sleep(1)
+            for kind in self.kinds():
+                number = SMALL_DISK_NODE if kind == "disk_full" else self.random.randint(1, NODES)
+                lasts_s = self.random.uniform(3, 10 if kind == "stopped" and options.seconds > 60 else 6)
+                if time.monotonic() + lasts_s > self.end:
+                    return
+                print(f"{time.monotonic() - begin:6.1f} s  n{number} {kind} for {lasts_s:.1f} s", flush=True)
+                with getattr(self.swarm, kind)(number):
+                    time.sleep(lasts_s)
+                self.swarm.wait_for(number)
+                self.counts[kind] += 1
+                time.sleep(self.random.uniform(0, 1))
+        except Exception as error:
+            self.failure = repr(error)
+
+
+def verdict(contents, workers):
+    """What is wrong, in words; nothing where all is well."""
+    now = now_ms()
+    wrong = []
+    known = {(m.account.id, m.space, m.data): m for worker in workers for m in worker.messages}
+    for number, one in enumerate(contents, 1):
+        there = {key[:2] + (data,): expiry for key, (expiry, data) in one.items()}
+        wrong += [f"n{number}: has what nobody stored: {key[2]}" for key, (_, data) in one.items()
+                  if key[:2] + (data,) not in known]
+        for key, message in known.items():
+            if message.must_be_there(now) and key not in there:
+                wrong.append(f"n{number}: lost {message.hash}, stored at {message.params['timestamp']}")
+            if message.must_be_gone(now) and key in there:
+                what = "deleted" if message.fate == "deleted" else f"expired at {message.expiry}"
+                wrong.append(f"n{number}: has {message.hash}, {what}; there until {there[key]}")
+    for key in sorted(set().union(*contents)):
+        values = [one.get(key) for one in contents]
+        if len(set(values)) > 1:
+            message = next((known[key[:2] + (value[1],)] for value in values if value and key[:2] + (value[1],) in known), None)
+            fate = f"{message.fate}, expiry {'' if message.is_expiry_sure else 'perhaps '}{message.expiry}" if message else "?"
+            wrong.append(f"unequal: {key[2]} ({fate}): expiries {[value and value[0] for value in values]}")
+    return wrong
+
+
+def compare(swarm, workers):
+    """The last verdict: the first good one, or what there is when the time is over."""
+    accounts = [account for worker in workers for account in worker.accounts]
+    begin = time.monotonic()
+    wrong = ["nothing was compared"]
+    while wrong and time.monotonic() < begin + EQUAL_WITHIN_S:
+        time.sleep(0.5)
+        try:
+            contents = swarm.contents(accounts)
+        except (OSError, http.client.HTTPException) as error:
+            wrong = [str(error)]
+            continue
+        wrong = verdict(contents, workers)
+    if not wrong:
+        print(f"members equal {time.monotonic() - begin:.1f} s after the end: {len(contents[0])} messages on each")
+    return wrong
+
+
+def print_report(report, faults, seconds):
+    counts = report.counts
+    times = sorted(report.store_seconds) or [0]
+    print(f"in {seconds:.0f} s: {counts['acknowledged']} stores acknowledged, {counts['deleted']} deleted, "
+          f"{counts['expired']} shortened, {counts['read']} read; {counts['unanswered']} requests unanswered, {counts['refused']} refused")
+    print(f"faults: {sum(faults.counts.values())}: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.counts.items())))
+    print(f"longest time without an acknowledged store: {report.longest_gap():.1f} s; "
+          f"stores p50 {1000 * statistics.median(times):.0f} ms, p99 {1000 * times[len(times) * 99 // 100]:.0f} ms")
+
+
+def inside():
+    print(f"seed {options.seed}, {options.seconds} s", flush=True)
+    swarm = Swarm(options.has_small_disk)
+    if swarm.has_small_disk:
+        swarm.give_small_disk()
+    else:
+        print("no full disk: this user gets no mount namespace")
+    for number in range(1, NODES + 1):
+        swarm.wait_for(number)
+    begin = time.monotonic()
+    report = Report()
+    workers = [Worker(number, swarm.nodes, report, begin + options.seconds) for number in range(WORKERS)]
+    faults = Faults(swarm, begin + options.seconds)
+    for thread in (*workers, faults):
+        thread.start()
+    for thread in (*workers, faults):
+        thread.join()
+    print_report(report, faults, time.monotonic() - begin)
+    failures = [f"{thread.name}: {thread.failure}" for thread in (*workers, faults) if thread.failure]
+    wrong = failures + compare(swarm, workers)
+    for text in wrong[:40]:
+        print(text)
+    if wrong:
+        print(f"FAILED: {len(wrong)} findings; again: {Path(__file__).name} BIN_DIR --seconds {options.seconds} --seed {options.seed}")
+    return 1 if wrong else 0
+
+
+def outside():
+    """Starts the devnet, runs the test inside its network, ends it."""
+    with tempfile.TemporaryDirectory(prefix="allium-chaos-") as folder:
+        os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
+        up = allium(*DEVNET_UP, check=False)
+        if up.returncode != 0:
+            print(up.stderr)
+            return SKIPPED if "namespace" in up.stderr and "allows no" in up.stderr else 1
+        try:
+            again = [sys.executable, "-B", __file__, str(options.bin_dir), "--inside", "--seed", str(options.seed), "--seconds",
+                     str(options.seconds), *(["--only", ",".join(options.only)] if options.only else []),
+                     *(["--has-small-disk"] if options.has_small_disk else [])]
+            return subprocess.run([str(options.bin_dir / "allium"), "devnet", "exec", "--", *again],
+                                  timeout=options.seconds + 300).returncode
+        finally:
+            if os.environ.get("ALLIUM_SHOW_LOGS"):
+                for log in sorted(Path(folder, "devnet").glob("*.log")):
+                    print(log.name, log.read_text(), sep="\n")
+            allium("devnet", "down")
+            if options.has_small_disk:
+                subprocess.run(["umount", f"{folder}/devnet/n{SMALL_DISK_NODE}.data"], check=False, stderr=subprocess.DEVNULL)
+                allium("devnet", "down", check=False)
+
+
+def with_own_mounts():
+    """This program again, where it may mount; None where it may not."""
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+        return None
+    return subprocess.run([*unshare, sys.executable, "-B", __file__, *sys.argv[1:], "--seed", str(options.seed),
+                           "--has-small-disk"]).returncode
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bin_dir", type=lambda text: Path(text).resolve())
+    parser.add_argument("--long", action="store_true", default=os.environ.get("ALLIUM_LONG") == "1")
+    parser.add_argument("--seconds", type=int)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--only", type=lambda text: text.split(","))
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--has-small-disk", action="store_true", help=argparse.SUPPRESS)
+    found = parser.parse_args()
+    found.seconds = found.seconds or (180 if found.long else 40)
+    return found
+
+
+if __name__ == "__main__":
+    options = arguments()
+    code = None if options.inside or options.has_small_disk else with_own_mounts()
+    if code is None:
+        code = inside() if options.inside else outside()
+    sys.exit(code)
