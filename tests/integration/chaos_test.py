@@ -49,7 +49,7 @@ except ImportError as missing:
 
 SKIPPED = 77
 NODES = 5
-DEVNET_UP = ("devnet", "up", "--nodes", str(NODES), "--storage")
+DEVNET_UP = ("devnet", "up", "--nodes", str(NODES))
 SMALL_DISK_NODE = 5
 SMALL_DISK_BYTES = 256 << 20
 
