@@ -138,8 +138,8 @@ void make_raw_tokens(json::value& value) {
   if (json::array* const items = value.if_array()) {
     std::for_each(items->begin(), items->end(), make_raw_tokens);
   } else if (const json::string* const text = value.if_string()) {
-    const auto raw = text->size() == kTokenHexChars ? control::from_hex(*text)
-                                                                : control::from_base64(*text);
+    const auto raw =
+        text->size() == kTokenHexChars ? control::from_hex(*text) : control::from_base64(*text);
     value = raw.value_or(std::string(*text));
   }
 }
