@@ -32,6 +32,15 @@ void shut_the_windows() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+/// Connections are descriptors, and the usual soft limit is 1,024 of them.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 int run(const std::string& path, bool check_only) {
   const auto configuration = allium::control::load_configuration(path);
   if (!configuration) {
@@ -55,6 +64,7 @@ int run(const std::string& path, bool check_only) {
 
 int main(int argc, char** argv) {
   shut_the_windows();
+  raise_descriptor_limit();
   CLI::App program{
       "alliumd: the service node of an Allium box: storage for its swarm, onion requests."};
   std::string path = kDefaultConfiguration;
