@@ -2,6 +2,7 @@
 
 // alliumd: the control process of a node.
 
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -41,6 +42,13 @@ void raise_descriptor_limit() {
   }
 }
 
+/// What is as large as an answer comes from the kernel and goes back to it at once. Otherwise, glibc raises this threshold with the
+/// first large piece that is freed, and keeps what stood between later ones.
+void return_large_memory() {
+  constexpr int kLargeBytes = 128 * 1024;
+  mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+}
+
 int run(const std::string& path, bool check_only) {
   const auto configuration = allium::control::load_configuration(path);
   if (!configuration) {
@@ -65,6 +73,7 @@ int run(const std::string& path, bool check_only) {
 int main(int argc, char** argv) {
   shut_the_windows();
   raise_descriptor_limit();
+  return_large_memory();
   CLI::App program{
       "alliumd: the service node of an Allium box: storage for its swarm, onion requests."};
   std::string path = kDefaultConfiguration;
