@@ -318,15 +318,31 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
 }
 
 void SwarmPeers::queue_record(const NodeKey& key, std::string record, std::function<void()> done) {
+  ++members_[key].queueing;
   // The client hears of the member's absence only when the queue is on disk.
+  auto is_done = [this, key, done = std::move(done)](bool is_queued) {
+    ++(is_queued ? counters_.queued : counters_.lost_records);
+    queued(key);
+    done();
+  };
   around_.store.enqueue_missed(
       key, {std::move(record)},
-      [post = around_.post, then = while_alive([this, done = std::move(done)](bool is_queued) {
-                              ++(is_queued ? counters_.queued : counters_.lost_records);
-                              done();
-                            })](const Result<std::uint64_t>& number) {
+      [post = around_.post,
+       then = while_alive(std::move(is_done))](const Result<std::uint64_t>& number) {
         post([then, is_queued = number.has_value()]() mutable { then(is_queued); });
       });
+}
+
+void SwarmPeers::queued(const NodeKey& key) {
+  const auto found = members_.find(key);
+  if (found == members_.end() || found->second.queueing == 0) {
+    return;  // forgotten meanwhile
+  }
+  Member& member = found->second;
+  if (--member.queueing == 0 && std::exchange(member.is_waiting, false) &&
+      member.state == State::behind) {
+    hand_over(key);
+  }
 }
 
 void SwarmPeers::set_dead(const NodeKey& key) {
@@ -384,8 +400,16 @@ void SwarmPeers::hand_over(const NodeKey& key) {
   }
   const Result<std::vector<storage::Missed>> missed = around_.store.missed(key, kHandOverBytesMax);
   Member& member = members_[key];
-  if (!missed || missed->empty()) {
-    members_.erase(key);  // alive, and nothing to say
+  if (!missed) {
+    set_dead(key);
+    return;
+  }
+  if (missed->empty()) {
+    // What is on its way into the queue is not seen there yet: alive now would be to leave it there.
+    member.is_waiting = member.queueing > 0;
+    if (!member.is_waiting) {
+      members_.erase(key);  // alive, and nothing to say
+    }
     return;
   }
   PeerParts parts;

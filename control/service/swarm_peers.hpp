@@ -97,7 +97,9 @@ class SwarmPeers final : public SwarmMembers {
   struct Member {
     State state = State::alive;
     HandOver hand_over = HandOver::commands;
-    bool is_busy = false;  ///< a probe or a hand-over is on its way
+    bool is_busy = false;      ///< a probe or a hand-over is on its way
+    std::size_t queueing = 0;  ///< records on their way to the disk
+    bool is_waiting = false;   ///< to be handed what is being queued
   };
 
   struct Push;
@@ -114,6 +116,7 @@ class SwarmPeers final : public SwarmMembers {
   void push_next(const std::shared_ptr<Push>& push);
   void push_to(const NodeKey& key, std::vector<OwnedMessage> messages, std::function<void()> done);
   void send_pushed(const NodeKey& key, std::string payload, std::function<void()> done);
+  void queued(const NodeKey& key);
   void queue_record(const NodeKey& key, std::string record, std::function<void()> done);
 
   /// `then`, unless this object has gone by the time.

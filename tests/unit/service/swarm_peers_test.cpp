@@ -113,6 +113,25 @@ TEST(DeadMember, DoesNotBringBackWhatWasDeletedMeanwhile) {
   }
 }
 
+TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).is_up = false;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(0).store.slow_for = world.node(1).key();
+  world.node(0).rpc().call("store", owner.store("two", world.now_ms), Format::json,
+                           RpcSource::client, [](const Answer&) {});
+  world.run(10);
+  ASSERT_EQ(world.node(0).store.waiting.size(), 1U);
+
+  world.node(1).is_up = true;
+  world.run(20'000);
+  world.node(0).store.write_waiting();
+  world.run(20'000);
+
+  EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
+}
+
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
   SwarmWorld world(1);
 
