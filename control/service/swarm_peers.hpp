@@ -33,7 +33,6 @@
 
 namespace allium::control {
 
-inline constexpr std::uint64_t kSwarmTimeoutMs = 5'000;
 inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
 inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
 inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;

@@ -132,6 +132,28 @@ TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
 }
 
+TEST(StoppedMember, DoesNotBringBackWhatWasDeletedWhileItStood) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  const Answer stored = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(stored.body.at("hash").as_string());
+  const std::uint64_t sent_ms = world.now_ms;
+  world.call(0, "delete", owner.remove({hash}));
+  const auto forwarded = [&](std::uint64_t late_ms) {
+    world.now_ms = sent_ms + late_ms;
+    const json::object params = {{"pubkey", owner.hex()},
+                                 {"timestamp", sent_ms},
+                                 {"expiry", sent_ms + 3'600'000},
+                                 {"data", to_base64(bytes_of("one"))},
+                                 {"sent_ms", static_cast<std::int64_t>(sent_ms)}};
+    world.call(1, "store", params, Format::json, RpcSource::peer);
+    return sorted_data(world, 1, owner);
+  };
+
+  EXPECT_TRUE(forwarded(kSwarmTimeoutMs).empty());
+  EXPECT_EQ(forwarded(kSwarmTimeoutMs - 1), std::vector<std::string>{"one"});
+}
+
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
   SwarmWorld world(1);
 
