@@ -329,7 +329,7 @@ void NodeService::update_network(std::shared_ptr<const ServiceNodes> nodes, std:
   const auto before = state_->membership.nodes();
   state_->membership.update(std::move(nodes), height);
   if (!std::exchange(state_->is_started, true)) {
-    state_->swarm->start();
+    state_->swarm->start(*state_->rpc);
   } else {
     state_->swarm->membership_changed(*before);
   }

@@ -72,7 +72,7 @@ TEST(DeadMember, IsRememberedByANewProcess) {
   world.node(1).is_up = false;
   world.call(0, "store", owner.store("one", world.now_ms));
   world.node(0).restart();
-  world.node(0).swarm().start();
+  world.node(0).swarm().start(world.node(0).rpc());
   world.node(1).is_up = true;
   world.run(30'000);
   EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"one"});
@@ -130,6 +130,47 @@ TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
   world.run(20'000);
 
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
+}
+
+TEST(DeadEntry, LeavesNoCommandHalfDone) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer stored = world.call(0, "store", owner.store("old", world.now_ms));
+  const std::string hash(stored.body.at("hash").as_string());
+  // It dies when the commands are on its disk, and before they are with anybody.
+  for (const auto& [method, params] :
+       {std::pair("store", owner.store("new", world.now_ms)), {"delete", owner.remove({hash})}}) {
+    world.node(0).rpc().call(method, params, Format::json, RpcSource::client, [](const Answer&) {});
+  }
+  world.node(0).is_up = false;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"old"});
+
+  world.node(0).restart();
+  world.node(0).is_up = true;
+  world.node(0).swarm().start(world.node(0).rpc());
+  world.run(30'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(sorted_data(world, node, owner), std::vector<std::string>{"new"}) << node;
+  }
+  EXPECT_EQ(world.node(0).swarm().counters().finished_late,
+            3U);  // the old one was not forgotten yet
+}
+
+TEST(DeadEntry, ForgetsWhatAllHaveHad) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  for (const char* text : {"one", "two"}) {
+    world.call(0, "store", owner.store(text, world.now_ms));
+  }
+  EXPECT_FALSE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+
+  world.node(0).swarm().start(world.node(0).rpc());
+  world.run(2 * kForgetIntervalMs);
+
+  EXPECT_TRUE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_EQ(world.node(0).swarm().counters().finished_late, 0U);
 }
 
 TEST(StoppedMember, DoesNotBringBackWhatWasDeletedWhileItStood) {
