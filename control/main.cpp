@@ -2,6 +2,7 @@
 
 // alliumd: the control process of a node.
 
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -32,6 +33,22 @@ void shut_the_windows() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+/// Connections are descriptors, and the usual soft limit is 1,024 of them.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+/// What is as large as an answer comes from the kernel and goes back to it at once. Otherwise, glibc raises this threshold with the
+/// first large piece that is freed, and keeps what stood between later ones.
+void return_large_memory() {
+  constexpr int kLargeBytes = 128 * 1024;
+  mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+}
+
 int run(const std::string& path, bool check_only) {
   const auto configuration = allium::control::load_configuration(path);
   if (!configuration) {
@@ -55,6 +72,8 @@ int run(const std::string& path, bool check_only) {
 
 int main(int argc, char** argv) {
   shut_the_windows();
+  raise_descriptor_limit();
+  return_large_memory();
   CLI::App program{
       "alliumd: the service node of an Allium box: storage for its swarm, onion requests."};
   std::string path = kDefaultConfiguration;

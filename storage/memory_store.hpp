@@ -17,7 +17,7 @@
 
 namespace allium::storage {
 
-class MemoryStore final : public MessageStore {
+class MemoryStore : public MessageStore {
  public:
   explicit MemoryStore(std::uint64_t bytes_limit = std::uint64_t{1} << 40)
       : bytes_limit_(bytes_limit) {}

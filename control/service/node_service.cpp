@@ -368,7 +368,7 @@ void NodeService::update_network(const RegistryState& network) {
   if (was_started) {
     state_->swarm->membership_changed(*before);
   } else {
-    state_->swarm->start();
+    state_->swarm->start(*state_->rpc);
   }
   if (network.document) {
     state_->records->set_document(network.document, network.signed_document);

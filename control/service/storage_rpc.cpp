@@ -102,6 +102,16 @@ std::optional<json::value> parse_bounded(std::string_view text) {
   return error ? std::nullopt : std::optional(std::move(value));
 }
 
+/// A member's command that its sender has given up: he has queued it, and others may have sent us later ones since. Where this
+/// process stood still, or the link did, both come at once and in any order. Where his clock is behind ours by so much,
+/// everything of his is late; that costs no more than what a client deletes and stores again meanwhile.
+bool is_given_up(const json::object& params, std::uint64_t now_ms) {
+  const auto* sent = params.if_contains(internal::kSentField);
+  const auto* sent_ms = sent == nullptr ? nullptr : sent->if_int64();
+  return sent_ms != nullptr && *sent_ms >= 0 &&
+         static_cast<std::uint64_t>(*sent_ms) + kSwarmTimeoutMs <= now_ms;
+}
+
 }  // namespace
 
 std::vector<std::string_view> StorageRpc::methods() {
@@ -153,9 +163,13 @@ void StorageRpc::call(std::string_view method, const json::object& params, Forma
     reply(refuse(Status::unavailable, "Service node is not ready: no list of nodes yet"));
     return;
   }
-  const internal::RpcCall call = {around_,          std::make_shared<const json::object>(params),
-                                  format,           source,
-                                  around_.now_ms(), std::move(reply)};
+  const std::uint64_t now_ms = around_.now_ms();
+  if (source == RpcSource::peer && is_given_up(params, now_ms)) {
+    source = RpcSource::late_peer;
+  }
+  const internal::RpcCall call = {around_, std::make_shared<const json::object>(params),
+                                  format,  source,
+                                  now_ms,  std::move(reply)};
   if (!internal::run_method(method, call)) {
     call.refuse(Status::bad_request, "no method " + std::string(method.substr(0, 64)));
   }

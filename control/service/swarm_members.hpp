@@ -14,6 +14,9 @@
 
 namespace allium::control {
 
+/// How long a member's answer is waited for. Then the command is in his queue, and what he does with it later is late.
+inline constexpr std::uint64_t kSwarmTimeoutMs = 5'000;
+
 /// A client's command as members hand it to each other.
 struct SwarmCommand {
   std::string method;

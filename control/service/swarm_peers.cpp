@@ -228,14 +228,71 @@ auto SwarmPeers::while_alive(F then) {
   };
 }
 
-void SwarmPeers::start() {
+void SwarmPeers::start(StorageRpc& rpc) {
   const Result<std::vector<NodeKey>> peers = around_.store.peers_with_missed();
-  if (!peers) {
-    return;
+  if (peers) {
+    for (const NodeKey& key : *peers) {
+      if (key != around_.membership.own()) {
+        set_dead(key);
+      }
+    }
   }
-  for (const NodeKey& key : *peers) {
-    set_dead(key);
+  finish_begun(rpc);
+}
+
+void SwarmPeers::finish_begun(StorageRpc& rpc) {
+  Result<std::vector<storage::Missed>> begun =
+      around_.store.missed(around_.membership.own(), kHandOverBytesMax);
+  if (begun && first_number_ != 0) {
+    std::erase_if(*begun,
+                  [this](const storage::Missed& one) { return one.number >= first_number_; });
   }
+  if (!begun) {
+    around_.transport.after(kFinishRetryMs, while_alive([this, &rpc] { finish_begun(rpc); }));
+  } else if (begun->empty()) {
+    has_finished_ = true;
+    forget_ended();
+  } else {
+    hand_on_begun(rpc, *begun);
+  }
+}
+
+void SwarmPeers::hand_on_begun(StorageRpc& rpc, const std::vector<storage::Missed>& begun) {
+  std::vector<std::string> records;
+  json::array list;
+  for (const storage::Missed& one : begun) {
+    records.push_back(one.record);
+    list.emplace_back(one.record);
+  }
+  const std::vector<NodeKey> keys = others();
+  auto is_kept = std::make_shared<bool>(true);
+  auto done = [this, &rpc, keys, is_kept, last = begun.back().number, count = begun.size()] {
+    if (!*is_kept) {
+      around_.transport.after(kFinishRetryMs, while_alive([this, &rpc] { finish_begun(rpc); }));
+      return;
+    }
+    counters_.finished_late += count;
+    std::for_each(keys.begin(), keys.end(), [this](const NodeKey& key) { set_dead(key); });
+    around_.store.drop_missed(
+        around_.membership.own(), last,
+        [post = around_.post, then = while_alive([this, &rpc] { finish_begun(rpc); })](
+            const Result<std::size_t>&) { post([then]() mutable { then(); }); });
+  };
+  const auto one_less = after_all(keys.size() + 1, while_alive(std::move(done)));
+  for (const NodeKey& key : keys) {
+    around_.store.enqueue_missed(
+        key, records,
+        [post = around_.post, is_kept, one_less](const Result<std::uint64_t>& number) {
+          post([is_kept, one_less, is_queued = number.has_value()] {
+            *is_kept &= is_queued;
+            one_less();
+          });
+        });
+  }
+  take_late(rpc, serialise_bt(list), [is_kept, one_less](const PeerParts& parts) {
+    *is_kept &= parts.front() != "500";
+    one_less();
+  });
 }
 
 const ServiceNode* SwarmPeers::find(const NodeKey& key) const noexcept {
@@ -263,18 +320,68 @@ void SwarmPeers::suspect(const NodeKey& ed25519) {
 }
 
 void SwarmPeers::forward(SwarmCommand command, std::function<void(MemberReply)> each) {
-  const auto nodes = around_.membership.nodes();
-  for (const NodeKey& key : others()) {
-    ++counters_.forwarded;
-    const auto found = members_.find(key);
-    if (found != members_.end() && found->second.state != State::alive) {
-      // In order behind what it missed before.
-      queue_record(key, command_record(command), [key, each] {
-        each({key, MemberReply::Kind::timeout, {}, {}, {}});
+  std::string record = command_record(command);
+  Round round{around_.membership.nodes(), others(), std::move(command), std::move(each)};
+  around_.store.enqueue_missed(
+      around_.membership.own(), {std::move(record)},
+      [post = around_.post,
+       then = while_alive([this, round = std::move(round)](const Result<std::uint64_t>& number) {
+         begin(round, number);
+       })](const Result<std::uint64_t>& number) {
+        post([then, number]() mutable { then(number); });
       });
-    } else {
-      send(*nodes->find_ed25519(key), command, each);
+}
+
+void SwarmPeers::begin(const Round& round, const Result<std::uint64_t>& number) {
+  if (!number) {
+    // Nobody gets what this node could not see through.
+    for (const NodeKey& key : round.keys) {
+      round.each({key, MemberReply::Kind::refused, {}, "500", "the entry node cannot keep it"});
     }
+    return;
+  }
+  first_number_ = first_number_ == 0 ? *number : first_number_;
+  last_number_ = *number;
+  open_rounds_.insert(*number);
+  const auto one_less =
+      after_all(round.keys.size(), while_alive([this, number = *number] { end(number); }));
+  for (const NodeKey& key : round.keys) {
+    send_or_queue(round, key, [each = round.each, one_less](MemberReply reply) {
+      each(std::move(reply));
+      one_less();
+    });
+  }
+}
+
+void SwarmPeers::end(std::uint64_t number) {
+  open_rounds_.erase(number);
+  if (!std::exchange(is_forgetting_, true)) {
+    around_.transport.after(kForgetIntervalMs, while_alive([this] {
+                              is_forgetting_ = false;
+                              forget_ended();
+                            }));
+  }
+}
+
+void SwarmPeers::forget_ended() {
+  // A queue is dropped from its head: up to the oldest round that is still open.
+  const std::uint64_t last = open_rounds_.empty() ? last_number_ : *open_rounds_.begin() - 1;
+  if (has_finished_ && last != 0) {
+    around_.store.drop_missed(around_.membership.own(), last, [](const Result<std::size_t>&) {});
+  }
+}
+
+void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key,
+                               std::function<void(MemberReply)> each) {
+  ++counters_.forwarded;
+  const auto found = members_.find(key);
+  if (found != members_.end() && found->second.state != State::alive) {
+    // In order behind what it missed before.
+    queue_record(key, command_record(round.command), [key, each = std::move(each)] {
+      each({key, MemberReply::Kind::timeout, {}, {}, {}});
+    });
+  } else {
+    send(*round.nodes->find_ed25519(key), round.command, std::move(each));
   }
 }
 
@@ -318,15 +425,31 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
 }
 
 void SwarmPeers::queue_record(const NodeKey& key, std::string record, std::function<void()> done) {
+  ++members_[key].queueing;
   // The client hears of the member's absence only when the queue is on disk.
+  auto is_done = [this, key, done = std::move(done)](bool is_queued) {
+    ++(is_queued ? counters_.queued : counters_.lost_records);
+    queued(key);
+    done();
+  };
   around_.store.enqueue_missed(
       key, {std::move(record)},
-      [post = around_.post, then = while_alive([this, done = std::move(done)](bool is_queued) {
-                              ++(is_queued ? counters_.queued : counters_.lost_records);
-                              done();
-                            })](const Result<std::uint64_t>& number) {
+      [post = around_.post,
+       then = while_alive(std::move(is_done))](const Result<std::uint64_t>& number) {
         post([then, is_queued = number.has_value()]() mutable { then(is_queued); });
       });
+}
+
+void SwarmPeers::queued(const NodeKey& key) {
+  const auto found = members_.find(key);
+  if (found == members_.end() || found->second.queueing == 0) {
+    return;  // forgotten meanwhile
+  }
+  Member& member = found->second;
+  if (--member.queueing == 0 && std::exchange(member.is_waiting, false) &&
+      member.state == State::behind) {
+    hand_over(key);
+  }
 }
 
 void SwarmPeers::set_dead(const NodeKey& key) {
@@ -384,8 +507,16 @@ void SwarmPeers::hand_over(const NodeKey& key) {
   }
   const Result<std::vector<storage::Missed>> missed = around_.store.missed(key, kHandOverBytesMax);
   Member& member = members_[key];
-  if (!missed || missed->empty()) {
-    members_.erase(key);  // alive, and nothing to say
+  if (!missed) {
+    set_dead(key);
+    return;
+  }
+  if (missed->empty()) {
+    // What is on its way into the queue is not seen there yet: alive now would be to leave it there.
+    member.is_waiting = member.queueing > 0;
+    if (!member.is_waiting) {
+      members_.erase(key);  // alive, and nothing to say
+    }
     return;
   }
   PeerParts parts;

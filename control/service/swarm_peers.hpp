@@ -11,6 +11,10 @@
 //   that a client has not signed. A member that is not of our kind (its pong does not say so) gets the messages alone,
 //   by sn.data.
 //
+//   A command goes out when it is on this node's own disk, in the queue that it has for itself, and leaves that when every
+//   member has answered or has it in his queue. What a process leaves there when it dies is finished by the next: so no
+//   member has what another has not, whether a client was answered or not.
+//
 //   Ownership  borrows what SwarmSurroundings names.
 //   Errors     a message that cannot be queued is counted (lost_records).
 //   Threads    the service thread.
@@ -20,6 +24,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,10 +38,12 @@
 
 namespace allium::control {
 
-inline constexpr std::uint64_t kSwarmTimeoutMs = 5'000;
 inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
 inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
 inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;
+/// How often this node forgets the commands that all members have had.
+inline constexpr std::uint64_t kForgetIntervalMs = 500;
+inline constexpr std::uint64_t kFinishRetryMs = 10'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 
 /// A message and whose it is.
@@ -54,8 +61,9 @@ struct SwarmCounters {
   std::uint64_t forwarded = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t queued = 0;
-  std::uint64_t handed_over = 0;   ///< records of the queue
-  std::uint64_t lost_records = 0;  ///< that could not be queued
+  std::uint64_t handed_over = 0;    ///< records of the queue
+  std::uint64_t lost_records = 0;   ///< that could not be queued
+  std::uint64_t finished_late = 0;  ///< commands that the last process had begun
   std::uint64_t messages_pushed = 0;
   std::uint64_t messages_taken = 0;
 };
@@ -67,7 +75,8 @@ class SwarmPeers final : public SwarmMembers {
 
   /// Reads from the store who has missed something, and goes on where the last process stopped. Call once, when
   /// membership is known.
-  void start();
+  /// `rpc` carries out what the last process had begun, and outlives this object's use of it.
+  void start(StorageRpc& rpc);
 
   [[nodiscard]] std::vector<NodeKey> others() const override;
   void forward(SwarmCommand command, std::function<void(MemberReply)> each) override;
@@ -97,11 +106,27 @@ class SwarmPeers final : public SwarmMembers {
   struct Member {
     State state = State::alive;
     HandOver hand_over = HandOver::commands;
-    bool is_busy = false;  ///< a probe or a hand-over is on its way
+    bool is_busy = false;      ///< a probe or a hand-over is on its way
+    std::size_t queueing = 0;  ///< records on their way to the disk
+    bool is_waiting = false;   ///< to be handed what is being queued
   };
 
   struct Push;
 
+  /// A command that has been begun, and whom it is for.
+  struct Round {
+    std::shared_ptr<const ServiceNodes> nodes;
+    std::vector<NodeKey> keys;
+    SwarmCommand command;
+    std::function<void(MemberReply)> each;
+  };
+
+  void begin(const Round& round, const Result<std::uint64_t>& number);
+  void end(std::uint64_t number);
+  void forget_ended();
+  void finish_begun(StorageRpc& rpc);
+  void hand_on_begun(StorageRpc& rpc, const std::vector<storage::Missed>& begun);
+  void send_or_queue(const Round& round, const NodeKey& key, std::function<void(MemberReply)> each);
   void send(const ServiceNode& node, const SwarmCommand& command,
             std::function<void(MemberReply)> each);
   void set_dead(const NodeKey& key);
@@ -114,6 +139,7 @@ class SwarmPeers final : public SwarmMembers {
   void push_next(const std::shared_ptr<Push>& push);
   void push_to(const NodeKey& key, std::vector<OwnedMessage> messages, std::function<void()> done);
   void send_pushed(const NodeKey& key, std::string payload, std::function<void()> done);
+  void queued(const NodeKey& key);
   void queue_record(const NodeKey& key, std::string record, std::function<void()> done);
 
   /// `then`, unless this object has gone by the time.
@@ -121,7 +147,12 @@ class SwarmPeers final : public SwarmMembers {
   auto while_alive(F then);
 
   SwarmSurroundings around_;
-  std::map<NodeKey, Member> members_;  ///< those about whom there is something to say
+  std::map<NodeKey, Member> members_;    ///< those about whom there is something to say
+  std::set<std::uint64_t> open_rounds_;  ///< their numbers in this node's queue for itself
+  std::uint64_t first_number_ = 0;       ///< of this process
+  std::uint64_t last_number_ = 0;
+  bool has_finished_ = false;  ///< what the last process had begun
+  bool is_forgetting_ = false;
   SwarmCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

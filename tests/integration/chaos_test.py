@@ -77,6 +77,31 @@ def wait_until(condition, seconds, what):
         time.sleep(0.1)
 
 
+def fill_disk(filler, pid):
+    """To the last byte."""
+    # RocksDB has allocated room for its log ahead, more than this load would fill: give that away as well, while it writes nothing.
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: is_stopped(pid), 5, "the process stands still")
+        for log in filler.parent.glob("messages/*.log"):
+            subprocess.run(["fallocate", "--punch-hole", "--offset", str((log.stat().st_size + 4095) // 4096 * 4096),
+                            "--length", str(SMALL_DISK_BYTES), str(log)], check=True)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    with open(filler, "ab", buffering=0) as file:
+        for piece in (1 << 20, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(piece))
+    return True
+
+
+def is_stopped(pid):
+    """All of its threads."""
+    states = [Path(stat).read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(state[state.rindex(")") + 2] == "T" for state in states)
+
+
 class Message:
     """What its client knows of it."""
 
@@ -309,21 +334,15 @@ class Swarm:
     def disk_full(self, number):
         assert number == SMALL_DISK_NODE
         filler = self.folder / f"n{number}.data" / "filler"
-        # RocksDB has allocated room for its log ahead, more than this load would fill: give that away as well.
-        for log in filler.parent.glob("messages/*.log"):
-            subprocess.run(["fallocate", "--punch-hole", "--offset", str((log.stat().st_size + 4095) // 4096 * 4096),
-                            "--length", str(SMALL_DISK_BYTES), str(log)], check=True)
-        with open(filler, "wb", buffering=0) as file:
-            for piece in (1 << 20, 4096):
-                with contextlib.suppress(OSError):
-                    while True:
-                        file.write(bytes(piece))
-        yield
-        if not self.is_broken(number):
-            raise RuntimeError("the full disk was not noticed")
-        filler.unlink()
+        pid = self.service_pid(number)
+        try:
+            # Again and again, since RocksDB frees room when it is done with a log.
+            wait_until(lambda: fill_disk(filler, pid) and self.is_broken(number), 20, "the full disk is noticed")
+            yield
+        finally:
+            filler.unlink()
         # A store that could not write refuses to, until it is opened again: that is the operator's to do.
-        os.kill(self.service_pid(number), signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
 
     KINDS = ("process_killed", "node_killed", "stopped", "cut_off", "apart", "delayed", "disk_full")
 

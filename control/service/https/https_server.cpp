@@ -57,13 +57,19 @@ bool make_room(ServerCore& core, AddressBlock block) {
   if (core.sessions.size() < core.options.connections_max) {
     return true;
   }
-  if (core.idle_sessions.empty()) {
-    ++core.counters.refused_all_full;
-    return false;
+  if (!core.idle_sessions.empty()) {
+    ++core.counters.evicted_idle;
+    core.idle_sessions.front()->close();
+    return true;
   }
-  ++core.counters.evicted_idle;
-  core.idle_sessions.front()->close();
-  return true;
+  // Whoever means it is through a handshake and a request long before 10,000 others have come.
+  if (!core.unfinished_sessions.empty()) {
+    ++core.counters.evicted_unfinished;
+    core.unfinished_sessions.front()->close();
+    return true;
+  }
+  ++core.counters.refused_all_full;
+  return false;
 }
 
 void admit(const CorePtr& core, tcp::socket socket) {

@@ -43,11 +43,16 @@ struct ServerOptions {
 
   std::size_t header_bytes_max = 8UL * 1024;        ///< beyond: 431
   std::size_t body_bytes_max = 10UL * 1024 * 1024;  ///< beyond: 413
+  // Both together are 26 KiB for each of connections_max, beside 30 KiB of TLS and session.
   std::size_t bodies_bytes_max =
-      512 * 1024 * 1024;  ///< bodies that are still arriving, together; beyond: 503
+      128 * 1024 * 1024;  ///< bodies that are still arriving, together; beyond: 503
+  /// Answers that are not with the kernel yet, together. Beyond it, the connection that has been
+  /// taking its answer longest is closed.
+  std::size_t answers_bytes_max = 128 * 1024 * 1024;
 
   /// Beyond it, a new connection takes the place of the one that has been idle longest; if none is
-  /// idle, it is closed at once.
+  /// idle, of the one that has been longest in its handshake or in sending a request; if there is none
+  /// of these either, it is closed at once.
   std::size_t connections_max = 10'000;
   /// Of one IPv4 address or IPv6 /64. Beyond it, a new connection is closed at once.
   std::size_t connections_per_address_max = 256;
@@ -77,6 +82,8 @@ struct ServerCounters {
   std::uint64_t refused_all_full = 0;      ///< connections_max
   std::uint64_t refused_address_full = 0;  ///< connections_per_address_max
   std::uint64_t evicted_idle = 0;
+  std::uint64_t evicted_unfinished = 0;  ///< in a handshake or a request
+  std::uint64_t evicted_writing = 0;     ///< answers_bytes_max
   std::uint64_t refused_header_size = 0;
   std::uint64_t refused_body_size = 0;
   std::uint64_t refused_bodies_full = 0;  ///< bodies_bytes_max

@@ -71,6 +71,7 @@ std::string params_for_members(const RpcCall& call, std::initializer_list<std::s
       params[name] = is_tokens ? raw_tokens(*value, call.format) : *value;
     }
   }
+  params[kSentField] = call.now_ms;
   for (auto& [name, value] : more) {
     params[name] = std::move(value);
   }

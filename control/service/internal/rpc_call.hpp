@@ -26,6 +26,9 @@ namespace allium::control::internal {
 inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
 inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
+/// When a member handed a command on, Unix milliseconds of its clock. Peers of another make pass it by.
+inline constexpr std::string_view kSentField = "sent_ms";
+
 struct RpcCall {
   const RpcSurroundings& around;
   std::shared_ptr<const boost::json::object> params;

@@ -2,6 +2,7 @@
 // What strangers can make the server hold, and for how long.
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -270,6 +271,98 @@ TEST(HttpsServerBounds, ClosesANewConnectionWhenAllOthersAreBusy) {
   EXPECT_EQ(server.counters().refused_all_full, 1U);
   server.service().on([&kept] { kept({}); });
   EXPECT_TRUE(busy.receive_answer());
+}
+
+/// A client's first TLS message.
+std::string client_hello() {
+  const auto context = test::raw_context();
+  const std::unique_ptr<SSL, void (*)(SSL*)> client(SSL_new(context.get()), SSL_free);
+  SSL_set_bio(client.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  SSL_connect(client.get());
+  char* bytes = nullptr;
+  const long count = BIO_get_mem_data(SSL_get_wbio(client.get()), &bytes);
+  return {bytes, static_cast<std::size_t>(count)};
+}
+
+TEST(HttpsServerBounds, TakesAHelloThatComesInPieces) {
+  TestServer server(tls_options());
+  const std::string hello = client_hello();
+  RawClient client(server.endpoint());
+  for (std::size_t at = 0; at < hello.size(); at += 100) {
+    ASSERT_TRUE(client.send(hello.substr(at, 100)));
+    // Another one goes through the loop meanwhile, so that the piece is looked at.
+    RawClient other(server.endpoint());
+    ASSERT_TRUE(other.begin_tls(*test::raw_context()));
+  }
+
+  const std::string answer = client.receive();
+
+  ASSERT_FALSE(answer.empty());
+  EXPECT_EQ(answer.front(), 22);  // a handshake record: the server's hello
+}
+
+TEST(HttpsServerBounds, EndsAHandshakeThatWasBrokenOff) {
+  TestServer server(tls_options());
+  RawClient client(server.endpoint());
+  ASSERT_TRUE(client.send(client_hello().substr(0, 50)));
+
+  ::shutdown(client.descriptor(), SHUT_WR);
+
+  EXPECT_TRUE(client.is_closed_by_server());
+  EXPECT_EQ(server.counters().handshakes_failed, 1U);
+}
+
+TEST(HttpsServerBounds, EndsAHandshakeThatIsNoTls) {
+  TestServer server(tls_options());
+  RawClient client(server.endpoint());
+
+  ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+
+  EXPECT_TRUE(client.is_closed_by_server());
+  EXPECT_EQ(server.counters().handshakes_failed, 1U);
+}
+
+TEST(HttpsServerBounds, GivesThePlaceOfTheSlowestHandshakeWhenNoneIsIdle) {
+  auto options = tls_options();
+  options.connections_max = 2;
+  TestServer server(std::move(options));
+  RawClient slowest(server.endpoint());
+  ASSERT_TRUE(server.eventually([](const auto& counters) { return counters.connections == 1; }));
+  RawClient slow(server.endpoint());
+  ASSERT_TRUE(server.eventually([](const auto& counters) { return counters.connections == 2; }));
+
+  RawClient good(server.endpoint());
+  const auto context = test::raw_context();
+  ASSERT_TRUE(good.begin_tls(*context));
+  ASSERT_TRUE(good.send(get_request("/")));
+
+  EXPECT_TRUE(good.receive_answer());
+  EXPECT_TRUE(slowest.is_closed_by_server());
+  EXPECT_EQ(server.counters().evicted_unfinished, 1U);
+  EXPECT_EQ(server.counters().connections_open, 2U);
+}
+
+TEST(HttpsServerBounds, BoundsAllAnswersThatNobodyReads) {
+  auto options = plain_options();
+  options.answers_bytes_max = 50'000'000;
+  TestServer server(std::move(options), [](const HttpRequest& request, const Respond& respond) {
+    const std::size_t bytes = request.target == "/big" ? 30'000'000 : 10;
+    respond({200, "application/octet-stream", std::string(bytes, 'x'), {}});
+  });
+  RawClient first(server.endpoint());
+  ASSERT_TRUE(first.send(get_request("/big")));
+  ASSERT_TRUE(server.eventually([](const auto& counters) { return counters.requests == 1; }));
+  RawClient second(server.endpoint());
+  ASSERT_TRUE(second.send(get_request("/big")));
+
+  ASSERT_TRUE(server.eventually([](const auto& counters) { return counters.requests == 2; }));
+
+  EXPECT_TRUE(
+      server.eventually([](const auto& counters) { return counters.evicted_writing == 1; }));
+  EXPECT_EQ(server.counters().connections_open, 1U);
+  RawClient good(server.endpoint());
+  ASSERT_TRUE(good.send(get_request("/")));
+  EXPECT_TRUE(good.receive_answer());
 }
 
 // Sanitizers have memory of their own, and ask the kernel through a pipe what is memory at all:

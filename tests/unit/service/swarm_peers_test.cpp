@@ -72,7 +72,7 @@ TEST(DeadMember, IsRememberedByANewProcess) {
   world.node(1).is_up = false;
   world.call(0, "store", owner.store("one", world.now_ms));
   world.node(0).restart();
-  world.node(0).swarm().start();
+  world.node(0).swarm().start(world.node(0).rpc());
   world.node(1).is_up = true;
   world.run(30'000);
   EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"one"});
@@ -111,6 +111,88 @@ TEST(DeadMember, DoesNotBringBackWhatWasDeletedMeanwhile) {
   for (std::size_t node = 0; node < 3; ++node) {
     EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
   }
+}
+
+TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).is_up = false;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(0).store.slow_for = world.node(1).key();
+  world.node(0).rpc().call("store", owner.store("two", world.now_ms), Format::json,
+                           RpcSource::client, [](const Answer&) {});
+  world.run(10);
+  ASSERT_EQ(world.node(0).store.waiting.size(), 1U);
+
+  world.node(1).is_up = true;
+  world.run(20'000);
+  world.node(0).store.write_waiting();
+  world.run(20'000);
+
+  EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
+}
+
+TEST(DeadEntry, LeavesNoCommandHalfDone) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer stored = world.call(0, "store", owner.store("old", world.now_ms));
+  const std::string hash(stored.body.at("hash").as_string());
+  // It dies when the commands are on its disk, and before they are with anybody.
+  for (const auto& [method, params] :
+       {std::pair("store", owner.store("new", world.now_ms)), {"delete", owner.remove({hash})}}) {
+    world.node(0).rpc().call(method, params, Format::json, RpcSource::client, [](const Answer&) {});
+  }
+  world.node(0).is_up = false;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"old"});
+
+  world.node(0).restart();
+  world.node(0).is_up = true;
+  world.node(0).swarm().start(world.node(0).rpc());
+  world.run(30'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(sorted_data(world, node, owner), std::vector<std::string>{"new"}) << node;
+  }
+  EXPECT_EQ(world.node(0).swarm().counters().finished_late,
+            3U);  // the old one was not forgotten yet
+}
+
+TEST(DeadEntry, ForgetsWhatAllHaveHad) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  for (const char* text : {"one", "two"}) {
+    world.call(0, "store", owner.store(text, world.now_ms));
+  }
+  EXPECT_FALSE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+
+  world.node(0).swarm().start(world.node(0).rpc());
+  world.run(2 * kForgetIntervalMs);
+
+  EXPECT_TRUE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_EQ(world.node(0).swarm().counters().finished_late, 0U);
+}
+
+TEST(StoppedMember, DoesNotBringBackWhatWasDeletedWhileItStood) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  const Answer stored = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(stored.body.at("hash").as_string());
+  const std::uint64_t sent_ms = world.now_ms;
+  world.call(0, "delete", owner.remove({hash}));
+  const auto forwarded = [&](std::uint64_t late_ms) {
+    world.now_ms = sent_ms + late_ms;
+    const json::object params = {{"pubkey", owner.hex()},
+                                 {"timestamp", sent_ms},
+                                 {"expiry", sent_ms + 3'600'000},
+                                 {"data", to_base64(bytes_of("one"))},
+                                 {"sent_ms", static_cast<std::int64_t>(sent_ms)}};
+    world.call(1, "store", params, Format::json, RpcSource::peer);
+    return sorted_data(world, 1, owner);
+  };
+
+  EXPECT_TRUE(forwarded(kSwarmTimeoutMs).empty());
+  EXPECT_EQ(forwarded(kSwarmTimeoutMs - 1), std::vector<std::string>{"one"});
 }
 
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -29,6 +30,33 @@ inline constexpr std::uint64_t kStartMs = 1'800'000'000'000;
 
 class SwarmWorld;
 
+/// A store whose queue for members may be slow to reach the disk.
+class SlowQueueStore final : public storage::MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+
+  void enqueue_missed(const storage::PeerKey& peer, std::vector<std::string> records,
+                      storage::Done<std::uint64_t> done) override {
+    if (slow_for == peer) {
+      waiting.push_back([this, peer, records = std::move(records), done = std::move(done)] {
+        MemoryStore::enqueue_missed(peer, records, done);
+      });
+    } else {
+      MemoryStore::enqueue_missed(peer, std::move(records), std::move(done));
+    }
+  }
+
+  void write_waiting() {
+    slow_for.reset();
+    for (const auto& write : std::exchange(waiting, {})) {
+      write();
+    }
+  }
+
+  std::optional<storage::PeerKey> slow_for;
+  std::vector<std::function<void()>> waiting;
+};
+
 /// One node with everything behind its endpoints.
 class TestNode {
  public:
@@ -45,7 +73,7 @@ class TestNode {
   void restart();
 
   IdentitySecret identity;
-  storage::MemoryStore store;
+  SlowQueueStore store;
   Membership membership;
   bool is_up = true;
   bool is_of_our_kind = true;    ///< false: answers as the peers' software does

@@ -21,6 +21,11 @@ namespace asio = boost::asio;
 /// One record's plaintext; more in one call is not faster.
 constexpr std::size_t kWriteBytesMax = 16UL * 1024;
 
+/// A client's first record: its header, and what is not waited for in one piece.
+constexpr std::size_t kRecordHeaderBytes = 5;
+constexpr std::uint8_t kHandshakeRecord = 22;
+constexpr std::size_t kHelloBytesMax = 4096;
+
 // OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE; a library has no business to
 // change how the process takes signals. So this one sends with MSG_NOSIGNAL. The file descriptor is
 // the BIO's data.
@@ -104,20 +109,53 @@ Channel::Channel(Socket socket) : socket_(std::move(socket)) {
   prepare_socket();
 }
 
-Channel::Channel(Socket socket, SSL_CTX& context, Role role)
-    : socket_(std::move(socket)), ssl_(SSL_new(&context)) {
+Channel::Channel(Socket socket, SSL_CTX& context, Role role) : socket_(std::move(socket)) {
   prepare_socket();
+  if (role == Role::server) {
+    context_ = &context;
+    return;
+  }
+  make_tls(context);
+  if (ssl_) {
+    SSL_set_connect_state(ssl_.get());
+  }
+}
+
+void Channel::make_tls(SSL_CTX& context) {
+  ssl_.reset(SSL_new(&context));
   BIO* bio = ssl_ ? make_bio(socket_.native_handle()) : nullptr;
   if (bio == nullptr) {
+    ssl_.reset();
     tls_missing_ = true;
     return;
   }
   SSL_set_bio(ssl_.get(), bio, bio);
-  if (role == Role::server) {
-    SSL_set_accept_state(ssl_.get());
-  } else {
-    SSL_set_connect_state(ssl_.get());
+}
+
+Step Channel::await_hello() {
+  std::array<std::uint8_t, kRecordHeaderBytes> header{};
+  const auto peeked = ::recv(socket_.native_handle(), header.data(), header.size(), MSG_PEEK);
+  if (peeked == 0 || (peeked < 0 && !would_block(errno))) {
+    return Step::done;  // gone; the handshake finds the words
   }
+  std::size_t wanted = header.size();
+  if (static_cast<std::size_t>(std::max<ssize_t>(peeked, 0)) == header.size()) {
+    const std::size_t record_bytes = (std::size_t{header[3]} << 8U) + header[4];
+    const bool is_hello = header[0] == kHandshakeRecord && record_bytes <= kHelloBytesMax;
+    boost::system::error_code ignored;
+    wanted = is_hello ? header.size() + record_bytes : 0;
+    if (socket_.available(ignored) >= wanted) {
+      wanted = 0;
+    }
+  }
+  // The same again: the kernel woke us for something else, an end or a buffer that is full.
+  const bool is_over = wanted == 0 || wanted == hello_bytes_;
+  hello_bytes_ = wanted;
+  boost::system::error_code ignored;
+  // Ready is the socket when so much has come.
+  const auto low_water = static_cast<int>(is_over ? 1 : wanted);
+  socket_.set_option(asio::socket_base::receive_low_watermark(low_water), ignored);
+  return is_over ? Step::done : Step::want_read;
 }
 
 void Channel::prepare_socket() {
@@ -131,6 +169,16 @@ Step Channel::handshake() {
   if (tls_missing_) {
     failure_ = "no memory for TLS";
     return Step::failed;
+  }
+  if (context_ != nullptr && !ssl_) {
+    if (const Step step = await_hello(); step != Step::done) {
+      return step;
+    }
+    make_tls(*context_);
+    if (!ssl_) {
+      return handshake();
+    }
+    SSL_set_accept_state(ssl_.get());
   }
   if (!ssl_) {
     return Step::done;

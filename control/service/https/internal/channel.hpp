@@ -48,12 +48,13 @@ class Channel {
   /// Plain.
   explicit Channel(Socket socket);
 
-  /// TLS; handshake() comes first. Without memory for the state, the handshake fails.
+  /// TLS; handshake() comes first. Without memory for the state, the handshake fails. A server makes the state, 50 KiB of it, when
+  /// the client's first record is here whole: who only connects, or sends half of it, has the kernel's buffer and no more.
   Channel(Socket socket, SSL_CTX& context, Role role);
 
-  [[nodiscard]] bool is_tls() const noexcept { return ssl_ != nullptr; }
+  [[nodiscard]] bool is_tls() const noexcept { return ssl_ != nullptr || context_ != nullptr; }
 
-  /// The TLS state; null where plain.
+  /// The TLS state; null where plain, and at a server until the handshake is done.
   [[nodiscard]] SSL* tls() const noexcept { return ssl_.get(); }
 
   /// Plain: done at once.
@@ -86,12 +87,16 @@ class Channel {
 
  private:
   void prepare_socket();
+  void make_tls(SSL_CTX& context);
+  [[nodiscard]] Step await_hello();
   [[nodiscard]] Step outcome_of(int tls_result);
   [[nodiscard]] Transfer socket_outcome(boost::system::error_code error, std::size_t byte_count,
                                         Step wanted);
 
   Socket socket_;
   std::unique_ptr<SSL, OpensslFreed> ssl_;
+  SSL_CTX* context_ = nullptr;   ///< what a server will make its state from
+  std::size_t hello_bytes_ = 0;  ///< waited for
   bool tls_missing_ = false;
   std::string failure_;
 };

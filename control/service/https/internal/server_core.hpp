@@ -46,9 +46,13 @@ struct ServerCore {
 
   std::list<boost::asio::ip::tcp::acceptor> acceptors;
   std::list<std::shared_ptr<ServerSession>> sessions;
-  std::list<ServerSession*> idle_sessions;  ///< longest idle first
+  // A session is in one of these at most; longest there first.
+  std::list<ServerSession*> idle_sessions;
+  std::list<ServerSession*> unfinished_sessions;  ///< in the handshake, or with a part of a request
+  std::list<ServerSession*> writing_sessions;
   std::unordered_map<AddressBlock, std::size_t, AddressBlockHash> connections_of;
   std::size_t bodies_bytes = 0;
+  std::size_t answers_bytes = 0;
 
   /// Where sessions read to. They share it, since nothing stays there between two steps.
   std::array<char, 64 * 1024> scratch;

@@ -66,6 +66,7 @@ void ServerSession::start() {
   ++core_->counters.connections;
   ++core_->counters.connections_open;
   registered_ = true;
+  enter(core_->unfinished_sessions);
   set_deadline(core_->options.handshake_timeout);
   run();
 }
@@ -77,7 +78,8 @@ void ServerSession::close() {
   const auto self = shared_from_this();
   state_ = State::closed;
   channel_.close();
-  leave_idle();
+  leave_queue();
+  forget_answer();
   core_->bodies_bytes -= std::exchange(body_bytes_counted_, 0);
   if (std::exchange(registered_, false)) {
     --core_->counters.connections_open;
@@ -232,7 +234,7 @@ void ServerSession::parse(std::string_view text) {
 }
 
 void ServerSession::begin_request() {
-  leave_idle();
+  enter(core_->unfinished_sessions);
   parser_.emplace();
   parser_->eager(true);
   parser_->header_limit(static_cast<std::uint32_t>(core_->options.header_bytes_max));
@@ -294,6 +296,7 @@ void ServerSession::dispatch() {
   core_->bodies_bytes -= std::exchange(body_bytes_counted_, 0);
 
   state_ = State::handling;
+  leave_queue();
   set_deadline(core_->options.answer_timeout);
   ++core_->counters.requests;
   const auto pending = std::make_shared<PendingAnswer>(weak_from_this());
@@ -313,6 +316,7 @@ bool ServerSession::step_handle() {
     body_.clear();
   }
   answer_.reset();
+  count_answer();
   return true;
 }
 
@@ -330,6 +334,7 @@ void ServerSession::refuse(unsigned status, std::uint64_t& counter) {
 
 void ServerSession::begin_writing(const HttpResponse& response) {
   state_ = State::writing;
+  enter(core_->writing_sessions);
   set_deadline(core_->options.write_timeout);
   const KeepAlive keep_alive = then_ == Then::end ? KeepAlive::no : KeepAlive::yes;
   head_ = answer_head(response, {core_->server_header, core_->date(), keep_alive});
@@ -359,7 +364,9 @@ void ServerSession::written() {
   head_ = std::string();
   body_ = std::string();
   written_bytes_ = 0;
+  forget_answer();
   if (then_ == Then::end) {
+    leave_queue();
     channel_.end_writing();
     state_ = State::draining;
     set_deadline(kDrainTime);
@@ -372,6 +379,8 @@ void ServerSession::written() {
   starved_ = input_.empty();
   if (starved_) {
     become_idle();
+  } else {
+    leave_queue();
   }
 }
 
@@ -386,13 +395,36 @@ bool ServerSession::step_drain() {
 
 void ServerSession::become_idle() {
   set_deadline(core_->options.idle_timeout);
-  idle_place_ = core_->idle_sessions.insert(core_->idle_sessions.end(), this);
+  enter(core_->idle_sessions);
 }
 
-void ServerSession::leave_idle() {
-  if (idle_place_) {
-    core_->idle_sessions.erase(*idle_place_);
-    idle_place_.reset();
+void ServerSession::count_answer() {
+  answer_bytes_counted_ = head_.capacity() + body_.capacity();
+  core_->answers_bytes += answer_bytes_counted_;
+  while (core_->answers_bytes > core_->options.answers_bytes_max &&
+         core_->writing_sessions.front() != this) {
+    ++core_->counters.evicted_writing;
+    core_->writing_sessions.front()->close();
+  }
+}
+
+void ServerSession::forget_answer() {
+  core_->answers_bytes -= std::exchange(answer_bytes_counted_, 0);
+}
+
+void ServerSession::enter(std::list<ServerSession*>& queue) {
+  if (queue_ != nullptr) {
+    queue.splice(queue.end(), *queue_, queue_place_);
+  } else {
+    queue_place_ = queue.insert(queue.end(), this);
+  }
+  queue_ = &queue;
+}
+
+void ServerSession::leave_queue() {
+  if (queue_ != nullptr) {
+    queue_->erase(queue_place_);
+    queue_ = nullptr;
   }
 }
 

@@ -78,8 +78,11 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   void refuse(unsigned status, std::uint64_t& counter);
   void begin_writing(const HttpResponse& response);
   void written();
+  void count_answer();
+  void forget_answer();
   void become_idle();
-  void leave_idle();
+  void enter(std::list<ServerSession*>& queue);
+  void leave_queue();
   void set_deadline(std::chrono::milliseconds from_now);
 
   std::shared_ptr<ServerCore> core_;
@@ -91,7 +94,8 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   bool waiting_ = false;
   bool registered_ = false;
   std::list<std::shared_ptr<ServerSession>>::iterator place_;
-  std::optional<std::list<ServerSession*>::iterator> idle_place_;
+  std::list<ServerSession*>* queue_ = nullptr;  ///< of the core's, the one this is in
+  std::list<ServerSession*>::iterator queue_place_;
   TimePoint deadline_;
 
   std::optional<Parser> parser_;  ///< there while a request is arriving
@@ -106,6 +110,7 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   Then then_ = Then::next_request;
   std::string head_;
   std::string body_;
+  std::size_t answer_bytes_counted_ = 0;
   std::size_t written_bytes_ = 0;
   std::size_t drained_bytes_ = 0;
 };
