@@ -258,41 +258,63 @@ void SwarmPeers::finish_begun(StorageRpc& rpc) {
 }
 
 void SwarmPeers::hand_on_begun(StorageRpc& rpc, const std::vector<storage::Missed>& begun) {
-  std::vector<std::string> records;
-  json::array list;
+  json::array records;
   for (const storage::Missed& one : begun) {
-    records.push_back(one.record);
-    list.emplace_back(one.record);
+    records.emplace_back(one.record);
   }
+  const std::string payload = serialise_bt(records);
   const std::vector<NodeKey> keys = others();
   auto is_kept = std::make_shared<bool>(true);
-  auto done = [this, &rpc, keys, is_kept, last = begun.back().number, count = begun.size()] {
+  auto done = [this, &rpc, is_kept, last = begun.back().number, count = begun.size()] {
     if (!*is_kept) {
       around_.transport.after(kFinishRetryMs, while_alive([this, &rpc] { finish_begun(rpc); }));
       return;
     }
     counters_.finished_late += count;
-    std::for_each(keys.begin(), keys.end(), [this](const NodeKey& key) { set_dead(key); });
     around_.store.drop_missed(
         around_.membership.own(), last,
         [post = around_.post, then = while_alive([this, &rpc] { finish_begun(rpc); })](
             const Result<std::size_t>&) { post([then]() mutable { then(); }); });
   };
-  const auto one_less = after_all(keys.size() + 1, while_alive(std::move(done)));
+  const std::function<void(bool)> one_less =
+      [is_kept, less = after_all(keys.size() + 1, while_alive(std::move(done)))](bool is_done) {
+        *is_kept &= is_done;
+        less();
+      };
   for (const NodeKey& key : keys) {
-    around_.store.enqueue_missed(
-        key, records,
-        [post = around_.post, is_kept, one_less](const Result<std::uint64_t>& number) {
-          post([is_kept, one_less, is_queued = number.has_value()] {
-            *is_kept &= is_queued;
-            one_less();
-          });
-        });
+    hand_on_begun_to(key, begun, payload, one_less);
   }
-  take_late(rpc, serialise_bt(list), [is_kept, one_less](const PeerParts& parts) {
-    *is_kept &= parts.front() != "500";
-    one_less();
-  });
+  take_late(rpc, payload, [one_less](const PeerParts& parts) { one_less(parts.front() != "500"); });
+}
+
+void SwarmPeers::hand_on_begun_to(const NodeKey& key, const std::vector<storage::Missed>& begun,
+                                  const std::string& payload, std::function<void(bool)> done) {
+  std::vector<std::string> records;
+  for (const storage::Missed& one : begun) {
+    records.push_back(one.record);
+  }
+  auto queue = [this, key, done, records = std::move(records)] {
+    set_dead(key);
+    around_.store.enqueue_missed(
+        key, records, [post = around_.post, done](const Result<std::uint64_t>& number) {
+          post([done, is_queued = number.has_value()] { done(is_queued); });
+        });
+  };
+  const ServiceNode* node = find(key);
+  if (node == nullptr || members_.contains(key)) {
+    queue();  // in order behind what it missed before
+    return;
+  }
+  // Most likely it is there, and need not count as dead for our own death.
+  around_.transport.request(
+      *node, "sn.allium_late", {payload}, kSwarmTimeoutMs,
+      while_alive([done, queue = std::move(queue)](const Result<PeerParts>& reply) {
+        if (reply && reply->size() == 1) {
+          done(true);
+        } else {
+          queue();
+        }
+      }));
 }
 
 const ServiceNode* SwarmPeers::find(const NodeKey& key) const noexcept {

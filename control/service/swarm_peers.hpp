@@ -42,7 +42,7 @@ inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
 inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
 inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;
 /// How often this node forgets the commands that all members have had.
-inline constexpr std::uint64_t kForgetIntervalMs = 500;
+inline constexpr std::uint64_t kForgetIntervalMs = 20;
 inline constexpr std::uint64_t kFinishRetryMs = 10'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 
@@ -126,6 +126,8 @@ class SwarmPeers final : public SwarmMembers {
   void forget_ended();
   void finish_begun(StorageRpc& rpc);
   void hand_on_begun(StorageRpc& rpc, const std::vector<storage::Missed>& begun);
+  void hand_on_begun_to(const NodeKey& key, const std::vector<storage::Missed>& begun,
+                        const std::string& payload, std::function<void(bool)> done);
   void send_or_queue(const Round& round, const NodeKey& key, std::function<void(MemberReply)> each);
   void send(const ServiceNode& node, const SwarmCommand& command,
             std::function<void(MemberReply)> each);

@@ -154,8 +154,30 @@ TEST(DeadEntry, LeavesNoCommandHalfDone) {
   for (std::size_t node = 0; node < 3; ++node) {
     EXPECT_EQ(sorted_data(world, node, owner), std::vector<std::string>{"new"}) << node;
   }
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
   EXPECT_EQ(world.node(0).swarm().counters().finished_late,
             3U);  // the old one was not forgotten yet
+}
+
+TEST(DeadEntry, FinishesForAMemberThatIsAwayAsWell) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(0).rpc().call("store", owner.store("new", world.now_ms), Format::json,
+                           RpcSource::client, [](const Answer&) {});
+  world.node(0).is_up = false;
+  world.run(30'000);
+  world.node(2).is_up = false;
+
+  world.node(0).restart();
+  world.node(0).is_up = true;
+  world.node(0).swarm().start(world.node(0).rpc());
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"new"});
+  world.node(2).is_up = true;
+  world.run(30'000);
+
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
+  EXPECT_TRUE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
 }
 
 TEST(DeadEntry, ForgetsWhatAllHaveHad) {
