@@ -16,7 +16,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kUpWithStorage =
+constexpr const char* kUpAgain =
     "start one with them: allium devnet down; allium devnet up --nodes 5";
 
 std::optional<std::string_view> text_in(const json::object& object, std::string_view key) {
@@ -77,7 +77,7 @@ Result<ServiceNetwork> service_network(const json::object& status,
   }
   if (network.nodes.empty()) {
     return fail(Errc::not_found,
-                std::string("this devnet has no service nodes; ") + kUpWithStorage);
+                std::string("this devnet has no service nodes; ") + kUpAgain);
   }
   return network;
 }
