@@ -141,6 +141,7 @@ struct Daemon::State {
   Result<void> open_dataplane(const Seed& seed);
   Result<void> open_local();
   Result<void> start_registry();
+  Result<void> start_fetcher(const std::string& file);
   void on_network(const RegistryState& network);
   void on_dataplane(const DataplaneState& now);
   void update_relays();
@@ -179,6 +180,7 @@ struct Daemon::State {
   std::uint64_t height = 0;
   std::uint64_t valid_until_s = 0;
   std::string registry_problem;
+  std::string fetch_problem;
 };
 
 Daemon::Daemon(Configuration configuration)
@@ -287,16 +289,9 @@ Result<void> Daemon::State::open_local() {
 Result<void> Daemon::State::start_registry() {
   FileRegistryOptions options;
   options.path = configuration.network_file;
-  if (options.path.find("://") != std::string::npos) {
+  const bool is_fetched = options.path.find("://") != std::string::npos;
+  if (is_fetched) {
     options.path = configuration.data_directory + "/network-document";
-    auto made = DocumentFetcher::create(
-        io, configuration.network_file, options.path, [this](const Error& problem) {
-          log.warn("registry.unreachable", {{"reason", problem.text}});
-        });
-    if (!made) {
-      return tl::unexpected(made.error());
-    }
-    fetcher = *std::move(made);
   }
   options.memory_path = configuration.data_directory + "/network-serial";
   options.authorities = configuration.authorities;
@@ -306,6 +301,26 @@ Result<void> Daemon::State::start_registry() {
                     registry_problem = problem.text;
                     log.error("registry.refused", {{"reason", problem.text}});
                   });
+  return is_fetched ? start_fetcher(options.path) : Result<void>();
+}
+
+Result<void> Daemon::State::start_fetcher(const std::string& file) {
+  auto made = DocumentFetcher::create(
+      io, configuration.network_file, file,
+      [this](const NetworkBundle& bundle) -> Result<void> {
+        const Result<NetworkDocument> document = registry->check(bundle);
+        return document ? Result<void>() : tl::unexpected(document.error());
+      },
+      [this](const Result<void>& fetched) {
+        fetch_problem = fetched ? std::string() : fetched.error().text;
+        if (!fetched) {
+          log.warn("registry.not_fetched", {{"reason", fetch_problem}});
+        }
+      });
+  if (!made) {
+    return tl::unexpected(made.error());
+  }
+  fetcher = *std::move(made);
   return {};
 }
 
@@ -431,6 +446,9 @@ json::array Daemon::State::problems(const NodeServiceStatus& now) const {
   const auto add = [&found](std::string_view text) { found.emplace_back(text); };
   if (!registry_problem.empty()) {
     add(registry_problem);
+  }
+  if (!fetch_problem.empty()) {
+    add("the network document is not fetched: " + fetch_problem);
   }
   if (!now.is_ready) {
     add("no list of nodes yet: clients are answered 503");

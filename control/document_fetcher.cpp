@@ -4,8 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "control/network/network_view.hpp"
-
 namespace allium::control {
 namespace {
 
@@ -17,8 +15,8 @@ constexpr std::chrono::seconds kTimeout{20};
 
 Result<std::unique_ptr<DocumentFetcher>> DocumentFetcher::create(boost::asio::io_context& io,
                                                                  const std::string& url,
-                                                                 std::string file,
-                                                                 OnProblem on_problem) {
+                                                                 std::string file, Check check,
+                                                                 OnResult on_result) {
   auto parsed = parse_url(url);
   if (!parsed) {
     return fail(Errc::malformed, url + " is no URL: http://host:port/path, or https");
@@ -29,18 +27,20 @@ Result<std::unique_ptr<DocumentFetcher>> DocumentFetcher::create(boost::asio::io
   if (!client) {
     return tl::unexpected(client.error());
   }
-  std::unique_ptr<DocumentFetcher> fetcher(new DocumentFetcher(
-      io, *std::move(client), *std::move(parsed), std::move(file), std::move(on_problem)));
+  std::unique_ptr<DocumentFetcher> fetcher(
+      new DocumentFetcher(io, *std::move(client), *std::move(parsed), std::move(file),
+                          std::move(check), std::move(on_result)));
   fetcher->fetch();
   return fetcher;
 }
 
 DocumentFetcher::DocumentFetcher(boost::asio::io_context& io, HttpsClient client, Url url,
-                                 std::string file, OnProblem on_problem)
+                                 std::string file, Check check, OnResult on_result)
     : client_(std::move(client)),
       url_(std::move(url)),
       file_(std::move(file)),
-      on_problem_(std::move(on_problem)),
+      check_(std::move(check)),
+      on_result_(std::move(on_result)),
       timer_(io) {}
 
 // Callbacks of a client that is gone are never called.
@@ -49,11 +49,9 @@ DocumentFetcher::~DocumentFetcher() = default;
 void DocumentFetcher::fetch() {
   client_.get(url_, kTimeout, [this](const Result<HttpResponse>& response) {
     const Result<void> taken = take(response);
-    if (!taken && std::exchange(last_problem_, taken.error().text) != taken.error().text) {
-      on_problem_(taken.error());
-    }
-    if (taken) {
-      last_problem_.clear();
+    const std::string problem = taken ? std::string() : taken.error().text;
+    if (std::exchange(last_problem_, problem) != problem) {
+      on_result_(taken);
     }
     fetch_later(taken ? kInterval : kRetry);
   });
@@ -79,6 +77,9 @@ Result<void> DocumentFetcher::take(const Result<HttpResponse>& response) {
   const auto bundle = parse_network_bundle(response->body);
   if (!bundle) {
     return fail(bundle.error().code, url_.host + ": " + bundle.error().text);
+  }
+  if (const Result<void> checked = check_(*bundle); !checked) {
+    return fail(checked.error().code, url_.host + ": " + checked.error().text);
   }
   return write_bundle_file(file_, *bundle);
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Gets the network document from a URL into a file, again and again; the file registry watches that file. The document is signed by
-// its authorities, so nobody on the way is trusted, and a file that was good stays until there is another one of the right form.
+// Gets the network document from a URL into a file, again and again; the file registry watches that file. Nobody on the way is
+// trusted: only what the registry would take replaces the file, so that a node that starts again still has its network.
 //
 //   Ownership  borrows the io_context.
-//   Errors     told by on_problem, each once until it changes.
+//   Errors     told by on_result, each once until it changes; and when it is good again.
 //   Threads    the thread that runs the io_context.
 
 #include <functional>
@@ -15,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "control/network/network_view.hpp"
 #include "control/service/https/https_client.hpp"
 #include "crypto_accel/base/result.hpp"
 
@@ -22,20 +23,22 @@ namespace allium::control {
 
 class DocumentFetcher {
  public:
-  using OnProblem = std::function<void(const Error&)>;
+  using Check = std::function<Result<void>(const NetworkBundle&)>;
+  using OnResult = std::function<void(const Result<void>&)>;
 
   /// Errc::malformed: no URL of http or https.
   [[nodiscard]] static Result<std::unique_ptr<DocumentFetcher>> create(boost::asio::io_context& io,
                                                                        const std::string& url,
                                                                        std::string file,
-                                                                       OnProblem on_problem);
+                                                                       Check check,
+                                                                       OnResult on_result);
   ~DocumentFetcher();
   DocumentFetcher(const DocumentFetcher&) = delete;
   DocumentFetcher& operator=(const DocumentFetcher&) = delete;
 
  private:
   DocumentFetcher(boost::asio::io_context& io, HttpsClient client, Url url, std::string file,
-                  OnProblem on_problem);
+                  Check check, OnResult on_result);
 
   void fetch();
   void fetch_later(std::chrono::seconds delay);
@@ -44,7 +47,8 @@ class DocumentFetcher {
   HttpsClient client_;
   Url url_;
   std::string file_;
-  OnProblem on_problem_;
+  Check check_;
+  OnResult on_result_;
   boost::asio::steady_timer timer_;
   std::string last_problem_;
 };

@@ -18,6 +18,17 @@ std::uint64_t unix_s() {
   return static_cast<std::uint64_t>(std::time(nullptr));
 }
 
+/// Changes with the file. Empty: there is none.
+std::string trace_of(const std::string& path) {
+  struct stat about {};
+
+  if (stat(path.c_str(), &about) != 0) {
+    return {};
+  }
+  return std::to_string(about.st_ino) + ' ' + std::to_string(about.st_size) + ' ' +
+         std::to_string(about.st_mtim.tv_sec) + ' ' + std::to_string(about.st_mtim.tv_nsec);
+}
+
 /// A name for a document's text, to know two of one serial apart.
 std::string digest_of(std::string_view text) {
   IdentityKey digest;
@@ -50,18 +61,6 @@ void FileRegistry::start(OnState on_state, OnProblem on_problem) {
   look();
 }
 
-bool FileRegistry::has_changed() {
-  struct stat about {};
-
-  if (stat(options_.path.c_str(), &about) != 0) {
-    return true;  // reading it says why
-  }
-  std::string now = std::to_string(about.st_ino) + ' ' + std::to_string(about.st_size) + ' ' +
-                    std::to_string(about.st_mtim.tv_sec) + ' ' +
-                    std::to_string(about.st_mtim.tv_nsec);
-  return std::exchange(seen_, now) != now;
-}
-
 void FileRegistry::complain(const Error& error) {
   if (std::exchange(last_problem_, error.text) != error.text) {
     on_problem_(error);
@@ -69,8 +68,11 @@ void FileRegistry::complain(const Error& error) {
 }
 
 void FileRegistry::look() {
-  if (has_changed()) {
-    if (const Result<void> read = read_document(); !read) {
+  const std::string trace = trace_of(options_.path);
+  if (trace.empty() || trace != read_) {
+    const Result<void> read = read_document();
+    read_ = read ? trace : std::string();
+    if (!read) {
       complain(read.error());
     }
   } else if (valid_until_s_ != 0 && unix_s() >= valid_until_s_) {
@@ -79,29 +81,34 @@ void FileRegistry::look() {
   look_later();
 }
 
+Result<NetworkDocument> FileRegistry::check(const NetworkBundle& bundle) const {
+  Result<NetworkDocument> document =
+      verify(bundle.document, options_.authorities, unix_s(), known_serial_);
+  if (document && document->serial == known_serial_ &&
+      digest_of(bundle.document.text) != known_digest_) {
+    return fail(Errc::refused, "there are two network documents with serial " +
+                                   std::to_string(document->serial) +
+                                   ": its authorities contradict themselves; ask them");
+  }
+  return document;
+}
+
 Result<void> FileRegistry::read_document() {
   const Result<NetworkBundle> bundle = read_bundle_file(options_.path);
   if (!bundle) {
     return tl::unexpected(bundle.error());
   }
-  Result<NetworkDocument> document =
-      verify(bundle->document, options_.authorities, unix_s(), known_serial_);
+  Result<NetworkDocument> document = check(*bundle);
   if (!document) {
     return tl::unexpected(document.error());
   }
-  const std::string digest = digest_of(bundle->document.text);
-  if (document->serial == known_serial_ && digest != known_digest_) {
-    return fail(Errc::refused, "there are two network documents with serial " +
-                                   std::to_string(document->serial) +
-                                   ": its authorities contradict themselves; ask them");
-  }
-  last_problem_.clear();
+  const bool is_good_again = !std::exchange(last_problem_, {}).empty();
   valid_until_s_ = document->valid_until_s;
-  if (std::exchange(told_serial_, document->serial) == document->serial) {
+  if (std::exchange(told_serial_, document->serial) == document->serial && !is_good_again) {
     return {};  // the records around it have changed
   }
   known_serial_ = document->serial;
-  known_digest_ = digest;
+  known_digest_ = digest_of(bundle->document.text);
   RegistryState state;
   state.nodes = std::make_shared<const ServiceNodes>(service_nodes_of(*document));
   state.height = document->serial;

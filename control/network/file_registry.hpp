@@ -5,7 +5,8 @@
 // interface is what a driver for a chain daemon has to offer as well.
 //
 //   Ownership  borrows the io_context.
-//   Errors     a document that does not hold is told of and left aside; the one before stays in force.
+//   Errors     a document that does not hold is told of and left aside; the one before stays in force. It is read again at every
+//              look: one from the future holds in time, and a clock can be set.
 //   Threads    the thread that runs the io_context.
 
 #include <chrono>
@@ -41,7 +42,8 @@ class Registry {
   Registry& operator=(const Registry&) = delete;
   virtual ~Registry() = default;
 
-  /// Calls `on_state` now, if it can, and with every change; `on_problem` with every new refusal.
+  /// Calls `on_state` now, if it can, with every change, and when what was refused meanwhile is good again; `on_problem` with every
+  /// new refusal.
   virtual void start(OnState on_state, OnProblem on_problem) = 0;
 };
 
@@ -60,10 +62,12 @@ class FileRegistry final : public Registry {
 
   void start(OnState on_state, OnProblem on_problem) override;
 
+  /// Whether `bundle` could take the place of what is in force: signed, valid now, neither older nor another one of the same serial.
+  [[nodiscard]] Result<NetworkDocument> check(const NetworkBundle& bundle) const;
+
  private:
   void look();
   void look_later();
-  [[nodiscard]] bool has_changed();
   [[nodiscard]] Result<void> read_document();
   [[nodiscard]] Result<void> remember();
   void complain(const Error& error);
@@ -75,7 +79,7 @@ class FileRegistry final : public Registry {
   std::uint64_t known_serial_ = 0;
   std::string known_digest_;
   std::uint64_t told_serial_ = 0;
-  std::string seen_;  ///< of the file: inode, size, time of change
+  std::string read_;  ///< of the file that was read last and held: inode, size, time of change
   std::string last_problem_;
   std::uint64_t valid_until_s_ = 0;
 };

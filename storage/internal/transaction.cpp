@@ -91,11 +91,25 @@ Result<void> Transaction::commit() {
   put(kTotalsKey, encode_totals(totals_));
   rocksdb::WriteOptions options;
   options.sync = true;
-  const rocksdb::Status status = db_.Write(options, batch_.GetWriteBatch());
+  rocksdb::WriteBatch ordered = in_order_of_keys();
+  const rocksdb::Status status = db_.Write(options, &ordered);
   if (!status.ok()) {
     return tl::unexpected(error_of(status, "writing"));
   }
   return {};
+}
+
+rocksdb::WriteBatch Transaction::in_order_of_keys() {
+  rocksdb::WriteBatch ordered(batch_.GetWriteBatch()->GetDataSize());
+  const std::unique_ptr<rocksdb::WBWIIterator> it(batch_.NewIterator());
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    const rocksdb::WriteEntry entry = it->Entry();
+    const rocksdb::Status status = entry.type == rocksdb::kPutRecord
+                                       ? ordered.Put(entry.key, entry.value)
+                                       : ordered.Delete(entry.key);
+    note(status, "changing");
+  }
+  return ordered;
 }
 
 std::string end_of_prefix(std::string_view prefix) {

@@ -71,6 +71,9 @@ class Transaction {
  private:
   void note(const rocksdb::Status& status, std::string_view doing);
 
+  /// What is to be written, each key once. In order, because the memtable then finds each place from the one before.
+  [[nodiscard]] rocksdb::WriteBatch in_order_of_keys();
+
   rocksdb::DB& db_;
   rocksdb::WriteBatchWithIndex batch_;
   Totals totals_;

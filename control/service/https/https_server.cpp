@@ -4,9 +4,9 @@
 #include <utility>
 
 #include <boost/asio/error.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 
 #include "control/service/https/internal/server_core.hpp"
+#include "control/service/tcp_listen.hpp"
 
 namespace allium::control {
 namespace {
@@ -117,24 +117,6 @@ void accept_next(const CorePtr& core, tcp::acceptor& acceptor) {
   });
 }
 
-boost::system::error_code open(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
-  boost::system::error_code error;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error && endpoint.address().is_v6()) {
-    acceptor.set_option(asio::ip::v6_only(true), error);
-  }
-  if (!error) {
-    acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  }
-  if (!error) {
-    acceptor.bind(endpoint, error);
-  }
-  if (!error) {
-    acceptor.listen(tcp::acceptor::max_listen_connections, error);
-  }
-  return error;
-}
-
 }  // namespace
 
 Result<HttpsServer> HttpsServer::create(asio::io_context& service, ServerOptions options,
@@ -171,7 +153,8 @@ HttpsServer::~HttpsServer() {
 
 Result<HttpsServer::Endpoint> HttpsServer::listen(const Endpoint& endpoint) {
   tcp::acceptor& acceptor = core_->acceptors.emplace_back(core_->service);
-  boost::system::error_code error = open(acceptor, endpoint);
+  boost::system::error_code error =
+      listen_on(acceptor, endpoint, tcp::acceptor::max_listen_connections);
   Endpoint real;
   if (!error) {
     real = acceptor.local_endpoint(error);

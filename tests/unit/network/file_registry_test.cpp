@@ -32,12 +32,13 @@ class FileRegistryTest : public testing::Test {
   }
 
   void publish(std::uint64_t serial, std::uint8_t nodes = 3,
-               const IdentitySecret& authority = kAuthority, std::int64_t lives_s = 1000) {
+               const IdentitySecret& authority = kAuthority, std::int64_t lives_s = 1000,
+               std::int64_t from_s = -10) {
     NetworkDocument document;
     document.serial = serial;
     const auto now = std::int64_t{std::time(nullptr)};
     // Fixed validity: what is published twice is the same text.
-    document.valid_from_s = static_cast<std::uint64_t>(began - 10);
+    document.valid_from_s = static_cast<std::uint64_t>(began + from_s);
     document.valid_until_s =
         static_cast<std::uint64_t>(lives_s < 0 ? now + lives_s : began + lives_s);
     for (std::uint8_t n = 1; n <= nodes; ++n) {
@@ -107,6 +108,56 @@ TEST_F(FileRegistryTest, WaitsForAFileThatIsNotThereYet) {
   publish(1);
   run();
   EXPECT_TRUE(state);
+}
+
+TEST_F(FileRegistryTest, TakesADocumentWhenItsTimeHasCome) {
+  publish(1, 3, kAuthority, 1000, std::int64_t{kClockSkewSeconds} + 2);
+  start();
+  run();
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].code, Errc::stale) << problems[0].text;
+  EXPECT_EQ(updates, 0);
+  for (int tries = 0; updates == 0 && tries < 100; ++tries) {
+    run();
+  }
+  EXPECT_EQ(updates, 1) << "nobody has touched the file";
+  EXPECT_EQ(problems.size(), 1U);
+}
+
+TEST_F(FileRegistryTest, SaysWhenWhatItHadIsGoodAgain) {
+  publish(2);
+  start();
+  publish(3, 3, kStranger);
+  run();
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(updates, 1);
+  publish(2);
+  run();
+  EXPECT_EQ(updates, 2);
+  run();
+  EXPECT_EQ(updates, 2) << "said once";
+  publish(3, 3, kStranger);
+  run();
+  EXPECT_EQ(problems.size(), 2U) << "and the refusal too";
+}
+
+TEST_F(FileRegistryTest, ChecksADocumentThatIsNotInItsFile) {
+  publish(5);
+  start();
+  const auto check = [this] {
+    const auto bundle = read_bundle_file(directory + "/network");
+    return bundle ? registry->check(*bundle) : tl::unexpected(bundle.error());
+  };
+  EXPECT_TRUE(check());
+  publish(6);
+  EXPECT_TRUE(check());
+  publish(4);
+  EXPECT_EQ(check().error().code, Errc::stale);
+  publish(6, 3, kStranger);
+  EXPECT_EQ(check().error().code, Errc::bad_signature);
+  publish(5, 4);
+  EXPECT_EQ(check().error().code, Errc::refused);
+  EXPECT_EQ(updates, 1) << "checking takes nothing";
 }
 
 TEST_F(FileRegistryTest, KeepsTheOldOneWhereTheNewOneDoesNotHold) {

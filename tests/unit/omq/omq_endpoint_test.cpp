@@ -263,6 +263,30 @@ TEST_F(OmqServer, ListensOnIpv6AsWell) {
   EXPECT_EQ(ask(client, {"HI"}), (Frames{"HELLO"}));
 }
 
+TEST_F(OmqServer, ListensOnAllAddressesOfBothFamiliesWithOnePort) {
+  OmqOptions options;
+  options.listen = {{boost::asio::ip::address_v4::any(), 0}};
+  const auto accept_all = [](const X25519Key&) { return false; };
+  auto first = OmqEndpoint::open(io, test::key_pair(2).secret, options, accept_all);
+  ASSERT_TRUE(first);
+  const std::uint16_t port = (*first)->listening().at(0).port();
+  first->reset();
+  options.listen = {{boost::asio::ip::address_v4::any(), port},
+                    {boost::asio::ip::address_v6::any(), port}};
+  auto opened = OmqEndpoint::open(io, test::key_pair(2).secret, options, accept_all);
+  if (!opened && opened.error().text.find("family") != std::string::npos) {
+    GTEST_SKIP() << "no IPv6 here";
+  }
+  ASSERT_TRUE(opened) << opened.error().text;
+  for (const boost::asio::ip::address& address :
+       {boost::asio::ip::address(boost::asio::ip::address_v4::loopback()),
+        boost::asio::ip::address(boost::asio::ip::address_v6::loopback())}) {
+    RawPeer peer;
+    peer.connect({address, port}, test::key_pair(2).key, client_keys);
+    EXPECT_EQ(ask(peer, {"HI"}), (Frames{"HELLO"})) << address;
+  }
+}
+
 TEST_F(OmqServer, SaysSoWhenItsPortIsTaken) {
   OmqOptions options;
   options.listen = {node.endpoint()};

@@ -51,7 +51,6 @@ void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
   router.set(ZMQ_SNDHWM, kPipeOutMessages);
   router.set(ZMQ_RCVHWM, kPipeInMessages);
   router.set(ZMQ_HANDSHAKE_IVL, kHandshakeMs);
-  router.set(ZMQ_BACKLOG, kBacklog);
   router.set(ZMQ_TCP_KEEPALIVE, 1);
   router.set(ZMQ_TCP_KEEPALIVE_IDLE, kKeepaliveIdleS);
   router.set_max_message_bytes(kFrameBytesMax);
@@ -61,7 +60,7 @@ Result<std::vector<boost::asio::ip::tcp::endpoint>> bind_all(
     ZmqSocket& router, const std::vector<boost::asio::ip::tcp::endpoint>& endpoints) {
   std::vector<boost::asio::ip::tcp::endpoint> bound;
   for (const auto& endpoint : endpoints) {
-    const auto result = router.bind(endpoint);
+    const auto result = router.bind(endpoint, kBacklog);
     if (!result) {
       return tl::unexpected<Error>(result.error());
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/internal/zmq_socket.hpp"
 
+#include <unistd.h>
 #include <zmq.h>
 
 #include <array>
@@ -11,6 +12,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "control/service/tcp_listen.hpp"
 #include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
@@ -19,10 +21,10 @@ namespace {
 
 using boost::asio::ip::tcp;
 
-std::string zmq_name(const tcp::endpoint& endpoint, bool any_port) {
+std::string zmq_name(const tcp::endpoint& endpoint) {
   const std::string address = endpoint.address().to_string();
   const std::string host = endpoint.address().is_v6() ? "[" + address + "]" : address;
-  return "tcp://" + host + ":" + (any_port ? "*" : std::to_string(endpoint.port()));
+  return "tcp://" + host + ":" + std::to_string(endpoint.port());
 }
 
 class Frame {
@@ -126,18 +128,26 @@ void ZmqSocket::set_max_message_bytes(std::int64_t bytes) {
   ALLIUM_CHECK(zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0);
 }
 
-Result<tcp::endpoint> ZmqSocket::bind(const tcp::endpoint& endpoint) {
-  if (zmq_bind(socket_, zmq_name(endpoint, endpoint.port() == 0).c_str()) != 0) {
-    return fail(Errc::io, "cannot listen for OMQ on port " + std::to_string(endpoint.port()) +
-                              ": " + zmq_strerror(errno));
+Result<tcp::endpoint> ZmqSocket::bind(const tcp::endpoint& endpoint, int backlog) {
+  // ZeroMQ would have one for "[::]" take IPv4 as well, and then refuses "0.0.0.0" beside it: so it gets ours.
+  tcp::acceptor acceptor(descriptor_.get_executor());
+  boost::system::error_code error = listen_on(acceptor, endpoint, backlog);
+  const tcp::endpoint bound = error ? endpoint : acceptor.local_endpoint(error);
+  const int descriptor = error ? -1 : acceptor.release(error);
+  if (error) {
+    return fail(Errc::io, "cannot listen for OMQ on " + endpoint.address().to_string() + " port " +
+                              std::to_string(endpoint.port()) + ": " + error.message());
   }
-  std::array<char, 256> name{};
-  std::size_t length = name.size();
-  ALLIUM_CHECK(zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, name.data(), &length) == 0);
-  const char* port = std::strrchr(name.data(), ':');
-  ALLIUM_CHECK(port != nullptr);
-  const auto number = std::strtoul(port + 1, nullptr, 10);
-  return tcp::endpoint(endpoint.address(), static_cast<std::uint16_t>(number));
+  set(ZMQ_USE_FD, descriptor);
+  const int result = zmq_bind(socket_, zmq_name(bound).c_str());
+  const int reason = errno;
+  set(ZMQ_USE_FD, -1);
+  if (result != 0) {
+    ::close(descriptor);
+    return fail(Errc::io, "cannot listen for OMQ on port " + std::to_string(bound.port()) + ": " +
+                              zmq_strerror(reason));
+  }
+  return bound;
 }
 
 void ZmqSocket::bind_inside(const char* name) {
@@ -145,7 +155,7 @@ void ZmqSocket::bind_inside(const char* name) {
 }
 
 void ZmqSocket::connect(const tcp::endpoint& endpoint) {
-  ALLIUM_CHECK(zmq_connect(socket_, zmq_name(endpoint, false).c_str()) == 0);
+  ALLIUM_CHECK(zmq_connect(socket_, zmq_name(endpoint).c_str()) == 0);
 }
 
 void ZmqSocket::connect_inside(const char* name) {

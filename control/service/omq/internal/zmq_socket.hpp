@@ -71,7 +71,7 @@ class ZmqSocket {
 
   /// The endpoint as bound, with the port the system chose.
   [[nodiscard]] Result<boost::asio::ip::tcp::endpoint> bind(
-      const boost::asio::ip::tcp::endpoint& endpoint);
+      const boost::asio::ip::tcp::endpoint& endpoint, int backlog);
   void bind_inside(const char* name);
   void connect(const boost::asio::ip::tcp::endpoint& endpoint);
   void connect_inside(const char* name);
