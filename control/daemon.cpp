@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -55,6 +56,20 @@ std::uint64_t unix_ms() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+/// Empty: not there.
+std::string text_of_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool replace_file(const std::string& path, const std::string& text) {
+  const std::string next = path + ".new";
+  std::ofstream file(next, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  return file && std::rename(next.c_str(), path.c_str()) == 0;
 }
 
 std::string hex_number(std::uint64_t number) {
@@ -215,6 +230,13 @@ Result<void> Daemon::State::open_service() {
                            std::uint64_t heard_ms) {
     clock.add(node, their_ms, sent_ms, heard_ms);
     watch_clock();
+  };
+  const std::string held_file = configuration.data_directory + "/network-held";
+  options.held = text_of_file(held_file);
+  options.on_held = [this, held_file](const std::string& text) {
+    if (!replace_file(held_file, text)) {
+      log.error("network.not_kept", {{"file", held_file}, {"reason", std::strerror(errno)}});
+    }
   };
   Result<std::unique_ptr<NodeService>> opened =
       NodeService::open(io, *store, *identity, std::move(options), system_random());
@@ -528,6 +550,9 @@ json::object Daemon::State::status() const {
                              {"queued", now.swarm_counters.queued},
                              {"handed_over", now.swarm_counters.handed_over},
                              {"lost_records", now.swarm_counters.lost_records}};
+  status["fetch"] = {{"parts_open", now.fetch.parts_open},
+                     {"pages", now.fetch.pages},
+                     {"served", now.fetch.served}};
   status["clock"] = {{"synchronised", kernel_clock.is_synchronised},
                      {"kernel_offset_ms", kernel_clock.offset_ms},
                      {"offset_ms", offset_ms ? json::value(*offset_ms) : json::value()},

@@ -543,4 +543,8 @@ StoreStatus MemoryStore::status() const {
   return status;
 }
 
+std::string MemoryStore::id() const {
+  return "memory-" + std::to_string(number_);
+}
+
 }  // namespace allium::storage

@@ -8,6 +8,7 @@
 //   Errors     Errc::full, Errc::out_of_range.
 //   Threads    any, one at a time inside; `done` is called before a change returns, on the caller's thread.
 
+#include <atomic>
 #include <compare>
 #include <map>
 #include <mutex>
@@ -58,6 +59,7 @@ class MemoryStore : public MessageStore {
       std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
       const std::function<bool(const Account&, const Message&)>& visit) const override;
   [[nodiscard]] StoreStatus status() const override;
+  [[nodiscard]] std::string id() const override;
 
  private:
   /// By namespace, then by order of insertion.
@@ -113,6 +115,8 @@ class MemoryStore : public MessageStore {
   [[nodiscard]] const Mailbox* find(const Account& account) const;
   static const Message* live(const Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
 
+  inline static std::atomic<std::uint64_t> made_ = 0;
+  const std::uint64_t number_ = ++made_;
   mutable std::mutex mutex_;
   std::uint64_t bytes_limit_;
   std::uint64_t bytes_used_ = 0;

@@ -200,6 +200,9 @@ class MessageStore {
       const std::function<bool(const Account&, const Message&)>& visit) const = 0;
 
   [[nodiscard]] virtual StoreStatus status() const = 0;
+
+  /// Of this store alone: one that was made anew, or restored from a backup, has another.
+  [[nodiscard]] virtual std::string id() const = 0;
 };
 
 }  // namespace allium::storage

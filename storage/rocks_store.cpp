@@ -367,4 +367,10 @@ StoreStatus RocksStore::status() const {
   return state_->status();
 }
 
+std::string RocksStore::id() const {
+  std::string id;
+  state_->database().GetDbIdentity(id).PermitUncheckedError();
+  return id;
+}
+
 }  // namespace allium::storage

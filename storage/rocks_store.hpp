@@ -85,6 +85,7 @@ class RocksStore final : public MessageStore {
       std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
       const std::function<bool(const Account&, const Message&)>& visit) const override;
   [[nodiscard]] StoreStatus status() const override;
+  [[nodiscard]] std::string id() const override;
 
  private:
   class State;

@@ -14,6 +14,31 @@ std::string swarm_id_text(SwarmId swarm) {
   return {digits.data(), written.ptr};
 }
 
+namespace {
+
+/// The one or two parts that do not run across the end of the ring.
+std::vector<PointRange> straight(const PointRange& points) {
+  if (points.first <= points.last) {
+    return {points};
+  }
+  return {{0, points.last}, {points.first, ~std::uint64_t{0}}};
+}
+
+}  // namespace
+
+std::vector<PointRange> common_points(const PointRange& left, const PointRange& right) {
+  std::vector<PointRange> common;
+  for (const PointRange& a : straight(left)) {
+    for (const PointRange& b : straight(right)) {
+      const PointRange both{std::max(a.first, b.first), std::min(a.last, b.last)};
+      if (both.first <= both.last) {
+        common.push_back(both);
+      }
+    }
+  }
+  return common;
+}
+
 SwarmMap::SwarmMap(std::vector<SwarmId> ids) : ids_(std::move(ids)) {
   std::sort(ids_.begin(), ids_.end());
   ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());

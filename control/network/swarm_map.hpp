@@ -30,6 +30,10 @@ struct PointRange {
   bool operator==(const PointRange&) const = default;
 };
 
+/// The points of both, as ranges that do not run across the end of the ring, rising.
+[[nodiscard]] std::vector<PointRange> common_points(const PointRange& left,
+                                                    const PointRange& right);
+
 class SwarmMap {
  public:
   SwarmMap() = default;

@@ -98,6 +98,7 @@ struct NodeService::State {
   std::optional<HttpsClient> client;
   std::unique_ptr<NodeLinks> links;
   std::unique_ptr<SwarmPeers> swarm;
+  std::unique_ptr<ReplicaFetch> fetch;
   std::unique_ptr<Monitor> monitor;
   std::unique_ptr<StorageRpc> rpc;
   std::unique_ptr<OnionRequests> onion;
@@ -149,6 +150,13 @@ Result<void> NodeService::State::open() {
   links = std::make_unique<NodeLinks>(io, *omq, *client);
   swarm =
       std::make_unique<SwarmPeers>(SwarmSurroundings{store, membership, *links, unix_ms, poster()});
+  fetch = std::make_unique<ReplicaFetch>(
+      FetchSurroundings{store, membership, *links, unix_ms,
+                        [this](std::string_view payload, std::function<void(PeerParts)> reply) {
+                          swarm->take_data(payload, std::move(reply));
+                        },
+                        options.on_held},
+      options.held);
   links->set_is_dead([this](const NodeKey& key) { return swarm->is_dead(key); });
   links->set_on_timeout([this](const NodeKey& key) { swarm->suspect(key); });
   monitor = std::make_unique<Monitor>(
@@ -331,6 +339,10 @@ void NodeService::State::add_swarm_commands() {
     swarm->take_late(*rpc, command.parts.empty() ? std::string_view() : command.parts.front(),
                      reply);
   });
+  add("sn.allium_fetch", [this](const OmqCommand& command, const OmqReply& reply) {
+    fetch->answer(command.peer, command.parts.empty() ? std::string_view() : command.parts.front(),
+                  reply);
+  });
   add("sn.allium_records", [this](const OmqCommand& command, const OmqReply& reply) {
     records->answer(command.parts.empty() ? std::string_view() : command.parts.front(), reply);
   });
@@ -370,6 +382,7 @@ void NodeService::update_network(const RegistryState& network) {
   } else {
     state_->swarm->start(*state_->rpc);
   }
+  state_->fetch->membership_changed();
   if (network.document) {
     state_->records->set_document(network.document, network.signed_document);
     if (!was_started) {
@@ -427,6 +440,7 @@ NodeServiceStatus NodeService::status() const {
   status.store = state_->store.status();
   status.onion = state_->onion->counters();
   status.swarm_counters = state_->swarm->counters();
+  status.fetch = state_->fetch->counters();
   status.https = state_->https->counters();
   status.omq = state_->omq->counters();
   status.fast_lane = state_->fast_lane->counters();

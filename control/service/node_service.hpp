@@ -32,6 +32,7 @@
 #include "control/service/omq/omq_endpoint.hpp"
 #include "control/service/onion_requests.hpp"
 #include "control/service/record_exchange.hpp"
+#include "control/service/replica_fetch.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/base/result.hpp"
@@ -52,6 +53,10 @@ struct NodeServiceOptions {
   std::function<void()> on_records;
   /// Another node said the time: RecordExchange's on_time. May be empty.
   std::function<void(const NodeKey&, std::uint64_t, std::uint64_t, std::uint64_t)> on_time;
+
+  /// Which network the store is whole for: what on_held was told last, and whom to tell next (replica_fetch.hpp).
+  std::string held;
+  std::function<void(const std::string&)> on_held;
 };
 
 struct NodeServiceStatus {
@@ -65,6 +70,7 @@ struct NodeServiceStatus {
   storage::StoreStatus store;
   OnionCounters onion;
   SwarmCounters swarm_counters;
+  FetchCounters fetch;
   ServerCounters https;
   OmqCounters omq;
   FastLaneCounters fast_lane;

@@ -640,81 +640,96 @@ void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerPart
   one_less();
 }
 
-/// Messages on their way to where they belong now, round by round.
+/// Messages on their way to where they belong now: range by range, and round by round.
 struct SwarmPeers::Push {
-  std::shared_ptr<const ServiceNodes> before;
-  std::shared_ptr<const ServiceNodes> now;
-  SwarmId swarm_before = kNoSwarm;
-  std::uint64_t next_point = 0;
-  bool is_over = false;
+  struct Part {
+    PointRange points;
+    std::vector<NodeKey> targets;  ///< who should have its accounts and has not
+  };
 
-  /// Who should have an account of this point and has not.
-  [[nodiscard]] std::vector<NodeKey> targets(std::uint64_t point, const NodeKey& own) const {
-    std::vector<NodeKey> keys;
-    const std::optional<SwarmId> was = before->swarms().swarm_of(point);
-    const std::optional<SwarmId> is = now->swarms().swarm_of(point);
-    if (was != swarm_before || !is) {
-      return keys;  // others push it
-    }
-    for (const ServiceNode* node : now->members(*is)) {
-      const ServiceNode* earlier = before->find_ed25519(node->ed25519);
-      const bool has_it = earlier != nullptr && earlier->swarm == swarm_before;
-      if (node->ed25519 != own && !has_it) {
-        keys.push_back(node->ed25519);
-      }
-    }
-    return keys;
-  }
+  std::vector<Part> parts;
 };
+
+namespace {
+
+/// Whoever is in `swarm` now and was not in `swarm_before`.
+std::vector<NodeKey> newcomers(const ServiceNodes& before, SwarmId swarm_before,
+                               const ServiceNodes& now, SwarmId swarm, const NodeKey& own) {
+  std::vector<NodeKey> keys;
+  for (const ServiceNode* node : now.members(swarm)) {
+    const ServiceNode* earlier = before.find_ed25519(node->ed25519);
+    const bool has_it = earlier != nullptr && earlier->swarm == swarm_before;
+    if (node->ed25519 != own && !has_it) {
+      keys.push_back(node->ed25519);
+    }
+  }
+  return keys;
+}
+
+}  // namespace
 
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
   const ServiceNode* earlier = before.find_ed25519(around_.membership.own());
   if (earlier == nullptr || earlier->swarm == kNoSwarm) {
     return;
   }
+  const std::shared_ptr<const ServiceNodes> now = around_.membership.nodes();
+  const auto had = before.swarms().points_of(earlier->swarm);
   auto push = std::make_shared<Push>();
-  push->before = std::make_shared<const ServiceNodes>(before);
-  push->now = around_.membership.nodes();
-  push->swarm_before = earlier->swarm;
+  for (const SwarmId swarm : now->swarms().ids()) {
+    const std::vector<NodeKey> targets =
+        newcomers(before, earlier->swarm, *now, swarm, around_.membership.own());
+    const auto has = now->swarms().points_of(swarm);
+    if (targets.empty() || !had || !has) {
+      continue;
+    }
+    for (const PointRange& points : common_points(*had, *has)) {
+      push->parts.push_back({points, targets});
+    }
+  }
   push_next(push);
 }
 
 void SwarmPeers::push_next(const std::shared_ptr<Push>& push) {
-  std::map<NodeKey, std::vector<OwnedMessage>> by_target;
+  if (push->parts.empty()) {
+    return;
+  }
+  Push::Part& part = push->parts.back();
+  std::vector<OwnedMessage> messages;
   std::size_t bytes = 0;
-  std::uint64_t last_point = push->next_point;
-  push->is_over = true;
+  std::uint64_t last_point = part.points.first;
+  bool is_over = true;
   const auto visit = [&](const storage::Account& account, const storage::Message& message) {
     const std::uint64_t point = storage::point_of(account);
     // A round ends where an account ends.
     if (bytes > kPushRoundBytes && point != last_point) {
-      push->is_over = false;
-      push->next_point = point;
+      is_over = false;
+      part.points.first = point;
       return false;
     }
     last_point = point;
-    for (const NodeKey& key : push->targets(point, around_.membership.own())) {
-      bytes += message.data.size() + storage::kMessageOverheadBytes;
-      by_target[key].emplace_back(account, message);
-    }
+    bytes += message.data.size() + storage::kMessageOverheadBytes;
+    messages.emplace_back(account, message);
     return true;
   };
-  const Result<void> read = around_.store.for_each(
-      push->next_point, std::numeric_limits<std::uint64_t>::max(), around_.now_ms(), visit);
-  if (!read || by_target.empty()) {
+  const Result<void> read =
+      around_.store.for_each(part.points.first, part.points.last, around_.now_ms(), visit);
+  const std::vector<NodeKey> targets = part.targets;
+  if (is_over) {
+    push->parts.pop_back();
+  }
+  if (!read || messages.empty()) {
+    // In its own time, for the store of a large swarm has many empty ranges.
+    around_.post(while_alive([this, push] { push_next(push); }));
     return;
   }
-  const auto one_less = after_all(by_target.size(), while_alive([this, push] {
-                                    if (!push->is_over) {
-                                      push_next(push);
-                                    }
-                                  }));
-  for (auto& [key, messages] : by_target) {
-    push_to(key, std::move(messages), one_less);
+  const auto one_less = after_all(targets.size(), while_alive([this, push] { push_next(push); }));
+  for (const NodeKey& key : targets) {
+    push_to(key, messages, one_less);
   }
 }
 
-void SwarmPeers::push_to(const NodeKey& key, std::vector<OwnedMessage> messages,
+void SwarmPeers::push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
                          std::function<void()> done) {
   counters_.messages_pushed += messages.size();
   std::vector<std::string> payloads = payloads_of(messages);

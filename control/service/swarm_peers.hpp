@@ -139,7 +139,8 @@ class SwarmPeers final : public SwarmMembers {
   void forget(const NodeKey& key);
   [[nodiscard]] const ServiceNode* find(const NodeKey& key) const noexcept;
   void push_next(const std::shared_ptr<Push>& push);
-  void push_to(const NodeKey& key, std::vector<OwnedMessage> messages, std::function<void()> done);
+  void push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
+               std::function<void()> done);
   void send_pushed(const NodeKey& key, std::string payload, std::function<void()> done);
   void queued(const NodeKey& key);
   void queue_record(const NodeKey& key, std::string record, std::function<void()> done);

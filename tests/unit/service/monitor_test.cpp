@@ -47,7 +47,7 @@ class MonitorTest : public testing::Test {
   std::int64_t seconds = 0;
   std::vector<std::pair<ConnectionNumber, json::object>> pushed;
   std::set<ConnectionNumber> gone;
-  Monitor monitor{world.node(0).store, world.node(0).membership,
+  Monitor monitor{world.node(0).store(), world.node(0).membership,
                   [this](ConnectionNumber connection, const std::string& payload) {
                     if (gone.contains(connection)) {
                       return false;

@@ -276,7 +276,7 @@ TEST_F(OnionRequestsTest, ComeAsAClientWithTheAccountsLimit) {
   TestNode& node = world.node(0);
   int asked = 0;
   StorageRpc limited(
-      {node.store,
+      {node.store(),
        node.identity,
        node.membership,
        node.swarm(),

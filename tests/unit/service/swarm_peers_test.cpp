@@ -118,15 +118,15 @@ TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
   const TestAccount owner(5, 1);
   world.node(1).is_up = false;
   world.call(0, "store", owner.store("one", world.now_ms));
-  world.node(0).store.slow_for = world.node(1).key();
+  world.node(0).store().slow_for = world.node(1).key();
   world.node(0).rpc().call("store", owner.store("two", world.now_ms), Format::json,
                            RpcSource::client, [](const Answer&) {});
   world.run(10);
-  ASSERT_EQ(world.node(0).store.waiting.size(), 1U);
+  ASSERT_EQ(world.node(0).store().waiting.size(), 1U);
 
   world.node(1).is_up = true;
   world.run(20'000);
-  world.node(0).store.write_waiting();
+  world.node(0).store().write_waiting();
   world.run(20'000);
 
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
@@ -177,7 +177,7 @@ TEST(DeadEntry, FinishesForAMemberThatIsAwayAsWell) {
   world.run(30'000);
 
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
-  EXPECT_TRUE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 1'000'000)->empty());
 }
 
 TEST(DeadEntry, ForgetsWhatAllHaveHad) {
@@ -186,12 +186,12 @@ TEST(DeadEntry, ForgetsWhatAllHaveHad) {
   for (const char* text : {"one", "two"}) {
     world.call(0, "store", owner.store(text, world.now_ms));
   }
-  EXPECT_FALSE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_FALSE(world.node(0).store().missed(world.node(0).key(), 1'000'000)->empty());
 
   world.node(0).swarm().start(world.node(0).rpc());
   world.run(2 * kForgetIntervalMs);
 
-  EXPECT_TRUE(world.node(0).store.missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 1'000'000)->empty());
   EXPECT_EQ(world.node(0).swarm().counters().finished_late, 0U);
 }
 

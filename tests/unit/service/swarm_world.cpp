@@ -47,7 +47,7 @@ class TestNode::Transport final : public PeerTransport {
                                            parts = std::move(parts), answer] {
       TestNode* target = world_.find(key);
       if (owner_.is_up && target != nullptr && target->is_up) {
-        target->serve(command, parts, answer);
+        target->serve(x25519_of(owner_.key()).value(), command, parts, answer);
       }
     });
   }
@@ -70,6 +70,7 @@ TestNode::~TestNode() = default;
 
 void TestNode::restart() {
   rpc_.reset();
+  fetch_.reset();
   swarm_.reset();
   transport_ = std::make_unique<Transport>(world_, *this);
   const auto now = [this] { return world_.now_ms; };
@@ -77,12 +78,27 @@ void TestNode::restart() {
     world_.at(world_.now_ms, std::move(what));
   };
   swarm_ =
-      std::make_unique<SwarmPeers>(SwarmSurroundings{store, membership, *transport_, now, post});
+      std::make_unique<SwarmPeers>(SwarmSurroundings{*store_, membership, *transport_, now, post});
+  fetch_ = std::make_unique<ReplicaFetch>(
+      FetchSurroundings{*store_, membership, *transport_, now,
+                        [this](std::string_view payload, std::function<void(PeerParts)> reply) {
+                          swarm_->take_data(payload, std::move(reply));
+                        },
+                        [this](const std::string& text) { held = text; }},
+      held);
   rpc_ = std::make_unique<StorageRpc>(
-      RpcSurroundings{store, identity, membership, *swarm_, now, post, {}, {}});
+      RpcSurroundings{*store_, identity, membership, *swarm_, now, post, {}, {}});
 }
 
-void TestNode::serve(const std::string& command, const PeerParts& parts,
+void TestNode::restart_empty() {
+  rpc_.reset();
+  fetch_.reset();
+  swarm_.reset();
+  store_ = std::make_unique<SlowQueueStore>();
+  restart();
+}
+
+void TestNode::serve(const NodeKey& from, const std::string& command, const PeerParts& parts,
                      std::function<void(PeerParts)> reply) {
   served.insert(command);
   if (command == "sn.ping") {
@@ -94,6 +110,8 @@ void TestNode::serve(const std::string& command, const PeerParts& parts,
                       });
   } else if (command == "sn.data" && parts.size() == 1) {
     swarm_->take_data(parts[0], std::move(reply));
+  } else if (command == "sn.allium_fetch" && is_of_our_kind && parts.size() == 1) {
+    fetch_->answer(from, parts[0], reply);
   } else if (command == "sn.allium_late" && is_of_our_kind && parts.size() == 1) {
     swarm_->take_late(*rpc_, parts[0], std::move(reply));
   }
@@ -110,7 +128,7 @@ void SwarmWorld::add_node() {
   nodes_.push_back(std::make_unique<TestNode>(*this, static_cast<std::uint8_t>(nodes_.size() + 1)));
 }
 
-void SwarmWorld::assign(const std::vector<SwarmId>& swarms) {
+void SwarmWorld::assign(const std::vector<SwarmId>& swarms, const std::set<std::size_t>& late) {
   std::vector<ServiceNode> list;
   for (std::size_t i = 0; i < swarms.size(); ++i) {
     ServiceNode node;
@@ -122,13 +140,28 @@ void SwarmWorld::assign(const std::vector<SwarmId>& swarms) {
     node.swarm = swarms[i];
     list.push_back(node);
   }
-  const auto nodes = std::make_shared<const ServiceNodes>(list);
+  network_ = std::make_shared<const ServiceNodes>(list);
   ++height_;
-  for (const auto& node : nodes_) {
-    const auto before = node->membership.nodes();
-    node->membership.update(nodes, height_);
-    node->swarm().membership_changed(*before);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!late.contains(i)) {
+      tell(i);
+    }
   }
+}
+
+void SwarmWorld::tell(std::size_t i) {
+  TestNode& node = *nodes_[i];
+  const auto before = node.membership.nodes();
+  node.membership.update(network_, height_);
+  node.swarm().membership_changed(*before);
+  node.fetch().membership_changed();
+}
+
+void SwarmWorld::start(std::size_t i) {
+  TestNode& node = *nodes_[i];
+  node.membership.update(network_, height_);
+  node.swarm().start(node.rpc());
+  node.fetch().membership_changed();
 }
 
 TestNode* SwarmWorld::find(const NodeKey& key) {

@@ -20,6 +20,7 @@
 
 #include "control/network/ed25519.hpp"
 #include "control/service/membership.hpp"
+#include "control/service/replica_fetch.hpp"
 #include "control/service/storage_rpc.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "storage/memory_store.hpp"
@@ -65,30 +66,40 @@ class TestNode {
 
   [[nodiscard]] const NodeKey& key() const noexcept { return identity.public_key(); }
 
-  /// What an endpoint does with a command of a node.
-  void serve(const std::string& command, const PeerParts& parts,
+  /// What an endpoint does with a command of the node with this X25519 key.
+  void serve(const NodeKey& from, const std::string& command, const PeerParts& parts,
              std::function<void(PeerParts)> reply);
 
   /// A new process on the same store.
   void restart();
 
+  /// A new process on a new disk.
+  void restart_empty();
+
   IdentitySecret identity;
-  SlowQueueStore store;
   Membership membership;
   bool is_up = true;
   bool is_of_our_kind = true;    ///< false: answers as the peers' software does
   std::set<std::string> served;  ///< commands that came
 
+  [[nodiscard]] SlowQueueStore& store() noexcept { return *store_; }
+
   [[nodiscard]] SwarmPeers& swarm() noexcept { return *swarm_; }
 
   [[nodiscard]] StorageRpc& rpc() noexcept { return *rpc_; }
+
+  [[nodiscard]] ReplicaFetch& fetch() noexcept { return *fetch_; }
+
+  std::string held;  ///< on its disk
 
  private:
   class Transport;
 
   SwarmWorld& world_;
+  std::unique_ptr<SlowQueueStore> store_ = std::make_unique<SlowQueueStore>();
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<SwarmPeers> swarm_;
+  std::unique_ptr<ReplicaFetch> fetch_;
   std::unique_ptr<StorageRpc> rpc_;
 };
 
@@ -101,8 +112,14 @@ class SwarmWorld {
 
   [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
 
-  /// Which node is in which swarm, from now on, for everybody.
-  void assign(const std::vector<SwarmId>& swarms);
+  /// Which node is in which swarm, from now on; everybody knows at once, but for `late`.
+  void assign(const std::vector<SwarmId>& swarms, const std::set<std::size_t>& late = {});
+
+  /// Now this node knows as well.
+  void tell(std::size_t node);
+
+  /// As a process starts, when it has read of the network.
+  void start(std::size_t node);
 
   void add_node();
 
@@ -124,7 +141,7 @@ class SwarmWorld {
 
  private:
   std::vector<std::unique_ptr<TestNode>> nodes_;
-  std::vector<SwarmId> swarms_;
+  std::shared_ptr<const ServiceNodes> network_;
   std::multimap<std::uint64_t, std::function<void()>> due_;
   std::uint64_t height_ = 0;
 };

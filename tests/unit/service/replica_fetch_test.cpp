@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Nodes that come to the messages of their swarm although nobody could push them: who learn late, were away, or have a new disk.
+
+#include "control/service/replica_fetch.hpp"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "control/service/bt.hpp"
+#include "control/service/encoding.hpp"
+#include "tests/unit/service/swarm_world.hpp"
+
+namespace allium::control::test {
+namespace {
+
+namespace json = boost::json;
+
+std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
+                                     const TestAccount& account) {
+  std::vector<std::string> data =
+      data_in(world.call(node, "retrieve", account.retrieve(world.now_ms)));
+  std::sort(data.begin(), data.end());
+  return data;
+}
+
+const SwarmId kOther = std::uint64_t{1} << 63;
+
+/// `count` accounts with a message each, at a node that they belong to.
+std::vector<TestAccount> stored_accounts(SwarmWorld& world, std::uint8_t count) {
+  std::vector<TestAccount> accounts;
+  for (std::uint8_t n = 1; n <= count; ++n) {
+    const TestAccount& account = accounts.emplace_back(3, n);
+    std::size_t entry = 0;
+    while (!world.node(entry).membership.is_ours(account.account())) {
+      ++entry;
+    }
+    world.call(entry, "store", account.store("mail", world.now_ms));
+  }
+  return accounts;
+}
+
+TEST(LateMember, WhoLearnsOfItsSwarmAfterAllOthersHasItsMessages) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.add_node();
+  world.assign({7, 7, 7}, {2});
+  world.run(8'000);
+  EXPECT_FALSE(world.node(2).membership.is_ready());
+  world.tell(2);
+  world.run(10'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+  EXPECT_EQ(world.node(2).fetch().counters().parts_open, 0U);
+  EXPECT_FALSE(world.node(2).held.empty());
+}
+
+TEST(LateMember, WhoLearnsBeforeTheOthersAsksUntilTheyKnow) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.add_node();
+  world.assign({7, 7, 7}, {0, 1});
+  world.run(8'000);
+  EXPECT_TRUE(world.node(2).held.empty());
+  world.tell(0);
+  world.tell(1);
+  world.run(20'000);
+  EXPECT_FALSE(world.node(2).held.empty());
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+}
+
+TEST(LateMember, OfAGrowingSwarmHasTheAccountsThatCameToIt) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kOther, kOther});
+  world.run(1'000);
+  const std::vector<TestAccount> accounts = stored_accounts(world, 30);
+  world.assign({7, 7, 7, 7}, {1});
+  world.run(8'000);
+  world.tell(1);
+  world.run(30'000);
+  for (const TestAccount& account : accounts) {
+    EXPECT_EQ(sorted_data(world, 1, account), std::vector<std::string>{"mail"});
+  }
+}
+
+TEST(AbsentMember, FetchesWhatCameToItsSwarmWhileItWasAway) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kOther, kOther});
+  world.run(1'000);
+  const std::vector<TestAccount> accounts = stored_accounts(world, 30);
+  // All of them stop. Nobody sees the swarm end, and nobody remembers a push.
+  world.assign({7, 7, 7, 7}, {0, 1, 2, 3});
+  for (std::size_t node = 0; node < 4; ++node) {
+    world.node(node).restart();
+  }
+  for (std::size_t node = 0; node < 4; ++node) {
+    world.start(node);
+  }
+  world.run(30'000);
+  for (const TestAccount& account : accounts) {
+    for (std::size_t node = 0; node < 4; ++node) {
+      EXPECT_EQ(sorted_data(world, node, account), std::vector<std::string>{"mail"}) << node;
+    }
+  }
+}
+
+TEST(NewDisk, IsFilledByTheOthers) {
+  SwarmWorld world(3);
+  world.run(1'000);
+  const std::vector<TestAccount> accounts = stored_accounts(world, 30);
+  world.run(1'000);
+  ASSERT_FALSE(world.node(2).held.empty());
+  world.node(2).restart_empty();
+  EXPECT_TRUE(sorted_data(world, 2, accounts[0]).empty());
+  world.start(2);
+  world.run(10'000);
+  for (const TestAccount& account : accounts) {
+    EXPECT_EQ(sorted_data(world, 2, account), std::vector<std::string>{"mail"});
+  }
+}
+
+TEST(NewDisk, DoesNotBringBackWhatIsDeletedMeanwhile) {
+  SwarmWorld world(3);
+  world.run(1'000);
+  const TestAccount owner(5, 1);
+  const Answer stored = world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(2).restart_empty();
+  world.node(0).is_up = false;  // its first source does not answer at once
+  world.start(2);
+  world.run(100);
+  world.call(1, "delete", owner.remove({std::string(stored.body.at("hash").as_string())}));
+  world.node(0).is_up = true;
+  world.run(60'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+}
+
+TEST(Fetching, IsNotRepeatedByAProcessWhoseStoreIsWhole) {
+  SwarmWorld world(3);
+  world.run(10'000);
+  world.node(0).served.clear();
+  world.node(1).served.clear();
+  world.node(2).restart();
+  world.start(2);
+  world.run(10'000);
+  EXPECT_FALSE(world.node(0).served.contains("sn.allium_fetch"));
+  EXPECT_FALSE(world.node(1).served.contains("sn.allium_fetch"));
+}
+
+TEST(Fetching, GoesPageByPage) {
+  SwarmWorld world(2);
+  world.run(1'000);
+  const TestAccount owner(5, 1);
+  const TestAccount other(3, 2);
+  for (int i = 0; i < 30; ++i) {
+    const std::string data = std::to_string(i) + std::string(70'000, '.');
+    world.call(0, "store", owner.store(data, world.now_ms));
+    world.call(0, "store", other.store(data, world.now_ms));
+  }
+  world.node(1).restart_empty();
+  world.start(1);
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), sorted_data(world, 0, owner));
+  EXPECT_EQ(sorted_data(world, 1, other), sorted_data(world, 0, other));
+  EXPECT_EQ(world.node(1).store().status().messages, 60U);
+  EXPECT_GE(world.node(1).fetch().counters().pages, 4U);
+}
+
+class Answering : public testing::Test {
+ protected:
+  void SetUp() override {
+    world.assign({7, 7, kOther});
+    world.run(1'000);
+    accounts = stored_accounts(world, 20);
+  }
+
+  PeerParts ask(std::size_t who, const json::object& request) {
+    return ask(x25519_of(world.node(who).key()).value(), serialise_bt(request));
+  }
+
+  PeerParts ask(const NodeKey& who, std::string_view request) {
+    PeerParts parts;
+    world.node(0).fetch().answer(who, request, [&parts](PeerParts given) { parts = given; });
+    return parts;
+  }
+
+  std::vector<OwnedMessage> given(const PeerParts& parts) {
+    EXPECT_EQ(parts.size(), 3U);
+    const auto messages = parse_pushed(parts.at(1));
+    EXPECT_TRUE(messages);
+    return messages ? *messages : std::vector<OwnedMessage>();
+  }
+
+  SwarmWorld world{3};
+  std::vector<TestAccount> accounts;
+  const json::object all = {{"g", 1}, {"f", std::string(8, '\0')}, {"t", std::string(8, '\xff')}};
+};
+
+TEST_F(Answering, GivesToEachWhatIsItsOwn) {
+  const std::vector<OwnedMessage> messages = given(ask(1, all));
+  EXPECT_EQ(messages.size(), world.node(0).store().status().messages);
+  EXPECT_GT(messages.size(), 0U);
+  EXPECT_TRUE(given(ask(2, all)).empty()) << "of another swarm";
+}
+
+TEST_F(Answering, GoesOnBehindTheLastMessage) {
+  const std::vector<OwnedMessage> messages = given(ask(1, all));
+  ASSERT_GT(messages.size(), 2U);
+  json::object next = all;
+  next["a"] = text_of(messages[1].first);
+  next["h"] = messages[1].second.hash;
+  const std::vector<OwnedMessage> rest = given(ask(1, next));
+  ASSERT_EQ(rest.size(), messages.size() - 2);
+  EXPECT_EQ(rest[0].second.hash, messages[2].second.hash);
+  // A place that is gone: its account anew.
+  next["h"] = "gone";
+  const std::vector<OwnedMessage> anew = given(ask(1, next));
+  ASSERT_EQ(anew.size(), messages.size() - 1);
+  EXPECT_EQ(anew[0].second.hash, messages[1].second.hash);
+}
+
+TEST_F(Answering, TellsNothingToWhoIsNoMemberOrIsAhead) {
+  EXPECT_EQ(ask(test::TestAccount(3, 1).key().public_key(), serialise_bt(all)).at(0), "421");
+  json::object ahead = all;
+  ahead["g"] = 1'000;
+  EXPECT_EQ(ask(1, ahead).at(0), "421");
+}
+
+TEST_F(Answering, RefusesWhatIsNoRequest) {
+  const NodeKey who = x25519_of(world.node(1).key()).value();
+  for (const std::string request : {"", "le", "de", "d1:f8:00000000e", "i1e"}) {
+    EXPECT_EQ(ask(who, request).at(0), "400") << request;
+  }
+  json::object backwards = all;
+  std::swap(backwards["f"], backwards["t"]);
+  EXPECT_EQ(ask(1, backwards).at(0), "400");
+  json::object half = all;
+  half["a"] = std::string(33, '\0');
+  EXPECT_EQ(ask(1, half).at(0), "400");
+}
+
+TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
+  SwarmWorld world(2);
+  world.run(1'000);
+  const std::string held = world.node(1).held;
+  ASSERT_FALSE(held.empty());
+  for (const std::string& text :
+       {std::string("nonsense"), held.substr(0, 20), held + "zz 7\n", held + "00"}) {
+    world.node(1).held = text;
+    world.node(0).served.clear();
+    world.node(1).restart();
+    world.start(1);
+    world.run(5'000);
+    EXPECT_TRUE(world.node(0).served.contains("sn.allium_fetch")) << text;
+    EXPECT_EQ(world.node(1).held, held);
+  }
+}
+
+}  // namespace
+}  // namespace allium::control::test
