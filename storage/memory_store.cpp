@@ -389,6 +389,29 @@ void MemoryStore::drop_missed(const PeerKey& peer, std::uint64_t number, Done<st
   done(count);
 }
 
+void MemoryStore::erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
+                               Done<std::size_t> done) {
+  std::size_t count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::uint64_t number : numbers) {
+      const auto queue = missed_.find(peer);
+      const auto record =
+          queue == missed_.end() ? decltype(queue->second.end()){} : queue->second.find(number);
+      if (queue == missed_.end() || record == queue->second.end()) {
+        continue;
+      }
+      bytes_used_ -= kMissedBytes + record->second.size();
+      queue->second.erase(record);
+      ++count;
+      if (queue->second.empty()) {
+        missed_.erase(queue);
+      }
+    }
+  }
+  done(count);
+}
+
 void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
   std::size_t count = 0;
   {
@@ -482,7 +505,8 @@ Result<std::vector<Token>> MemoryStore::revoked(const Account& account) const {
   return tokens;
 }
 
-Result<std::vector<Missed>> MemoryStore::missed(const PeerKey& peer, std::size_t bytes_max) const {
+Result<std::vector<Missed>> MemoryStore::missed(const PeerKey& peer, std::uint64_t after,
+                                                std::size_t bytes_max) const {
   const std::lock_guard lock(mutex_);
   std::vector<Missed> records;
   const auto queue = missed_.find(peer);
@@ -490,12 +514,12 @@ Result<std::vector<Missed>> MemoryStore::missed(const PeerKey& peer, std::size_t
     return records;
   }
   std::size_t bytes = 0;
-  for (const auto& [number, record] : queue->second) {
-    bytes += record.size();
+  for (auto it = queue->second.upper_bound(after); it != queue->second.end(); ++it) {
+    bytes += it->second.size();
     if (bytes > bytes_max && !records.empty()) {
       break;
     }
-    records.push_back({number, record});
+    records.push_back({it->first, it->second});
   }
   return records;
 }

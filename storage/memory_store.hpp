@@ -43,6 +43,8 @@ class MemoryStore : public MessageStore {
   void enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
                       Done<std::uint64_t> done) override;
   void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;
+  void erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
+                    Done<std::size_t> done) override;
   void reclaim(std::uint64_t now_ms, Done<std::size_t> done) override;
 
   [[nodiscard]] Result<Page> retrieve(const Account& account, Namespace space,
@@ -52,7 +54,7 @@ class MemoryStore : public MessageStore {
                                                          const std::vector<Hash>& hashes,
                                                          std::uint64_t now_ms) const override;
   [[nodiscard]] Result<std::vector<Token>> revoked(const Account& account) const override;
-  [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer,
+  [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer, std::uint64_t after,
                                                    std::size_t bytes_max) const override;
   [[nodiscard]] Result<std::vector<PeerKey>> peers_with_missed() const override;
   [[nodiscard]] Result<void> for_each(

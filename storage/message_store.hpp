@@ -169,6 +169,10 @@ class MessageStore {
   /// Forgets what was handed on: everything up to and including `number`.
   virtual void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) = 0;
 
+  /// Forgets these alone.
+  virtual void erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
+                            Done<std::size_t> done) = 0;
+
   /// Frees what expired before `now_ms`, in bulk; gives how many messages. Nothing visible changes.
   virtual void reclaim(std::uint64_t now_ms, Done<std::size_t> done) = 0;
 
@@ -187,8 +191,8 @@ class MessageStore {
   /// Newest first.
   [[nodiscard]] virtual Result<std::vector<Token>> revoked(const Account& account) const = 0;
 
-  /// The oldest records queued for `peer`, at most so many bytes (but one at least).
-  [[nodiscard]] virtual Result<std::vector<Missed>> missed(const PeerKey& peer,
+  /// The oldest records queued for `peer` behind number `after`, at most so many bytes (but one at least).
+  [[nodiscard]] virtual Result<std::vector<Missed>> missed(const PeerKey& peer, std::uint64_t after,
                                                            std::size_t bytes_max) const = 0;
 
   [[nodiscard]] virtual Result<std::vector<PeerKey>> peers_with_missed() const = 0;

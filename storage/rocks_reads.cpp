@@ -186,13 +186,15 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
   return scanned(*it).map([&tokens] { return std::move(tokens); });
 }
 
-Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::size_t bytes_max) const {
+Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_t after,
+                                               std::size_t bytes_max) const {
   const Snapshot snapshot(state_->database());
   const std::string prefix = internal::missed_prefix(peer);
   std::vector<Missed> records;
   std::size_t bytes = 0;
   const auto it = snapshot.iterate();
-  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+  for (it->Seek(internal::missed_key(peer, after + 1));
+       it->Valid() && it->key().starts_with(prefix); it->Next()) {
     const auto key = internal::parse_missed_key(it->key().ToStringView());
     auto record = internal::decode_bytes(it->value().ToStringView());
     if (!key || !record) {

@@ -359,6 +359,15 @@ void RocksStore::drop_missed(const PeerKey& peer, std::uint64_t number, Done<std
   state_->submit(change_of<std::size_t>(0, UINT64_MAX, std::move(apply), std::move(done)));
 }
 
+void RocksStore::erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
+                              Done<std::size_t> done) {
+  const std::size_t bytes = numbers.size() * sizeof(std::uint64_t);
+  auto apply = [peer, numbers = std::move(numbers)](Transaction& transaction) {
+    return internal::erase_missed(transaction, peer, numbers);
+  };
+  state_->submit(change_of<std::size_t>(bytes, UINT64_MAX, std::move(apply), std::move(done)));
+}
+
 void RocksStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
   state_->submit(std::make_unique<ReclaimChange>(now_ms, std::move(done)));
 }

@@ -7,12 +7,9 @@
 #include <set>
 
 #include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
-#include "control/service/internal/json_fields.hpp"
-#include "control/service/internal/message_hash.hpp"
 #include "control/service/namespaces.hpp"
 
 namespace allium::control {
@@ -22,79 +19,8 @@ namespace {
 
 /// How members of our kind know each other by their pong.
 constexpr std::string_view kOurKind = "allium";
-constexpr char kPushVersion = 1;
 /// Read from the store in one go when data is handed over.
 constexpr std::size_t kPushRoundBytes = 4'000'000;
-
-json::array pushed_entry(const storage::Account& account, const storage::Message& message) {
-  return {text_of(account),  message.hash, message.timestamp_ms,
-          message.expiry_ms, message.data, message.space};
-}
-
-std::optional<std::string_view> text_at(const json::array& entry, std::size_t i) {
-  const auto* text = i < entry.size() ? entry[i].if_string() : nullptr;
-  return text == nullptr ? std::nullopt : std::optional<std::string_view>(*text);
-}
-
-std::optional<std::int64_t> number_at(const json::array& entry, std::size_t i) {
-  const auto* number = i < entry.size() ? entry[i].if_int64() : nullptr;
-  return number == nullptr ? std::nullopt : std::optional(*number);
-}
-
-std::optional<OwnedMessage> owned_message(const json::value& value) {
-  const auto* entry = value.if_array();
-  if (entry == nullptr) {
-    return std::nullopt;
-  }
-  const auto key = text_at(*entry, 0);
-  const auto account = key ? array_of<33>(*key) : std::nullopt;
-  const auto hash = text_at(*entry, 1);
-  const auto timestamp = number_at(*entry, 2);
-  const auto expiry = number_at(*entry, 3);
-  const auto data = text_at(*entry, 4);
-  const std::int64_t space = number_at(*entry, 5).value_or(0);
-  const bool is_good = account && hash && !hash->empty() &&
-                       hash->size() <= storage::kHashCharsMax && timestamp && *timestamp >= 0 &&
-                       expiry && *expiry >= 0 && data && data->size() <= storage::kDataBytesMax &&
-                       space >= std::numeric_limits<storage::Namespace>::min() &&
-                       space <= std::numeric_limits<storage::Namespace>::max();
-  if (!is_good) {
-    return std::nullopt;
-  }
-  storage::Message message;
-  message.hash = *hash;
-  message.space = static_cast<storage::Namespace>(space);
-  message.timestamp_ms = static_cast<std::uint64_t>(*timestamp);
-  message.expiry_ms = static_cast<std::uint64_t>(*expiry);
-  message.data = *data;
-  return OwnedMessage(*account, std::move(message));
-}
-
-/// What a member missed, as the queue has it: a command, or messages as sn.data has them.
-std::string command_record(const SwarmCommand& command) {
-  return serialise_bt(json::object{{"m", command.method}, {"p", command.params}});
-}
-
-std::string data_record(std::string_view payload) {
-  return serialise_bt(json::object{{"d", payload}});
-}
-
-struct Record {
-  SwarmCommand command;
-  std::string payload;  ///< not empty: messages
-};
-
-std::optional<Record> parse_record(std::string_view text) {
-  const Result<json::value> value = parse_bt(text);
-  const auto* dict = value ? value->if_object() : nullptr;
-  if (dict == nullptr) {
-    return std::nullopt;
-  }
-  const auto field = [dict](std::string_view name) {
-    return std::string(internal::text_in(*dict, name).value_or(""));
-  };
-  return Record{{field("m"), field("p")}, field("d")};
-}
 
 /// Calls `done` when it was called so many times itself.
 std::function<void()> after_all(std::size_t count, std::function<void()> done) {
@@ -104,71 +30,6 @@ std::function<void()> after_all(std::size_t count, std::function<void()> done) {
       done();
     }
   };
-}
-
-/// Entries of at most kHandOverBytesMax together; one alone may be larger.
-std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages) {
-  std::vector<std::string> payloads;
-  std::vector<OwnedMessage> some;
-  std::size_t bytes = 0;
-  for (const auto& one : messages) {
-    if (bytes + one.second.data.size() > kHandOverBytesMax && !some.empty()) {
-      payloads.push_back(serialise_pushed(some));
-      some.clear();
-      bytes = 0;
-    }
-    bytes += one.second.data.size() + storage::kMessageOverheadBytes;
-    some.push_back(one);
-  }
-  if (!some.empty()) {
-    payloads.push_back(serialise_pushed(some));
-  }
-  return payloads;
-}
-
-/// The message of a forwarded store.
-std::optional<OwnedMessage> stored_message(std::string_view params) {
-  const Result<json::value> value = parse_bt(params);
-  const auto* dict = value ? value->if_object() : nullptr;
-  if (dict == nullptr) {
-    return std::nullopt;
-  }
-  const auto field = [dict](std::string_view name) {
-    const json::value* found = dict->if_contains(name);
-    return found == nullptr ? json::value() : *found;
-  };
-  json::value space = field("namespace");
-  json::array entry = {field("pubkey"), "-",           field("timestamp"),
-                       field("expiry"), field("data"), space.is_null() ? json::value(0) : space};
-  std::optional<OwnedMessage> stored = owned_message(entry);
-  if (stored) {
-    stored->second.hash =
-        internal::message_hash(stored->first, stored->second.space, stored->second.data);
-  }
-  return stored;
-}
-
-/// What a queue has of messages, for a member that takes nothing else.
-std::string messages_in(const std::vector<storage::Missed>& missed) {
-  std::vector<OwnedMessage> messages;
-  for (const storage::Missed& one : missed) {
-    const std::optional<Record> record = parse_record(one.record);
-    if (!record) {
-      continue;
-    }
-    if (!record->payload.empty()) {
-      Result<std::vector<OwnedMessage>> pushed = parse_pushed(record->payload);
-      if (pushed) {
-        std::move(pushed->begin(), pushed->end(), std::back_inserter(messages));
-      }
-    } else if (record->command.method == "store") {
-      std::optional<OwnedMessage> stored = stored_message(record->command.params);
-      if (stored) {
-        messages.push_back(*std::move(stored));
-      }
-    }
-  }
-  return serialise_pushed(messages);
 }
 
 }  // namespace
@@ -183,34 +44,6 @@ PeerParts peer_reply(const Answer& answer, Format format) {
     return {std::move(body)};
   }
   return {std::to_string(static_cast<int>(answer.status)), std::move(body)};
-}
-
-std::string serialise_pushed(const std::vector<OwnedMessage>& messages) {
-  json::array entries;
-  for (const auto& [account, message] : messages) {
-    entries.emplace_back(pushed_entry(account, message));
-  }
-  return kPushVersion + serialise_bt(entries);
-}
-
-Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload) {
-  if (payload.empty() || payload.front() != kPushVersion) {
-    return fail(Errc::malformed, "pushed messages of a version that is not known");
-  }
-  Result<json::value> value = parse_bt(payload.substr(1));
-  const auto* entries = value ? value->if_array() : nullptr;
-  if (entries == nullptr) {
-    return fail(Errc::malformed, "pushed messages are a bt list");
-  }
-  std::vector<OwnedMessage> messages;
-  for (const json::value& entry : *entries) {
-    std::optional<OwnedMessage> one = owned_message(entry);
-    if (!one) {
-      return fail(Errc::malformed, "a pushed message is not what it should be");
-    }
-    messages.push_back(*std::move(one));
-  }
-  return messages;
 }
 
 SwarmPeers::SwarmPeers(SwarmSurroundings surroundings) : around_(std::move(surroundings)) {}
@@ -237,12 +70,13 @@ void SwarmPeers::start(StorageRpc& rpc) {
       }
     }
   }
+  tidy_later();
   finish_begun(rpc);
 }
 
 void SwarmPeers::finish_begun(StorageRpc& rpc) {
   Result<std::vector<storage::Missed>> begun =
-      around_.store.missed(around_.membership.own(), kHandOverBytesMax);
+      around_.store.missed(around_.membership.own(), 0, kHandOverBytesMax);
   if (begun && first_number_ != 0) {
     std::erase_if(*begun,
                   [this](const storage::Missed& one) { return one.number >= first_number_; });
@@ -338,7 +172,61 @@ bool SwarmPeers::is_dead(const NodeKey& ed25519) const noexcept {
 }
 
 void SwarmPeers::suspect(const NodeKey& ed25519) {
-  set_dead(ed25519);
+  // Perhaps it only waited for somebody else, as this node did.
+  if (members_.contains(ed25519)) {
+    return;
+  }
+  members_[ed25519].is_busy = true;
+  probe(ed25519);
+}
+
+void SwarmPeers::tidy_later() {
+  around_.transport.after(kTidyQueuesMs, while_alive([this] {
+                            tidy_queues();
+                            tidy_later();
+                          }));
+}
+
+void SwarmPeers::tidy_queues() {
+  for (const auto& [key, member] : members_) {
+    if (member.state == State::dead) {
+      tidy_queue(key, 0);
+    }
+  }
+}
+
+// What nobody has any more, expired or deleted, a member need not be handed; the command that deleted it stays.
+void SwarmPeers::tidy_queue(const NodeKey& key, std::uint64_t after) {
+  const Result<std::vector<storage::Missed>> page =
+      around_.store.missed(key, after, kHandOverBytesMax);
+  if (!page || page->empty()) {
+    return;
+  }
+  std::vector<std::uint64_t> moot;
+  for (const storage::Missed& one : *page) {
+    if (is_moot(one.record)) {
+      moot.push_back(one.number);
+    }
+  }
+  counters_.moot += moot.size();
+  if (!moot.empty()) {
+    around_.store.erase_missed(key, std::move(moot), [](const Result<std::size_t>&) {});
+  }
+  around_.post(while_alive([this, key, last = page->back().number] { tidy_queue(key, last); }));
+}
+
+bool SwarmPeers::is_moot(std::string_view text) const {
+  const std::optional<MissedRecord> record = parse_record(text);
+  if (!record) {
+    return true;
+  }
+  const std::vector<OwnedMessage> messages = messages_of(*record);
+  const std::uint64_t now_ms = around_.now_ms();
+  return !messages.empty() &&
+         std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {
+           const auto live = around_.store.expiries(one.first, {one.second.hash}, now_ms);
+           return live && live->empty();
+         });
 }
 
 void SwarmPeers::forward(SwarmCommand command, std::function<void(MemberReply)> each) {
@@ -509,6 +397,7 @@ void SwarmPeers::probe(const NodeKey& key) {
     Member& member = found->second;
     member.is_busy = false;
     if (!pong) {
+      member.state = State::dead;
       probe_later(key);
       return;
     }
@@ -527,7 +416,8 @@ void SwarmPeers::hand_over(const NodeKey& key) {
     forget(key);
     return;
   }
-  const Result<std::vector<storage::Missed>> missed = around_.store.missed(key, kHandOverBytesMax);
+  const Result<std::vector<storage::Missed>> missed =
+      around_.store.missed(key, 0, kHandOverBytesMax);
   Member& member = members_[key];
   if (!missed) {
     set_dead(key);
@@ -590,7 +480,7 @@ void SwarmPeers::take_late(StorageRpc& rpc, std::string_view payload,
     reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{"OK"});
   });
   for (const json::value& text : records) {
-    const std::optional<Record> record =
+    const std::optional<MissedRecord> record =
         text.is_string() ? parse_record(std::string_view(text.get_string())) : std::nullopt;
     if (!record) {
       one_less();

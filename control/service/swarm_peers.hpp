@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "control/service/membership.hpp"
+#include "control/service/missed_records.hpp"
 #include "control/service/peer_transport.hpp"
 #include "control/service/storage_rpc.hpp"
 #include "control/service/swarm_members.hpp"
@@ -45,9 +46,7 @@ inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;
 inline constexpr std::uint64_t kForgetIntervalMs = 20;
 inline constexpr std::uint64_t kFinishRetryMs = 10'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
-
-/// A message and whose it is.
-using OwnedMessage = std::pair<storage::Account, storage::Message>;
+inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
 
 struct SwarmSurroundings {
   storage::MessageStore& store;
@@ -63,6 +62,7 @@ struct SwarmCounters {
   std::uint64_t queued = 0;
   std::uint64_t handed_over = 0;    ///< records of the queue
   std::uint64_t lost_records = 0;   ///< that could not be queued
+  std::uint64_t moot = 0;           ///< records of messages that nobody has any more, dropped
   std::uint64_t finished_late = 0;  ///< commands that the last process had begun
   std::uint64_t messages_pushed = 0;
   std::uint64_t messages_taken = 0;
@@ -83,7 +83,7 @@ class SwarmPeers final : public SwarmMembers {
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
 
-  /// A request to `ed25519` by somebody else timed out: probe it.
+  /// A request to `ed25519` by somebody else timed out: probes it. It counts as alive until that times out as well.
   void suspect(const NodeKey& ed25519);
 
   /// After Membership was updated: pushes what `before` had elsewhere.
@@ -132,6 +132,10 @@ class SwarmPeers final : public SwarmMembers {
   void send(const ServiceNode& node, const SwarmCommand& command,
             std::function<void(MemberReply)> each);
   void set_dead(const NodeKey& key);
+  void tidy_later();
+  void tidy_queues();
+  void tidy_queue(const NodeKey& key, std::uint64_t after);
+  [[nodiscard]] bool is_moot(std::string_view text) const;
   void probe_later(const NodeKey& key);
   void probe(const NodeKey& key);
   void hand_over(const NodeKey& key);
@@ -165,11 +169,5 @@ class SwarmPeers final : public SwarmMembers {
 
 /// The reply to sn.storage_cc and storage.*: the body alone, or status and text.
 [[nodiscard]] PeerParts peer_reply(const Answer& answer, Format format);
-
-/// sn.data: 0x01, then a bt list of [account, hash, timestamp, expiry, data, namespace].
-[[nodiscard]] std::string serialise_pushed(const std::vector<OwnedMessage>& messages);
-
-/// Errc::malformed. Namespaces are missing in what old peers send; then they are 0.
-[[nodiscard]] Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload);
 
 }  // namespace allium::control

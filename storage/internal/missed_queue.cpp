@@ -28,4 +28,18 @@ std::size_t drop_missed(Transaction& transaction, const PeerKey& peer, std::uint
   return count;
 }
 
+std::size_t erase_missed(Transaction& transaction, const PeerKey& peer,
+                         const std::vector<std::uint64_t>& numbers) {
+  std::size_t count = 0;
+  for (const std::uint64_t number : numbers) {
+    const std::string key = missed_key(peer, number);
+    if (const auto record = transaction.get(key, decode_bytes)) {
+      transaction.erase(key);
+      transaction.totals().bytes_used -= kMissedBytes + record->size();
+      ++count;
+    }
+  }
+  return count;
+}
+
 }  // namespace allium::storage::internal

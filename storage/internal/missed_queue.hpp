@@ -20,4 +20,8 @@ namespace allium::storage::internal {
 [[nodiscard]] std::size_t drop_missed(Transaction& transaction, const PeerKey& peer,
                                       std::uint64_t number);
 
+/// Gives how many of them there were.
+[[nodiscard]] std::size_t erase_missed(Transaction& transaction, const PeerKey& peer,
+                                       const std::vector<std::uint64_t>& numbers);
+
 }  // namespace allium::storage::internal

@@ -147,7 +147,7 @@ class Operation {
     for (const Token& token : *tokens) {
       out << int{token[0]} << ' ';
     }
-    const auto records = in.missed(peer(), number_);
+    const auto records = in.missed(peer(), 0, number_);
     for (const Missed& missed : *records) {
       out << missed.number << ':' << missed.record.size() << ' ';
     }
@@ -171,7 +171,7 @@ class Operation {
   [[nodiscard]] PeerKey peer() const { return PeerKey{account_[1]}; }
 
   [[nodiscard]] std::uint64_t last_number(const MessageStore& in) const {
-    const auto records = in.missed(peer(), number_).value();
+    const auto records = in.missed(peer(), 0, number_).value();
     return records.empty() ? number_ : records.back().number;
   }
 

@@ -132,6 +132,48 @@ TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
 }
 
+TEST(DeadMember, IsNotHandedWhatHasExpiredMeanwhileAndNobodyKeepsIt) {
+  SwarmWorld world(2);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(1).is_up = false;
+  world.call(0, "store", owner.store("short", world.now_ms, 0, 60'000));
+  const Answer deleted = world.call(0, "store", owner.store("deleted", world.now_ms));
+  world.call(0, "delete", owner.remove({std::string(deleted.body.at("hash").as_string())}));
+  world.call(0, "store", owner.store("long", world.now_ms));
+  const auto queued = [&world] {
+    return world.node(0).store().missed(world.node(1).key(), 0, 1'000'000)->size();
+  };
+  world.run(10'000);
+  EXPECT_EQ(queued(), 4U);
+  world.run(2 * kTidyQueuesMs + 60'000);
+  EXPECT_EQ(queued(), 2U) << "the deletion, and what is alive";
+  EXPECT_EQ(world.node(0).swarm().counters().moot, 2U);
+  world.node(1).is_up = true;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"long"});
+}
+
+TEST(SuspectedMember, IsAliveUntilItDoesNotAnswerItself) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(0).swarm().suspect(world.node(1).key());
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
+  Answer answer = world.call(0, "store", owner.store("one", world.now_ms));
+  EXPECT_FALSE(member(answer, world.node(1)).contains("failed"));
+  world.run(5'000);
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
+
+  world.node(1).is_up = false;
+  world.node(0).swarm().suspect(world.node(1).key());
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
+  world.run(kProbeTimeoutMs);
+  EXPECT_TRUE(world.node(0).swarm().is_dead(world.node(1).key()));
+  world.node(1).is_up = true;
+  world.run(30'000);
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
+}
+
 TEST(DeadEntry, LeavesNoCommandHalfDone) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);
@@ -177,7 +219,7 @@ TEST(DeadEntry, FinishesForAMemberThatIsAwayAsWell) {
   world.run(30'000);
 
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
 }
 
 TEST(DeadEntry, ForgetsWhatAllHaveHad) {
@@ -186,12 +228,12 @@ TEST(DeadEntry, ForgetsWhatAllHaveHad) {
   for (const char* text : {"one", "two"}) {
     world.call(0, "store", owner.store(text, world.now_ms));
   }
-  EXPECT_FALSE(world.node(0).store().missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_FALSE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
 
   world.node(0).swarm().start(world.node(0).rpc());
   world.run(2 * kForgetIntervalMs);
 
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
   EXPECT_EQ(world.node(0).swarm().counters().finished_late, 0U);
 }
 

@@ -380,20 +380,22 @@ TYPED_TEST(AnyStore, QueuesMissedRecordsByPeer) {
   enqueue(other, {"x"});
   const std::uint64_t last = enqueue(peer, {"three"});
 
-  const auto all = this->in().missed(peer, 1000).value();
+  const auto all = this->in().missed(peer, 0, 1000).value();
   ASSERT_EQ(all.size(), 3U);
   EXPECT_EQ(all[2].record, "three");
   EXPECT_EQ(all[2].number, last);
   EXPECT_LT(all[0].number, all[1].number);
-  EXPECT_EQ(this->in().missed(peer, 6)->size(), 2U);
-  EXPECT_EQ(this->in().missed(peer, 1)->size(), 1U) << "at least one";
+  EXPECT_EQ(this->in().missed(peer, 0, 6)->size(), 2U);
+  EXPECT_EQ(this->in().missed(peer, 0, 1)->size(), 1U) << "at least one";
+  EXPECT_EQ(this->in().missed(peer, all[0].number, 1000)->size(), all.size() - 1);
+  EXPECT_TRUE(this->in().missed(peer, all.back().number, 1000)->empty());
   EXPECT_EQ(this->in().peers_with_missed().value(), (std::vector<PeerKey>{peer, other}));
 
   EXPECT_EQ(answer<std::size_t>([&](Done<std::size_t> done) {
               this->in().drop_missed(peer, all[1].number, std::move(done));
             }).value(),
             2U);
-  EXPECT_EQ(this->in().missed(peer, 1000)->size(), 1U);
+  EXPECT_EQ(this->in().missed(peer, 0, 1000)->size(), 1U);
 }
 
 TYPED_TEST(AnyStore, VisitsARangeOfTheRing) {

@@ -57,7 +57,7 @@ TEST_F(RocksStoreTest, KeepsEverythingWhenOpenedAgain) {
   EXPECT_EQ(store(*in, account_, message_of("c"), Origin::replica)->effect,
             StoreEffect::tombstoned);
   EXPECT_EQ(in->revoked(account_)->size(), 1U);
-  EXPECT_EQ(in->missed(peer, 1000)->size(), 2U);
+  EXPECT_EQ(in->missed(peer, 0, 1000)->size(), 2U);
   EXPECT_EQ(in->status().messages, before.messages);
   EXPECT_EQ(in->status().accounts, before.accounts);
   EXPECT_EQ(in->status().bytes_used, before.bytes_used);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What a member of the swarm missed, as its queue on disk has it: a command of a client, whole and with its signature; or messages,
+// as members push them. And messages as they are pushed (session storage RPC, "Swarm internals").
+//
+//   Units      Unix milliseconds.
+//   Ownership  values.
+//   Errors     nullopt, or Errc::malformed: not that form.
+//   Threads    reentrant.
+//   Limits     kPushedBytesMax a payload that payloads_of() makes.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "control/service/swarm_members.hpp"
+#include "crypto_accel/base/result.hpp"
+#include "storage/message_store.hpp"
+
+namespace allium::control {
+
+inline constexpr std::size_t kPushedBytesMax = 1'000'000;
+
+/// A message and whose it is.
+using OwnedMessage = std::pair<storage::Account, storage::Message>;
+
+/// sn.data: 0x01, then a bt list of [account, hash, timestamp, expiry, data, namespace].
+[[nodiscard]] std::string serialise_pushed(const std::vector<OwnedMessage>& messages);
+
+/// Errc::malformed. Namespaces are missing in what old peers send; then they are 0.
+[[nodiscard]] Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload);
+
+/// Entries of at most kPushedBytesMax together; one alone may be larger.
+[[nodiscard]] std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages);
+
+struct MissedRecord {
+  SwarmCommand command;
+  std::string payload;  ///< not empty: messages, and no command
+};
+
+[[nodiscard]] std::string command_record(const SwarmCommand& command);
+[[nodiscard]] std::string data_record(std::string_view payload);
+[[nodiscard]] std::optional<MissedRecord> parse_record(std::string_view text);
+
+/// What a queue has of messages, for a member that takes nothing else: as they are pushed.
+[[nodiscard]] std::string messages_in(const std::vector<storage::Missed>& missed);
+
+/// The messages that somebody who gets the record has then; none where it is a command about others.
+[[nodiscard]] std::vector<OwnedMessage> messages_of(const MissedRecord& record);
+
+}  // namespace allium::control
