@@ -3,7 +3,6 @@
 // alliumd: the control process of a node.
 
 #include <malloc.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -18,6 +17,7 @@
 
 #include "control/daemon.hpp"
 #include "control/manage/configuration.hpp"
+#include "control/node/memory_privacy.hpp"
 
 namespace {
 
@@ -25,11 +25,9 @@ constexpr const char* kDefaultConfiguration = "/etc/allium/allium.toml";
 
 enum Exit : int { kDone = 0, kNegative = 1, kUsage = 2, kRefused = 3 };
 
-/// Keys are in this process: no core dumps, and no other process of this user reads its memory.
+/// Keys are in this process.
 void shut_the_windows() {
-  const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  prctl(PR_SET_DUMPABLE, 0);
+  allium::control::forbid_memory_dumps();
   std::signal(SIGPIPE, SIG_IGN);
 }
 
