@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -207,6 +208,44 @@ std::int64_t number(const json::object& object, std::string_view group, std::str
   return object.at(group).as_object().at(name).to_number<std::int64_t>();
 }
 
+/// What other processes and nodes have a part in goes to a terminal without control characters.
+std::string text_of(const json::object& object, std::string_view name) {
+  std::string text(object.at(name).as_string());
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
+void print_packets(const json::value& dataplane) {
+  if (dataplane.is_null()) {
+    std::printf("packets  no dataplane\n");
+    return;
+  }
+  const json::object& of = dataplane.as_object();
+  const std::string state =
+      of.at("serving").as_bool() ? "serving" : "NOT served: " + text_of(of, "problem");
+  std::printf("packets  %s", state.c_str());
+  if (of.at("connected").as_bool()) {
+    std::printf("; %lld workers, %lld relays known, device %s",
+                static_cast<long long>(of.at("workers").to_number<std::int64_t>()),
+                static_cast<long long>(of.at("relays").to_number<std::int64_t>()),
+                text_of(of, "device").c_str());
+  }
+  std::printf("\n");
+}
+
+/// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.
+void print_records(const json::object& status) {
+  const std::int64_t refused = number(status, "records", "refused");
+  if (refused == 0) {
+    return;
+  }
+  const std::string last = text_of(status.at("records").as_object(), "last_refusal");
+  std::printf("records  %lld known, %lld refused%s%s\n",
+              static_cast<long long>(number(status, "records", "known")),
+              static_cast<long long>(refused), last.empty() ? "" : ", last: ", last.c_str());
+}
+
 void print_status(const json::object& status) {
   const bool is_healthy = status.at("healthy").as_bool();
   std::printf("node     %s\nversion  %s, up %lld s\nstate    %s\n",
@@ -227,6 +266,8 @@ void print_status(const json::object& status) {
               static_cast<long long>(number(status, "requests", "rpc")),
               static_cast<long long>(number(status, "requests", "onion")),
               static_cast<long long>(number(status, "requests", "rate_limited")));
+  print_packets(status.at("dataplane"));
+  print_records(status);
   for (const json::value& problem : status.at("problems").as_array()) {
     std::printf("problem  %s\n", problem.as_string().c_str());
   }
