@@ -15,6 +15,7 @@
 #include <CLI/Formatter.hpp>
 #include <sodium.h>
 
+#include "control/configuration_files.hpp"
 #include "control/daemon.hpp"
 #include "control/manage/configuration.hpp"
 #include "control/node/memory_privacy.hpp"
@@ -47,6 +48,16 @@ void return_large_memory() {
   mallopt(M_MMAP_THRESHOLD, kLargeBytes);
 }
 
+int check(const std::string& path, const allium::control::Configuration& configuration) {
+  const auto checked = allium::control::check_configuration_files(configuration, path);
+  if (!checked) {
+    std::fprintf(stderr, "%s\n", checked.error().text.c_str());
+    return kNegative;
+  }
+  std::printf("%s: OK (schema %d)\n", path.c_str(), allium::control::kConfigurationSchema);
+  return kDone;
+}
+
 int run(const std::string& path, bool check_only) {
   const auto configuration = allium::control::load_configuration(path);
   if (!configuration) {
@@ -54,8 +65,7 @@ int run(const std::string& path, bool check_only) {
     return check_only ? kNegative : kRefused;
   }
   if (check_only) {
-    std::printf("%s: OK (schema %d)\n", path.c_str(), allium::control::kConfigurationSchema);
-    return kDone;
+    return check(path, *configuration);
   }
   allium::control::Daemon daemon(*configuration);
   if (const auto started = daemon.start(); !started) {
@@ -77,7 +87,8 @@ int main(int argc, char** argv) {
   std::string path = kDefaultConfiguration;
   bool check_only = false;
   program.add_option("--config", path, "The configuration")->capture_default_str();
-  program.add_flag("--check-config", check_only, "Only say whether the configuration is good");
+  program.add_flag("--check-config", check_only,
+                   "Only say whether the configuration and the files that it names are good");
   program.set_version_flag("--version", "alliumd " ALLIUM_VERSION);
   try {
     program.parse(argc, argv);
