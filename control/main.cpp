@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <cstdio>
@@ -26,9 +27,10 @@ constexpr const char* kDefaultConfiguration = "/etc/allium/allium.toml";
 
 enum Exit : int { kDone = 0, kNegative = 1, kUsage = 2, kRefused = 3 };
 
-/// Keys are in this process.
+/// Keys are in this process, and messages in its files.
 void shut_the_windows() {
   allium::control::forbid_memory_dumps();
+  umask(077);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
