@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon.hpp"
 
-#include <fcntl.h>
 #include <sys/timex.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -25,6 +20,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/array.hpp>
 
+#include "control/certificate_file.hpp"
 #include "control/document_fetcher.hpp"
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
@@ -46,7 +42,6 @@ namespace {
 constexpr std::chrono::seconds kBeat{5};
 constexpr std::chrono::milliseconds kRecordsGap{200};
 constexpr std::uint64_t kDocumentWarningS = 86'400;
-constexpr std::size_t kCertificateBytesMax = 64 * 1024;
 
 std::uint64_t unix_s() {
   return static_cast<std::uint64_t>(std::time(nullptr));
@@ -92,30 +87,30 @@ ClockState clock_state() {
           static_cast<double>(about.offset) * unit_ms};
 }
 
-Result<CertificatePair> load_or_make_certificate(const std::string& directory) {
-  const std::string path = directory + "/tls.pem";
-  CertificatePair pair;
-  std::ifstream file(path);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  const std::size_t split = text.find("-----BEGIN CERTIFICATE-----");
-  if (file && text.size() < kCertificateBytesMax && split != std::string::npos) {
-    pair.key_pem = text.substr(0, split);
-    pair.certificate_pem = text.substr(split);
-    return pair;
+bool is_open_to_others(const std::string& directory) {
+  using std::filesystem::perms;
+  std::error_code ignored;
+  const perms mode = std::filesystem::status(directory, ignored).permissions();
+  return (mode & (perms::group_all | perms::others_all)) != perms::none;
+}
+
+/// Makes it for this user alone. One that was there may be shared on purpose, or hold other things (/srv); what messages are kept in
+/// is nobody else's.
+Result<void> make_data_directory(const std::string& directory, const EventLog& log) {
+  std::error_code error;
+  const std::string messages = directory + "/messages";
+  std::filesystem::create_directories(messages, error);  // under main's umask
+  if (!error && is_open_to_others(messages)) {
+    std::filesystem::permissions(messages, std::filesystem::perms::owner_all, error);
   }
-  Result<CertificatePair> made = make_certificate();
-  if (!made) {
-    return made;
+  if (error) {
+    return fail(Errc::io, messages + ": " + error.message());
   }
-  text = made->key_pem + made->certificate_pem;
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool is_written = descriptor >= 0 && write(descriptor, text.data(), text.size()) ==
-                                                 static_cast<ssize_t>(text.size());
-  const int error = errno;
-  if (descriptor >= 0) {
-    close(descriptor);
+  if (is_open_to_others(directory)) {
+    log.warn("data.is_open", {{"directory", directory},
+                              {"advice", "others may look into it; say: chmod 700 " + directory}});
   }
-  return is_written ? std::move(made) : fail(Errc::io, path + ": " + std::strerror(error));
+  return {};
 }
 
 Result<Seed> load_seed(const Configuration& configuration, const EventLog& log) {
@@ -204,7 +199,8 @@ Daemon::Daemon(Configuration configuration)
 Daemon::~Daemon() = default;
 
 Result<void> Daemon::State::open_service() {
-  Result<CertificatePair> certificate = load_or_make_certificate(configuration.data_directory);
+  Result<CertificatePair> certificate =
+      load_or_make_certificate(configuration.data_directory + "/tls.pem", log);
   if (!certificate) {
     return tl::unexpected(certificate.error());
   }
@@ -353,8 +349,10 @@ Result<void> Daemon::start() {
     return tl::unexpected(seed.error());
   }
   state.identity.emplace(IdentitySecret::from_seed(*seed));
-  std::error_code error;
-  std::filesystem::create_directories(state.configuration.data_directory, error);
+  if (Result<void> made = make_data_directory(state.configuration.data_directory, state.log);
+      !made) {
+    return made;
+  }
   storage::RocksStoreOptions store_options;
   store_options.directory = state.configuration.data_directory + "/messages";
   store_options.bytes_limit = state.configuration.store_bytes_max;

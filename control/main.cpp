@@ -3,8 +3,8 @@
 // alliumd: the control process of a node.
 
 #include <malloc.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <cstdio>
@@ -16,8 +16,10 @@
 #include <CLI/Formatter.hpp>
 #include <sodium.h>
 
+#include "control/configuration_files.hpp"
 #include "control/daemon.hpp"
 #include "control/manage/configuration.hpp"
+#include "control/node/memory_privacy.hpp"
 
 namespace {
 
@@ -25,11 +27,10 @@ constexpr const char* kDefaultConfiguration = "/etc/allium/allium.toml";
 
 enum Exit : int { kDone = 0, kNegative = 1, kUsage = 2, kRefused = 3 };
 
-/// Keys are in this process: no core dumps, and no other process of this user reads its memory.
+/// Keys are in this process, and messages in its files.
 void shut_the_windows() {
-  const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  prctl(PR_SET_DUMPABLE, 0);
+  allium::control::forbid_memory_dumps();
+  umask(077);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
@@ -49,6 +50,16 @@ void return_large_memory() {
   mallopt(M_MMAP_THRESHOLD, kLargeBytes);
 }
 
+int check(const std::string& path, const allium::control::Configuration& configuration) {
+  const auto checked = allium::control::check_configuration_files(configuration, path);
+  if (!checked) {
+    std::fprintf(stderr, "%s\n", checked.error().text.c_str());
+    return kNegative;
+  }
+  std::printf("%s: OK (schema %d)\n", path.c_str(), allium::control::kConfigurationSchema);
+  return kDone;
+}
+
 int run(const std::string& path, bool check_only) {
   const auto configuration = allium::control::load_configuration(path);
   if (!configuration) {
@@ -56,8 +67,7 @@ int run(const std::string& path, bool check_only) {
     return check_only ? kNegative : kRefused;
   }
   if (check_only) {
-    std::printf("%s: OK (schema %d)\n", path.c_str(), allium::control::kConfigurationSchema);
-    return kDone;
+    return check(path, *configuration);
   }
   allium::control::Daemon daemon(*configuration);
   if (const auto started = daemon.start(); !started) {
@@ -79,7 +89,8 @@ int main(int argc, char** argv) {
   std::string path = kDefaultConfiguration;
   bool check_only = false;
   program.add_option("--config", path, "The configuration")->capture_default_str();
-  program.add_flag("--check-config", check_only, "Only say whether the configuration is good");
+  program.add_flag("--check-config", check_only,
+                   "Only say whether the configuration and the files that it names are good");
   program.set_version_flag("--version", "alliumd " ALLIUM_VERSION);
   try {
     program.parse(argc, argv);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/manage/configuration.hpp"
 
+#include <sys/un.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -16,6 +18,7 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #include "control/network/network_view.hpp"
+#include "control/service/https/https_client.hpp"
 #include "dataplane/onion/endpoint_text.hpp"
 
 #include <toml++/toml.h>
@@ -24,6 +27,7 @@ namespace allium::control {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
+constexpr std::size_t kSocketPathMax = sizeof(sockaddr_un::sun_path) - 1;
 
 /// How many letters have to be changed, added or taken away (Levenshtein).
 std::size_t distance(std::string_view left, std::string_view right) {
@@ -144,12 +148,24 @@ class Section {
     }
   }
 
+  /// A file that is a Unix socket.
+  void socket(const std::string& key, std::string& target) {
+    file(key, target);
+    if (target.size() > kSocketPathMax) {
+      refuse(key, "is longer than the " + std::to_string(kSocketPathMax) +
+                      " characters that a socket's path may have");
+    }
+  }
+
   /// A file too, or an http(s) URL.
   void file_or_url(const std::string& key, std::string& target) {
     const toml::node* node = find(key);
     const auto given = node == nullptr ? std::nullopt : node->value<std::string>();
     if (given && (given->starts_with("http://") || given->starts_with("https://"))) {
       target = *given;
+      if (!parse_url(target)) {
+        expect(key, *node, "a URL with a host, such as \"https://example.org/network\"");
+      }
     } else {
       file(key, target);
     }
@@ -174,7 +190,7 @@ class Section {
     expect(key, *node, "one of " + names);
   }
 
-  /// Calls `read` with each text; it gives false where that is not one.
+  /// Calls `read` with each text and its place; it gives false where that is not one.
   template <typename F>
   void list(const std::string& key, const std::string& what, F read) {
     const toml::node* node = find(key);
@@ -188,10 +204,26 @@ class Section {
     }
     for (const toml::node& element : *array) {
       const auto* value = element.as_string();
-      if (value == nullptr || !read(value->get())) {
+      if (value == nullptr || !read(value->get(), element.source())) {
         expect(key, element, what);
       }
     }
+  }
+
+  /// Of a key that is said; `why` goes on where its name ends.
+  void refuse(const std::string& key, const std::string& why) {
+    if (const toml::node* node = find(key)) {
+      refuse(node->source(), "'" + key + "' " + why);
+    }
+  }
+
+  void refuse(const toml::source_region& where, const std::string& reason) {
+    reader_.refuse(where, reason);
+  }
+
+  [[nodiscard]] std::uint32_t line_of(const std::string& key) {
+    const toml::node* node = find(key);
+    return node == nullptr ? 1 : node->source().begin.line;
   }
 
   void done() {
@@ -233,15 +265,71 @@ class Section {
   std::set<std::string> known_;
 };
 
-bool read_endpoint(const std::string& text, std::vector<boost::asio::ip::tcp::endpoint>& target) {
+using Endpoint = boost::asio::ip::tcp::endpoint;
+
+std::optional<Endpoint> read_endpoint(const std::string& text) {
   const std::optional<onion::Endpoint> endpoint = onion::parse_endpoint(text);
   if (!endpoint) {
-    return false;
+    return std::nullopt;
   }
   boost::system::error_code error;
   const auto address = boost::asio::ip::make_address(onion::address_text(endpoint->address), error);
-  target.emplace_back(address, endpoint->port);
-  return !error;
+  return error ? std::nullopt : std::optional(Endpoint(address, endpoint->port));
+}
+
+/// What alliumd will listen at, of all sections: the kernel gives an address with a port only once.
+struct Listened {
+  Endpoint endpoint;
+  std::string section;
+  std::uint32_t line = 1;
+};
+
+/// 0.0.0.0 has all other addresses of IPv4, and [::] those of IPv6.
+bool overlap(const Endpoint& left, const Endpoint& right) {
+  return left.port() == right.port() && left.address().is_v4() == right.address().is_v4() &&
+         (left.address() == right.address() || left.address().is_unspecified() ||
+          right.address().is_unspecified());
+}
+
+/// Why not; empty: it may be listened at.
+std::string why_not(const Endpoint& endpoint, const std::vector<Listened>& listened) {
+  if (endpoint.port() == 0) {
+    return "port 0 is any port: nobody would know which; say one of 1 to 65535";
+  }
+  const auto there = std::find_if(listened.begin(), listened.end(), [&](const Listened& other) {
+    return overlap(endpoint, other.endpoint);
+  });
+  return there == listened.end() ? ""
+                                 : "[" + there->section + "] in line " +
+                                       std::to_string(there->line) + " listens there already";
+}
+
+void read_listen(Section section, const std::string& name, const std::string& port,
+                 std::vector<Listened>& listened) {
+  section.list("listen",
+               "addresses with a port, such as \"0.0.0.0:" + port + "\" or \"[::]:" + port + "\"",
+               [&](const std::string& text, const toml::source_region& where) {
+                 const std::optional<Endpoint> endpoint = read_endpoint(text);
+                 if (!endpoint) {
+                   return false;
+                 }
+                 if (const std::string why = why_not(*endpoint, listened); !why.empty()) {
+                   section.refuse(where, "'listen' " + text + ": " + why);
+                 }
+                 listened.push_back({*endpoint, name, where.begin.line});
+                 return true;
+               });
+  section.done();
+}
+
+void read_listens(Section& root, Configuration& configuration) {
+  std::vector<Listened> listened;
+  read_listen(root.section("https"), "https", "22021", listened);
+  read_listen(root.section("omq"), "omq", "22020", listened);
+  for (const Listened& one : listened) {
+    (one.section == "omq" ? configuration.omq_listen : configuration.https_listen)
+        .push_back(one.endpoint);
+  }
 }
 
 void read_rate(Section& limits, const std::string& whose, RateSettings& rate) {
@@ -249,41 +337,52 @@ void read_rate(Section& limits, const std::string& whose, RateSettings& rate) {
   limits.number(whose + "_per_second", rate.per_second, 1, 1'000'000);
 }
 
-void read_network(Section root, Configuration& configuration) {
-  root.file_or_url("document", configuration.network_file);
-  root.list("authorities", "Ed25519 keys of 64 hex digits", [&](const std::string& text) {
-    const Result<IdentityKey> key = parse_identity_key(text);
-    if (key) {
-      configuration.authorities.keys.push_back(*key);
-    }
-    return key.has_value();
-  });
-  root.number("threshold", configuration.authorities.threshold, 1,
-              static_cast<std::int64_t>(kSignaturesMax));
-  root.done();
+void read_authority(Section& network, const toml::source_region& where, const IdentityKey& key,
+                    std::vector<IdentityKey>& keys) {
+  if (std::find(keys.begin(), keys.end(), key) != keys.end()) {
+    network.refuse(where, "'authorities' has this key twice: each authority signs once");
+  }
+  keys.push_back(key);
 }
 
-void read_sections(Section& root, Configuration& configuration) {
-  Section node = root.section("node");
+void read_network(Section network, Configuration& configuration) {
+  Authorities& authorities = configuration.authorities;
+  network.file_or_url("document", configuration.network_file);
+  configuration.lines.document = network.line_of("document");
+  network.list("authorities", "Ed25519 keys of 64 hex digits",
+               [&](const std::string& text, const toml::source_region& where) {
+                 const Result<IdentityKey> key = parse_identity_key(text);
+                 if (key) {
+                   read_authority(network, where, *key, authorities.keys);
+                 }
+                 return key.has_value();
+               });
+  network.number("threshold", authorities.threshold, 1, static_cast<std::int64_t>(kSignaturesMax));
+  // Without any authority, that is what is wrong.
+  if (!authorities.keys.empty() && authorities.threshold > authorities.keys.size()) {
+    network.refuse("threshold", "is more than there are authorities, of which there are " +
+                                    std::to_string(authorities.keys.size()));
+  }
+  network.done();
+}
+
+void read_node(Section node, Configuration& configuration) {
   node.file("identity", configuration.identity_file);
   node.file("passphrase", configuration.passphrase_file);
   node.file("data", configuration.data_directory);
+  configuration.lines.identity = node.line_of("identity");
+  configuration.lines.passphrase = node.line_of("passphrase");
+  configuration.lines.data = node.line_of("data");
   node.done();
+}
 
+void read_sections(Section& root, Configuration& configuration) {
+  read_node(root.section("node"), configuration);
   read_network(root.section("network"), configuration);
-
-  Section https = root.section("https");
-  https.list(
-      "listen", "addresses with a port, such as \"0.0.0.0:22021\" or \"[::]:22021\"",
-      [&](const std::string& text) { return read_endpoint(text, configuration.https_listen); });
-  https.done();
-  Section omq = root.section("omq");
-  omq.list("listen", "addresses with a port, such as \"0.0.0.0:22020\" or \"[::]:22020\"",
-           [&](const std::string& text) { return read_endpoint(text, configuration.omq_listen); });
-  omq.done();
+  read_listens(root, configuration);
 
   Section dataplane = root.section("dataplane");
-  dataplane.file("socket", configuration.dataplane_socket);
+  dataplane.socket("socket", configuration.dataplane_socket);
   dataplane.number("packets_per_second", configuration.packets_per_second, 1'000, 100'000'000);
   dataplane.number("ipv6_clients", configuration.ipv6_clients_max, 1, 1'000'000);
   dataplane.number("ipv6_clients_per_host", configuration.ipv6_clients_per_host, 0, 1'000'000);
@@ -302,7 +401,7 @@ void read_sections(Section& root, Configuration& configuration) {
   onion.done();
 
   Section control = root.section("control");
-  control.file("socket", configuration.control_socket);
+  control.socket("socket", configuration.control_socket);
   control.done();
   Section log = root.section("log");
   log.choice("level", configuration.log_level,
@@ -322,9 +421,6 @@ std::string missing(const Configuration& configuration) {
   }
   if (configuration.authorities.keys.empty()) {
     return "[network] needs authorities = [\"64 hex digits\"]: who signs the network document";
-  }
-  if (configuration.authorities.threshold > configuration.authorities.keys.size()) {
-    return "[network] threshold is more than there are authorities";
   }
   if (configuration.https_listen.empty() || configuration.omq_listen.empty()) {
     return "[https] and [omq] need listen = [\"0.0.0.0:22021\"] and [\"0.0.0.0:22020\"]";
@@ -362,11 +458,20 @@ Result<Configuration> parse_configuration(std::string_view text, const std::stri
 }
 
 Result<Configuration> load_configuration(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return fail(Errc::refused, path + ":1: is a directory");
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     return fail(errno == ENOENT ? Errc::not_found : Errc::io, path + ":1: " + std::strerror(errno));
   }
-  std::string text(std::istreambuf_iterator<char>(file), {});
+  std::string text(kFileBytesMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) {
+    return fail(Errc::io, path + ":1: cannot be read");
+  }
+  text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > kFileBytesMax) {
     return fail(Errc::malformed, path + ":1: longer than 1 MiB");
   }

@@ -31,6 +31,14 @@ struct RateSettings {
   std::uint32_t per_second = 300;
 };
 
+/// Where keys are in the file that name other files; 1 where they are not said.
+struct KeyLines {
+  std::uint32_t identity = 1;
+  std::uint32_t passphrase = 1;
+  std::uint32_t data = 1;
+  std::uint32_t document = 1;
+};
+
 struct Configuration {
   std::string identity_file = "/var/lib/allium/identity";
   std::string passphrase_file;  ///< empty: the identity is not sealed
@@ -56,11 +64,13 @@ struct Configuration {
   std::string control_socket = "/run/allium/alliumd";
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::key_value;
+
+  KeyLines lines;
 };
 
 [[nodiscard]] Result<Configuration> load_configuration(const std::string& path);
 
-/// `name` stands for the file in errors.
+/// `name` stands for the file in errors. Looks at no other file; see control/configuration_files.hpp.
 [[nodiscard]] Result<Configuration> parse_configuration(std::string_view text,
                                                         const std::string& name);
 

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/node/identity_file.hpp"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <string_view>
 
 #include <sodium.h>
+
+#include "control/node/private_file.hpp"
 
 namespace allium::control {
 namespace {
@@ -23,6 +24,7 @@ constexpr std::string_view kFirstLine = "allium-identity 1\n";
 constexpr unsigned long long kArgonPasses = 3;
 constexpr std::size_t kArgonBytes = std::size_t{256} << 20;
 constexpr std::size_t kFileBytesMax = 1024;
+constexpr int kOldIdentitiesMax = 1000;
 
 using Salt = std::array<std::uint8_t, crypto_pwhash_SALTBYTES>;
 using Nonce = std::array<std::uint8_t, crypto_aead_xchacha20poly1305_ietf_NPUBBYTES>;
@@ -32,10 +34,16 @@ tl::unexpected<Error> file_error(const std::string& path, int error) {
   return fail(error == ENOENT ? Errc::not_found : Errc::io, path + ": " + std::strerror(error));
 }
 
-std::string hex(Bytes bytes) {
-  std::string text(bytes.size() * 2 + 1, '\0');
-  sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+void append_hex(std::string& text, Bytes bytes) {
+  const std::size_t begin = text.size();
+  text.resize(begin + bytes.size() * 2 + 1);
+  sodium_bin2hex(text.data() + begin, text.size() - begin, bytes.data(), bytes.size());
   text.pop_back();
+}
+
+std::string hex(Bytes bytes) {
+  std::string text;
+  append_hex(text, bytes);
   return text;
 }
 
@@ -103,63 +111,112 @@ Result<Seed> open_sealed(std::string_view words, const Passphrase& passphrase) {
   return seed;
 }
 
-/// Closes what it holds.
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor) noexcept : descriptor_(descriptor) {}
-
-  ~Descriptor() {
-    if (descriptor_ >= 0) {
-      close(descriptor_);
-    }
-  }
-
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
-/// At most `bytes_max`; refuses where others may read it.
-Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-
-  struct stat about {};
-
-  if (file.get() < 0 || fstat(file.get(), &about) != 0) {
-    return file_error(path, errno);
-  }
-  if (!S_ISREG(about.st_mode) || (about.st_mode & 077) != 0) {
-    return fail(Errc::refused, path + ": others may read it; say: chmod 600 " + path);
-  }
-  std::string text(bytes_max + 1, '\0');
-  const ssize_t count = read(file.get(), text.data(), text.size());
-  if (count < 0) {
-    return file_error(path, errno);
-  }
-  if (static_cast<std::size_t>(count) > bytes_max) {
-    return fail(Errc::malformed, path + ": too long");
-  }
-  text.resize(static_cast<std::size_t>(count));
+/// In one piece of memory, so that who wipes the text has wiped the seed.
+std::string unsealed_text(const Seed& seed) {
+  std::string text;
+  text.reserve(kFileBytesMax);
+  text += kFirstLine;
+  text += "seed ";
+  append_hex(text, seed.bytes());
+  text += '\n';
   return text;
 }
 
-Result<void> sync_directory_of(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string directory = parent.empty() ? "." : parent.string();
-  const Descriptor opened(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.get() < 0 || fsync(opened.get()) != 0) {
-    return file_error(directory, errno);
+Result<std::string> text_of(const Seed& seed, const Passphrase* passphrase, const Random& random) {
+  if (passphrase == nullptr) {
+    return unsealed_text(seed);
   }
+  return sealed_line(seed, *passphrase, random).map([](const std::string& line) {
+    return std::string(kFirstLine) + line;
+  });
+}
+
+/// The file is on the disk, its name perhaps not yet.
+Result<void> create_identity(const std::string& path, const Seed& seed,
+                             const Passphrase* passphrase, const Random& random) {
+  Result<std::string> text = text_of(seed, passphrase, random);
+  if (!text) {
+    return tl::unexpected(text.error());
+  }
+  Result<void> created = create_private_file(path, *text);
+  wipe(text->data(), text->size());
+  return created;
+}
+
+/// Gives a file a second name, under the first number that is free.
+Result<std::string> link_old(const std::string& path) {
+  for (int number = 1; number <= kOldIdentitiesMax; ++number) {
+    std::string name = path + ".old" + std::to_string(number);
+    if (link(path.c_str(), name.c_str()) == 0) {
+      return name;
+    }
+    if (errno != EEXIST) {
+      return file_error(name, errno);
+    }
+  }
+  return fail(Errc::full, path + ": too many old identities are beside it: move some away");
+}
+
+/// Replaces `path` by `draft`; what was there has a name of its own on the disk before.
+Result<std::string> replace_and_keep(const std::string& draft, const std::string& path) {
+  Result<std::string> kept = link_old(path);
+  if (!kept) {
+    return kept;
+  }
+  Result<void> synced = sync_directory_of(path);
+  if (synced && std::rename(draft.c_str(), path.c_str()) != 0) {
+    synced = file_error(path, errno);
+  }
+  if (!synced) {
+    unlink(kept->c_str());
+    return tl::unexpected(synced.error());
+  }
+  return kept;
+}
+
+/// What a file says, before a passphrase.
+struct Parsed {
+  IdentityFile identity;    ///< its seed is there where it is not sealed
+  std::string_view sealed;  ///< of the text
+};
+
+Result<Parsed> parse(const std::string& path, std::string_view rest) {
+  Parsed parsed;
+  if (rest.starts_with(kFirstLine) && rest.ends_with('\n')) {
+    rest.remove_prefix(kFirstLine.size());
+    rest.remove_suffix(1);
+    if (rest.starts_with("seed ") && from_hex(rest.substr(5), parsed.identity.seed.bytes())) {
+      return parsed;
+    }
+    if (rest.starts_with("sealed ")) {
+      parsed.identity.is_sealed = true;
+      parsed.sealed = rest.substr(7);
+      return parsed;
+    }
+  }
+  return fail(Errc::malformed, path + ": this is no identity file");
+}
+
+Result<void> unseal(const std::string& path, const Passphrase* passphrase, Parsed& parsed) {
+  if (!parsed.identity.is_sealed) {
+    return {};
+  }
+  if (passphrase == nullptr) {
+    return fail(Errc::refused, path + ": it is sealed: a passphrase is needed");
+  }
+  Result<Seed> seed = open_sealed(parsed.sealed, *passphrase);
+  if (!seed) {
+    return tl::unexpected(seed.error());
+  }
+  parsed.identity.seed = *std::move(seed);
   return {};
 }
 
 }  // namespace
 
 Passphrase::~Passphrase() {
+  // A short text that was moved away still lies in this object, beyond its size.
+  text_.resize(text_.capacity());
   wipe(text_.data(), text_.size());
 }
 
@@ -178,39 +235,40 @@ Result<Passphrase> Passphrase::read(const std::string& path) {
 
 Result<void> write_identity_file(const std::string& path, const Seed& seed,
                                  const Passphrase* passphrase, const Random& random) {
-  std::string line = "seed " + hex(seed.bytes()) + '\n';
-  if (passphrase != nullptr) {
-    wipe(line.data(), line.size());
-    Result<std::string> sealed = sealed_line(seed, *passphrase, random);
-    if (!sealed) {
-      return tl::unexpected(sealed.error());
-    }
-    line = *std::move(sealed);
+  const Result<void> created = create_identity(path, seed, passphrase, random);
+  if (!created && created.error().code == Errc::refused) {
+    return fail(Errc::refused, path + ": there is an identity already; move it away first");
   }
-  std::string text = std::string(kFirstLine) + line;
-  wipe(line.data(), line.size());
-  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.get() < 0) {
-    const int error = errno;
-    wipe(text.data(), text.size());
-    return error == EEXIST
-               ? fail(Errc::refused, path + ": there is an identity already; move it away first")
-               : file_error(path, error);
+  return created ? sync_directory_of(path) : created;
+}
+
+Result<std::string> rotate_identity_file(const std::string& path, const Seed& seed,
+                                         const Passphrase* passphrase, const Random& random) {
+  const std::string draft = path + ".new";
+  const Result<void> created = create_identity(draft, seed, passphrase, random);
+  if (!created && created.error().code == Errc::refused) {
+    return fail(Errc::refused, draft +
+                                   ": another rotation is under way or was interrupted; if none "
+                                   "is, remove this file: nobody uses it");
   }
-  const bool is_written =
-      write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-      fsync(file.get()) == 0;
-  const int error = errno;
-  wipe(text.data(), text.size());
-  if (!is_written) {
-    unlink(path.c_str());
-    return file_error(path, error);
+  if (!created) {
+    return tl::unexpected(created.error());
   }
-  return sync_directory_of(path);
+  Result<std::string> kept = replace_and_keep(draft, path);
+  if (!kept) {
+    unlink(draft.c_str());
+    return kept;
+  }
+  if (const Result<void> synced = sync_directory_of(path); !synced) {
+    return fail(synced.error().code, synced.error().text +
+                                         "; the new identity is in place and the old one is " +
+                                         *kept + ", but a power cut may undo it: look at the disk");
+  }
+  return kept;
 }
 
 Result<int> identity_in_memory(const Seed& seed) {
-  std::string text = std::string(kFirstLine) + "seed " + hex(seed.bytes()) + '\n';
+  std::string text = unsealed_text(seed);
   const int memory = memfd_create("allium-identity", MFD_CLOEXEC);
   const bool is_written =
       memory >= 0 && fchmod(memory, 0600) == 0 &&
@@ -231,32 +289,24 @@ Result<IdentityFile> read_identity_file(const std::string& path, const Passphras
   if (!text) {
     return tl::unexpected(text.error());
   }
-  IdentityFile identity;
-  std::string_view rest = *text;
-  Result<void> read = fail(Errc::malformed, path + ": this is no identity file");
-  if (rest.starts_with(kFirstLine) && rest.ends_with('\n')) {
-    rest.remove_prefix(kFirstLine.size());
-    rest.remove_suffix(1);
-    if (rest.starts_with("seed ") && from_hex(rest.substr(5), identity.seed.bytes())) {
-      read = {};
-    } else if (rest.starts_with("sealed ")) {
-      identity.is_sealed = true;
-      Result<Seed> seed = passphrase == nullptr
-                              ? fail(Errc::refused, path + ": it is sealed: a passphrase is needed")
-                              : open_sealed(rest.substr(7), *passphrase);
-      if (seed) {
-        identity.seed = *std::move(seed);
-        read = {};
-      } else {
-        read = tl::unexpected(seed.error());
-      }
-    }
-  }
+  Result<Parsed> parsed = parse(path, *text);
+  const Result<void> opened =
+      parsed ? unseal(path, passphrase, *parsed) : tl::unexpected(parsed.error());
   wipe(text->data(), text->size());
-  if (!read) {
-    return tl::unexpected(read.error());
+  if (!opened) {
+    return tl::unexpected(opened.error());
   }
-  return identity;
+  return std::move(parsed->identity);
+}
+
+Result<bool> is_identity_sealed(const std::string& path) {
+  Result<std::string> text = read_private_file(path, kFileBytesMax);
+  if (!text) {
+    return tl::unexpected(text.error());
+  }
+  const Result<Parsed> parsed = parse(path, *text);
+  wipe(text->data(), text->size());
+  return parsed.map([](const Parsed& found) { return found.identity.is_sealed; });
 }
 
 Result<Seed> parse_seed(std::string_view hex_text) {

@@ -5,8 +5,8 @@
 // may read the file.
 //
 //   Ownership  values; seeds and passphrases are wiped.
-//   Errors     Errc::not_found, Errc::io (the file), Errc::malformed (no identity file), Errc::refused (others may read it; it
-//              exists already), Errc::bad_signature (wrong passphrase). No text has anything of the key.
+//   Errors     Errc::not_found, Errc::io (the file), Errc::malformed (no identity file), Errc::refused (no regular file;
+//              others may read it; it exists already), Errc::bad_signature (wrong passphrase). No text has anything of the key.
 //   Threads    reentrant.
 //   Cost       sealing and opening take about a second and 256 MiB on purpose (Argon2id).
 //   Limits     passphrases of kPassphraseBytesMax.
@@ -52,6 +52,13 @@ class Passphrase {
 [[nodiscard]] Result<void> write_identity_file(const std::string& path, const Seed& seed,
                                                const Passphrase* passphrase, const Random& random);
 
+/// Puts a new identity in the place of one that is there, which stays beside it as `path`.oldN. At every instant `path` is there and
+/// whole, and a crash loses neither. Gives the name that the old one has now. Errc::refused where `path`.new is there: another
+/// rotation is under way or was interrupted.
+[[nodiscard]] Result<std::string> rotate_identity_file(const std::string& path, const Seed& seed,
+                                                       const Passphrase* passphrase,
+                                                       const Random& random);
+
 /// The same text, not sealed, in memory that has a descriptor (to close by the caller): for a child process that reads it as
 /// /proc/self/fd/N, so that no disk has it.
 [[nodiscard]] Result<int> identity_in_memory(const Seed& seed);
@@ -64,6 +71,9 @@ struct IdentityFile {
 /// `passphrase` may be null where the file is not sealed.
 [[nodiscard]] Result<IdentityFile> read_identity_file(const std::string& path,
                                                       const Passphrase* passphrase);
+
+/// Whether a passphrase is needed; errors as above, and no second of work.
+[[nodiscard]] Result<bool> is_identity_sealed(const std::string& path);
 
 /// 64 hex digits, or the 128 of libsodium's (and oxend's) secret keys, whose second half must be the public key.
 [[nodiscard]] Result<Seed> parse_seed(std::string_view hex);

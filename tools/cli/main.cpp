@@ -58,7 +58,7 @@ int parse_and_run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return parse_and_run(argc, argv);
+    return allium::cli::finish_output(parse_and_run(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s; this is a defect of allium, please report it\n", error.what());
     return allium::cli::kExitInternal;

@@ -3,11 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <CLI/Config.hpp>
 #include <CLI/Error.hpp>
@@ -19,6 +20,8 @@
 #include "control/network/network_view.hpp"
 #include "control/network/service_nodes.hpp"
 #include "control/node/identity_file.hpp"
+#include "control/node/memory_privacy.hpp"
+#include "control/node/private_file.hpp"
 #include "tools/cli/output.hpp"
 
 namespace allium::cli {
@@ -37,6 +40,8 @@ struct KeyOptions {
   bool reveal = false;
   bool json = false;
 };
+
+using KeyVerb = void (*)(const KeyOptions& options);
 
 [[noreturn]] void usage(const std::string& what) {
   std::fprintf(stderr, "error: %s\n", what.c_str());
@@ -84,11 +89,21 @@ void show(const KeyOptions& options, const control::Seed& seed, bool is_sealed) 
               key.c_str(), x25519.c_str(), address.c_str());
 }
 
-void keep(const KeyOptions& options, const control::Seed& seed) {
-  const auto passphrase = passphrase_of(options);
-  if (!passphrase && !options.unsealed) {
+void show_file(const KeyOptions& options) {
+  const control::IdentityFile file = load(options);
+  show(options, file.seed, file.is_sealed);
+}
+
+/// What a new file will be sealed by; asked before anything is changed or read.
+std::optional<control::Passphrase> seal_of(const KeyOptions& options) {
+  if (options.passphrase_file.empty() && !options.unsealed) {
     usage("an identity is sealed by a passphrase: --passphrase-file FILE, or say --unsealed");
   }
+  return passphrase_of(options);
+}
+
+void write_new(const KeyOptions& options, const std::optional<control::Passphrase>& passphrase,
+               const control::Seed& seed) {
   const auto written = control::write_identity_file(
       options.file, seed, passphrase ? &*passphrase : nullptr, system_random());
   if (!written) {
@@ -103,38 +118,42 @@ control::Seed new_seed() {
   return seed;
 }
 
-/// The old file stays beside the new one, under the first number that is free.
-void rotate(const KeyOptions& options) {
-  static_cast<void>(load(options));  // only who can open it may replace it
-  std::string kept;
-  for (int number = 1; kept.empty(); ++number) {
-    const std::string name = options.file + ".old" + std::to_string(number);
-    if (!std::filesystem::exists(name)) {
-      kept = name;
-    }
-  }
-  std::error_code error;
-  std::filesystem::rename(options.file, kept, error);
-  if (error) {
-    finish_with(Error{Errc::io, options.file + ": " + error.message()});
-  }
-  std::fprintf(stderr, "the old identity is now %s; register the new one, then restart alliumd\n",
-               kept.c_str());
-  keep(options, new_seed());
+void init(const KeyOptions& options) {
+  write_new(options, seal_of(options), new_seed());
 }
 
-void import_seed(const KeyOptions& options) {
-  // From standard input: what is on a command line, everybody on the machine can read.
-  std::string text(kSeedTextMax, '\0');
-  const ssize_t count = read(STDIN_FILENO, text.data(), text.size());
-  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-  text.resize(text.find_last_not_of(" \r\n") + 1);
-  auto seed = control::parse_seed(text);
-  wipe(text.data(), text.size());
+void rotate(const KeyOptions& options) {
+  const auto passphrase = seal_of(options);
+  static_cast<void>(load(options));  // only who can open it may replace it
+  const control::Seed seed = new_seed();
+  const auto kept = control::rotate_identity_file(
+      options.file, seed, passphrase ? &*passphrase : nullptr, system_random());
+  if (!kept) {
+    finish_with(kept.error());
+  }
+  std::fprintf(stderr, "the old identity is now %s; register the new one, then restart alliumd\n",
+               kept->c_str());
+  show(options, seed, passphrase.has_value());
+}
+
+/// From standard input: what is on a command line, everybody on the machine can read.
+control::Seed read_seed() {
+  auto text = control::read_to_end(STDIN_FILENO, kSeedTextMax, "standard input");
+  if (!text) {
+    finish_with(text.error());
+  }
+  const std::size_t end = text->find_last_not_of(" \r\n") + 1;
+  auto seed = control::parse_seed(std::string_view(*text).substr(0, end));
+  wipe(text->data(), text->size());
   if (!seed) {
     finish_with(seed.error());
   }
-  keep(options, *seed);
+  return *std::move(seed);
+}
+
+void import_seed(const KeyOptions& options) {
+  const auto passphrase = seal_of(options);
+  write_new(options, passphrase, read_seed());
 }
 
 void export_seed(const KeyOptions& options) {
@@ -142,46 +161,89 @@ void export_seed(const KeyOptions& options) {
     usage("this prints the secret of the node; if you mean it, say --reveal");
   }
   const control::IdentityFile file = load(options);
-  std::string text = control::identity_key_text(file.seed.bytes());
-  std::printf("%s\n", text.c_str());
-  wipe(text.data(), text.size());
+  std::string seed = control::identity_key_text(file.seed.bytes());
+  const std::string begin = options.json
+                                ? R"({"schema":"allium.key/1","file":)" +
+                                      json::serialize(json::string(options.file)) + R"(,"seed":")"
+                                : "";
+  std::string text;
+  text.reserve(begin.size() + seed.size() + 8);  // one piece of memory, which print_secret() wipes
+  text.append(begin).append(seed).append(options.json ? "\"}\n" : "\n");
+  wipe(seed.data(), seed.size());
+  print_secret(text);
 }
 
 void add_key_verbs(CLI::App& program) {
   CLI::App* key = program.add_subcommand("key", "The identity of this machine's node");
   key->require_subcommand(1);
   const auto options = std::make_shared<KeyOptions>();
-  const auto add = [&](const char* name, const char* help) {
+  const auto add = [&](const char* name, const char* help, KeyVerb run) {
     CLI::App* verb = key->add_subcommand(name, help);
     verb->add_option("--file", options->file, "The identity file")->capture_default_str();
     verb->add_option("--passphrase-file", options->passphrase_file,
                      "Its first line is the passphrase; mode 0600");
     verb->add_flag("--json", options->json, "One JSON object");
+    verb->callback([options, run] {
+      control::forbid_memory_dumps();
+      run(*options);
+    });
     return verb;
   };
-  const auto add_writer = [&](const char* name, const char* help) {
-    CLI::App* verb = add(name, help);
+  const auto add_writer = [&](const char* name, const char* help, KeyVerb run) {
+    CLI::App* verb = add(name, help, run);
     verb->add_flag("--unsealed", options->unsealed,
                    "Without a passphrase: the file alone is the node");
     return verb;
   };
-  add_writer("init", "Make an identity")->callback([options] { keep(*options, new_seed()); });
-  add("show", "Public keys and address")->callback([options] {
-    const control::IdentityFile file = load(*options);
-    show(*options, file.seed, file.is_sealed);
-  });
-  add_writer("rotate", "Make a new identity, and keep the old one beside it")->callback([options] {
-    rotate(*options);
-  });
-  add_writer("import", "Take over a seed (64 hex digits) or a secret key (128) from standard input")
-      ->callback([options] { import_seed(*options); });
-  CLI::App* exporting = add("export", "Print the seed");
-  exporting->add_flag("--reveal", options->reveal, "Yes, print the secret");
-  exporting->callback([options] { export_seed(*options); });
+  add_writer("init", "Make an identity", init);
+  add("show", "Public keys and address", show_file);
+  add_writer("rotate", "Make a new identity, and keep the old one beside it", rotate);
+  add_writer("import", "Take over a seed (64 hex digits) or a secret key (128) from standard input",
+             import_seed);
+  add("export", "Print the seed", export_seed)
+      ->add_flag("--reveal", options->reveal, "Yes, print the secret");
 }
 
 std::int64_t number(const json::object& object, std::string_view group, std::string_view name) {
   return object.at(group).as_object().at(name).to_number<std::int64_t>();
+}
+
+/// What other processes and nodes have a part in goes to a terminal without control characters.
+std::string text_of(const json::object& object, std::string_view name) {
+  std::string text(object.at(name).as_string());
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
+void print_packets(const json::value& dataplane) {
+  if (dataplane.is_null()) {
+    std::printf("packets  no dataplane\n");
+    return;
+  }
+  const json::object& of = dataplane.as_object();
+  const std::string state =
+      of.at("serving").as_bool() ? "serving" : "NOT served: " + text_of(of, "problem");
+  std::printf("packets  %s", state.c_str());
+  if (of.at("connected").as_bool()) {
+    std::printf("; %lld workers, %lld relays known, device %s",
+                static_cast<long long>(of.at("workers").to_number<std::int64_t>()),
+                static_cast<long long>(of.at("relays").to_number<std::int64_t>()),
+                text_of(of, "device").c_str());
+  }
+  std::printf("\n");
+}
+
+/// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.
+void print_records(const json::object& status) {
+  const std::int64_t refused = number(status, "records", "refused");
+  if (refused == 0) {
+    return;
+  }
+  const std::string last = text_of(status.at("records").as_object(), "last_refusal");
+  std::printf("records  %lld known, %lld refused%s%s\n",
+              static_cast<long long>(number(status, "records", "known")),
+              static_cast<long long>(refused), last.empty() ? "" : ", last: ", last.c_str());
 }
 
 void print_status(const json::object& status) {
@@ -204,6 +266,8 @@ void print_status(const json::object& status) {
               static_cast<long long>(number(status, "requests", "rpc")),
               static_cast<long long>(number(status, "requests", "onion")),
               static_cast<long long>(number(status, "requests", "rate_limited")));
+  print_packets(status.at("dataplane"));
+  print_records(status);
   for (const json::value& problem : status.at("problems").as_array()) {
     std::printf("problem  %s\n", problem.as_string().c_str());
   }

@@ -30,6 +30,12 @@ void finish_with(int exit_code);
 
 void print_json(const boost::json::object& object);
 
+/// Writes at once, past every buffer that would keep a copy, and wipes `text`. Ends the verb where that fails.
+void print_secret(std::string& text);
+
+/// The exit code of the program: `exit_code`, or where standard output did not take everything, an error line and kExitRefused.
+[[nodiscard]] int finish_output(int exit_code);
+
 /// An answer of the supervisor, parsed; ends the verb where there is none.
 [[nodiscard]] boost::json::object ask(const boost::json::object& request);
 

@@ -100,6 +100,65 @@ TEST_F(IdentityFileTest, SaysWhatIsWrongWithAFileAndNothingOfTheKey) {
   EXPECT_EQ(read_identity_file(directory + "/none", nullptr).error().code, Errc::not_found);
 }
 
+TEST_F(IdentityFileTest, IsRotatedAndTheOldOneStaysUnderTheFirstFreeNumber) {
+  ASSERT_TRUE(write_identity_file(path, seed, nullptr, system_random()));
+  std::ofstream(path + ".old1") << "not ours";
+  Seed next;
+  next.bytes().fill(0x11);
+
+  const auto kept = rotate_identity_file(path, next, nullptr, system_random());
+
+  ASSERT_TRUE(kept) << kept.error().text;
+  EXPECT_EQ(*kept, path + ".old2");
+  EXPECT_EQ(read_identity_file(path, nullptr)->seed.bytes(), next.bytes());
+  EXPECT_EQ(read_identity_file(*kept, nullptr)->seed.bytes(), seed.bytes());
+  EXPECT_EQ(std::filesystem::file_size(path + ".old1"), 8U);
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_F(IdentityFileTest, IsNotRotatedWhereAnotherRotationIsOrWasUnderWay) {
+  ASSERT_TRUE(write_identity_file(path, seed, nullptr, system_random()));
+  const std::string before = text();
+  std::ofstream(path + ".new") << "of another";
+
+  const auto kept = rotate_identity_file(path, Seed(), nullptr, system_random());
+
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().code, Errc::refused);
+  EXPECT_NE(kept.error().text.find(path + ".new: another rotation"), std::string::npos);
+  EXPECT_EQ(text(), before);
+  EXPECT_EQ(std::filesystem::file_size(path + ".new"), 10U);
+  EXPECT_FALSE(std::filesystem::exists(path + ".old1"));
+}
+
+TEST_F(IdentityFileTest, ARotationThatFailsLeavesNothing) {
+  const auto none = rotate_identity_file(path, seed, nullptr, system_random());
+  ASSERT_FALSE(none);
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
+
+  // There is something of that name, but nothing that a file could replace or that could have a second name.
+  std::filesystem::create_directory(path);
+  EXPECT_FALSE(rotate_identity_file(path, seed, nullptr, system_random()));
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+  EXPECT_FALSE(std::filesystem::exists(path + ".old1"));
+}
+
+TEST_F(IdentityFileTest, SaysWithoutAPassphraseWhetherOneIsNeeded) {
+  const Passphrase passphrase("correct horse");
+  ASSERT_TRUE(write_identity_file(path, seed, &passphrase, system_random()));
+  ASSERT_TRUE(write_identity_file(directory + "/open", seed, nullptr, system_random()));
+  EXPECT_TRUE(is_identity_sealed(path).value());
+  EXPECT_FALSE(is_identity_sealed(directory + "/open").value());
+  overwrite("something else\n");
+  EXPECT_EQ(is_identity_sealed(path).error().code, Errc::malformed);
+}
+
+TEST_F(IdentityFileTest, IsNoPipe) {
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(read_identity_file(path, nullptr).error().code, Errc::refused);
+  EXPECT_EQ(Passphrase::read(path).error().code, Errc::refused);
+}
+
 TEST_F(IdentityFileTest, PassphrasesComeFromTheFirstLineOfAPrivateFile) {
   overwrite("two words\nmore\n");
   ASSERT_EQ(chmod(path.c_str(), 0600), 0);

@@ -126,6 +126,82 @@ TEST(Configuration, RefusesEndpointsAndKeysThatAreNone) {
             std::string::npos);
 }
 
+/// good() with another line in the place of one of its own.
+std::string with_line(const std::string& key, const std::string& line) {
+  std::string text = good();
+  const std::size_t begin = text.find(key + " = ");
+  return text.replace(begin, text.find('\n', begin) - begin, line);
+}
+
+TEST(Configuration, RefusesEndpointsThatCannotBeListenedAt) {
+  EXPECT_EQ(error_of(with_line("https.listen", "https.listen = [\"0.0.0.0:0\"]")),
+            "allium.toml:4: 'listen' 0.0.0.0:0: port 0 is any port: nobody would know which; say "
+            "one of 1 to 65535");
+  EXPECT_EQ(error_of(with_line("omq.listen", "omq.listen = [\n  \"0.0.0.0:22021\"\n]")),
+            "allium.toml:6: 'listen' 0.0.0.0:22021: [https] in line 4 listens there already");
+  EXPECT_EQ(error_of(with_line("omq.listen", "omq.listen = [\"10.0.0.1:1\", \"10.0.0.1:1\"]")),
+            "allium.toml:5: 'listen' 10.0.0.1:1: [omq] in line 5 listens there already");
+  EXPECT_NE(error_of(with_line("omq.listen", "omq.listen = [\"10.0.0.1:22021\"]"))
+                .find("[https] in line 4 listens there already"),
+            std::string::npos)
+      << "0.0.0.0 has it";
+  EXPECT_EQ(error_of(with_line("omq.listen", "omq.listen = [\"10.0.0.1:1\", \"10.0.0.2:1\"]")),
+            "none");
+}
+
+TEST(Configuration, CountsEachAuthorityOnceAndTheThresholdAgainstThem) {
+  const std::string upper = "F" + std::string(63, '0');
+  const std::string lower = "f" + std::string(63, '0');
+  EXPECT_EQ(error_of(with_line("network.authorities",
+                               "network.authorities = [\"" + upper + "\",\n\"" + lower + "\"]")),
+            "allium.toml:4: 'authorities' has this key twice: each authority signs once");
+  EXPECT_EQ(error_of(good("\n[network]\nthreshold = 2\n")).substr(0, 14), "allium.toml:7:")
+      << "a table that dotted keys have made";
+  EXPECT_EQ(error_of(good("network.threshold = 2\n")),
+            "allium.toml:6: 'threshold' is more than there are authorities, of which there are 1");
+}
+
+TEST(Configuration, RefusesUrlsThatNobodyCouldFetch) {
+  for (const std::string url : {"https://", "http:///n", "https://host:0/n", "https://[::1/n"}) {
+    EXPECT_EQ(error_of(with_line("network.document", "network.document = \"" + url + "\"")),
+              "allium.toml:2: 'document' should be a URL with a host, such as "
+              "\"https://example.org/network\"");
+  }
+}
+
+TEST(Configuration, RefusesPathsThatNoSocketCanHave) {
+  const std::string longest = "/" + std::string(106, 's');
+  for (const std::string key : {"dataplane.socket", "control.socket"}) {
+    EXPECT_EQ(error_of(good(key + " = \"" + longest + "\"\n")), "none");
+    EXPECT_EQ(error_of(good(key + " = \"" + longest + "s\"\n")),
+              "allium.toml:6: 'socket' is longer than the 107 characters that a socket's path may "
+              "have");
+  }
+}
+
+TEST(Configuration, RemembersWhereItNamesOtherFiles) {
+  const auto parsed = parse_configuration(
+      good("[node]\ndata = \"/d\"\nidentity = \"/i\"\n\npassphrase = \"/p\"\n"), "x");
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->lines.document, 2U);
+  EXPECT_EQ(parsed->lines.data, 7U);
+  EXPECT_EQ(parsed->lines.identity, 8U);
+  EXPECT_EQ(parsed->lines.passphrase, 10U);
+  EXPECT_EQ(parse_configuration(good(), "x")->lines.identity, 1U);
+}
+
+TEST(Configuration, IsNoDirectory) {
+  const auto loaded = load_configuration("/tmp");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().text, "/tmp:1: is a directory");
+}
+
+TEST(Configuration, IsNotEndless) {
+  const auto loaded = load_configuration("/dev/zero");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().text, "/dev/zero:1: longer than 1 MiB");
+}
+
 TEST(Configuration, SaysWhatIsMissing) {
   EXPECT_NE(error_of("").find("schema = 1 is missing"), std::string::npos);
   EXPECT_NE(error_of("schema = 2\n").find("allium.toml:1: 'schema' should be"), std::string::npos);

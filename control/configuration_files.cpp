@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/configuration_files.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "control/node/identity_file.hpp"
+
+namespace allium::control {
+namespace {
+
+Result<void> check_identity(const Configuration& configuration) {
+  const Result<bool> is_sealed = is_identity_sealed(configuration.identity_file);
+  if (!is_sealed) {
+    const bool is_missing = is_sealed.error().code == Errc::not_found;
+    return fail(is_sealed.error().code,
+                is_sealed.error().text + (is_missing ? "; make one: allium key init" : ""));
+  }
+  if (*is_sealed && configuration.passphrase_file.empty()) {
+    return fail(Errc::refused, configuration.identity_file +
+                                   ": it is sealed: [node] needs passphrase = \"/path\"");
+  }
+  return {};
+}
+
+Result<void> check_passphrase(const Configuration& configuration) {
+  if (configuration.passphrase_file.empty()) {
+    return {};
+  }
+  return Passphrase::read(configuration.passphrase_file).map([](const Passphrase&) {});
+}
+
+/// A directory that is not there is made at start.
+Result<void> check_data(const Configuration& configuration) {
+  const std::string& path = configuration.data_directory;
+
+  struct stat about {};
+
+  if (stat(path.c_str(), &about) != 0) {
+    return errno == ENOENT ? Result<void>() : fail(Errc::io, path + ": " + std::strerror(errno));
+  }
+  if (!S_ISDIR(about.st_mode)) {
+    return fail(Errc::refused, path + ": no directory");
+  }
+  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return fail(Errc::io, path + ": " + std::strerror(errno));
+  }
+  return {};
+}
+
+Result<void> check_document(const Configuration& configuration) {
+  const std::string& path = configuration.network_file;
+  if (path.find("://") != std::string::npos) {
+    return {};
+  }
+
+  struct stat about {};
+
+  if (stat(path.c_str(), &about) != 0 || access(path.c_str(), R_OK) != 0) {
+    return fail(errno == ENOENT ? Errc::not_found : Errc::io, path + ": " + std::strerror(errno));
+  }
+  return S_ISREG(about.st_mode) ? Result<void>() : fail(Errc::refused, path + ": no regular file");
+}
+
+}  // namespace
+
+Result<void> check_configuration_files(const Configuration& configuration,
+                                       const std::string& name) {
+  struct Check {
+    std::uint32_t line;
+    Result<void> (*run)(const Configuration&);
+  };
+
+  const KeyLines& lines = configuration.lines;
+  const Check checks[] = {{lines.identity, check_identity},
+                          {lines.passphrase, check_passphrase},
+                          {lines.data, check_data},
+                          {lines.document, check_document}};
+  for (const Check& check : checks) {
+    if (const Result<void> good = check.run(configuration); !good) {
+      return fail(good.error().code,
+                  name + ':' + std::to_string(check.line) + ": " + good.error().text);
+    }
+  }
+  return {};
+}
+
+}  // namespace allium::control

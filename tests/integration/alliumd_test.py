@@ -1,0 +1,420 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator does with one machine: `allium key`, `alliumd --check-config`, a lone `alliumd` on loopback, `allium status`.
+
+        this script --- allium key, allium status
+                    \\-- alliumd at 127.0.0.1, no other node, no dataplane; its files in a temporary folder
+
+Runs as any user; what only root or only others can see is checked where it can be.
+
+usage: alliumd_test.py BIN_DIR
+"""
+import array
+import fcntl
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from pathlib import Path
+
+bin_dir = Path(sys.argv[1]).resolve()
+ALLIUM, ALLIUMD = str(bin_dir / "allium"), str(bin_dir / "alliumd")
+SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+NEGATIVE, USAGE, REFUSED, UNREACHABLE = 1, 2, 3, 4
+# A build with sanitizers looks for leaks by tracing itself, which these programs forbid.
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
+
+
+def run(*words, **more):
+    return subprocess.run(words, **{"capture_output": True, "text": True, "timeout": 20, "env": ENVIRONMENT, **more})
+
+
+def key(verb, file, *words, **more):
+    return run(ALLIUM, "key", verb, "--file", str(file), *words, **more)
+
+
+def expect(is_good, what):
+    if not is_good:
+        raise AssertionError(what)
+
+
+def expect_refused(done, code, *fragments):
+    expect(done.returncode == code, f"exit code {done.returncode} where {code} should be: {done.stderr}")
+    for fragment in fragments:
+        expect(fragment in done.stderr, f"no '{fragment}' in: {done.stderr}")
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def new_identity(folder):
+    file = folder / "identity"
+    expect(key("init", file, "--unsealed").returncode == 0, "no identity is made")
+    return file
+
+
+def rotation_checks_first(folder):
+    file = new_identity(folder)
+    before = file.read_text()
+    expect_refused(key("rotate", file), USAGE, "--passphrase-file FILE, or say --unsealed")
+    expect_refused(key("rotate", file, "--passphrase-file", str(folder / "none")), UNREACHABLE, "none: No such file")
+    expect(names_in(folder) == ["identity"] and file.read_text() == before, "the identity was touched")
+    (folder / "identity.new").write_text("of another")
+    expect_refused(key("rotate", file, "--unsealed"), REFUSED, "identity.new: another rotation")
+    expect(names_in(folder) == ["identity", "identity.new"] and file.read_text() == before, "the identity was touched")
+
+
+def rotation_goes_on_after_a_crash(folder):
+    """What one leaves that ends between its last two steps: the new file, and a second name of the one in use."""
+    file = new_identity(folder)
+    before = file.read_text()
+    (folder / "identity.new").write_text("not in use")
+    os.link(file, folder / "identity.old1")
+    expect(key("show", file).returncode == 0, "the identity does not open")
+    expect_refused(key("rotate", file, "--unsealed"), REFUSED, "remove this file")
+    (folder / "identity.new").unlink()
+    expect(key("rotate", file, "--unsealed").returncode == 0, "no rotation after that")
+    expect(names_in(folder) == ["identity", "identity.old1", "identity.old2"], str(names_in(folder)))
+    expect((folder / "identity.old1").read_text() == (folder / "identity.old2").read_text() == before != file.read_text(), "another one")
+
+
+def rotation_leaves_no_gap(folder):
+    """A reader that looks all the time finds a whole identity each time."""
+    file = new_identity(folder)
+    texts, problems, is_over = [file.read_text()], [], threading.Event()
+
+    def look():
+        while not is_over.is_set():
+            try:
+                if not re.fullmatch(r"allium-identity 1\nseed [0-9a-f]{64}\n", file.read_text()):
+                    problems.append("torn")
+            except OSError as error:
+                problems.append(str(error))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        for number in range(1, 6):
+            done = key("rotate", file, "--unsealed")
+            expect(done.returncode == 0 and f"identity.old{number}" in done.stderr, done.stderr)
+            texts.append(file.read_text())
+    finally:
+        is_over.set()
+        reader.join()
+    expect(not problems, f"{len(problems)} times: {problems[:1]}")
+    expect([(folder / f"identity.old{n}").read_text() for n in range(1, 6)] == texts[:5], "old identities are not what they were")
+    expect(all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir()), "an identity is not private")
+
+
+def export_is_json_on_request(folder):
+    file = folder / "identity"
+    expect(key("import", file, "--unsealed", input=SEED).returncode == 0, "no import")
+    told = json.loads(key("export", file, "--json", "--reveal").stdout)
+    expect(told == {"schema": "allium.key/1", "file": str(file), "seed": SEED}, "another object")
+    expect(key("export", file, "--reveal").stdout == SEED + "\n", "not the seed")
+    expect_refused(key("export", file, "--json"), USAGE, "--reveal")
+
+
+def output_that_is_lost_is_an_error(folder):
+    file = new_identity(folder)
+    for words in (["version"], ["--help"], ["key", "show", "--file", str(file)], ["key", "show", "--json", "--file", str(file)],
+                  ["key", "export", "--reveal", "--file", str(file)]):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = run(ALLIUM, *words, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        expect_refused(done, REFUSED, "error: standard output does not take everything: No space left")
+
+
+def import_takes_pieces(folder):
+    file = folder / "identity"
+    importing = subprocess.Popen([ALLIUM, "key", "import", "--file", str(file), "--unsealed"], env=ENVIRONMENT, stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True)
+    try:
+        importing.stdin.write(SEED[:20])
+        importing.stdin.flush()
+        wait_until(lambda: is_drained(importing.stdin), "the first piece is read")
+        expect_nothing_leaves(importing.pid)
+        importing.stdin.write(SEED[20:] + "\n")
+        importing.stdin.close()
+        expect(importing.wait(timeout=10) == 0, "the second piece was not read")
+    finally:
+        importing.kill()
+        importing.wait()
+    expect(key("export", file, "--reveal").stdout == SEED + "\n", "another seed")
+    expect_refused(key("import", folder / "other", "--unsealed", input="5" * 1000), REFUSED, "standard input: too long")
+    expect_refused(key("import", folder / "other", input=SEED), USAGE, "--unsealed")
+
+
+def is_drained(pipe):
+    waiting = array.array("i", [-1])
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return waiting[0] == 0
+
+
+def expect_nothing_leaves(pid):
+    """Of a process that holds secrets: no core dump, and its memory is root's alone."""
+    limits = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core file size"))
+    expect(limits.split()[4:6] == ["0", "0"], f"may dump core: {limits}")
+    expect(os.stat(f"/proc/{pid}/mem").st_uid == 0, "its user may read its memory")
+
+
+def pipes_do_not_hang(folder):
+    file, pipe = new_identity(folder), folder / "pipe"
+    os.mkfifo(pipe, 0o600)
+    expect_refused(key("show", pipe), REFUSED, "pipe: no regular file")
+    expect_refused(key("show", file, "--passphrase-file", str(pipe)), REFUSED, "pipe: no regular file")
+    expect_refused(key("show", folder), REFUSED, f"{folder}: no regular file")
+
+
+def configuration(folder, **changes):
+    """One key a line: what a test changes stands in the line that `line_of` says."""
+    keys = {"schema": "1", "node.identity": f'"{folder}/identity"', "node.data": f'"{folder}/data"',
+            "network.document": f'"{folder}/network"', "network.authorities": f'["{SEED}"]', "network.threshold": "1",
+            "https.listen": '["127.0.0.1:22021"]', "omq.listen": '["127.0.0.1:22020"]', "control.socket": f'"{folder}/s"'}
+    for name, value in changes.items():
+        keys[name.replace("__", ".")] = value
+    return "".join(f"{name} = {value}\n" for name, value in keys.items() if value is not None), list(keys)
+
+
+def check(folder, **changes):
+    """(exit code, line, reason), and the lines' keys."""
+    text, keys = configuration(folder, **changes)
+    file = folder / "allium.toml"
+    file.write_text(text)
+    done = run(ALLIUMD, "--config", str(file), "--check-config")
+    said = re.fullmatch(re.escape(str(file)) + r":(\d+): (.*)\n", done.stderr)
+    return done, keys, int(said[1]) if said else 0, said[2] if said else ""
+
+
+def expect_at(folder, key_name, fragment, **changes):
+    done, keys, line, reason = check(folder, **changes)
+    expect(done.returncode == NEGATIVE, f"{changes}: exit code {done.returncode}: {done.stderr}")
+    expect(line == (keys.index(key_name) + 1 if key_name else 1), f"{changes}: line {line}: {done.stderr}")
+    expect(fragment in reason, f"{changes}: no '{fragment}' in: {done.stderr}")
+
+
+def configurations_are_checked(folder):
+    new_identity(folder)
+    (folder / "network").write_text("any")
+    done, *_ = check(folder)
+    expect(done.returncode == 0 and done.stdout.endswith(": OK (schema 1)\n"), f"a good one: {done.stderr}")
+    expect_at(folder, "https.listen", "port 0", https__listen='["127.0.0.1:0"]')
+    expect_at(folder, "omq.listen", "[https] in line 7 listens there already", omq__listen='["127.0.0.1:22021"]')
+    expect_at(folder, "omq.listen", "[omq] in line 8", omq__listen='["127.0.0.1:1", "127.0.0.1:1"]')
+    expect_at(folder, "network.authorities", "twice", network__authorities=f'["{SEED}", "{SEED}"]')
+    expect_at(folder, "network.threshold", "more than there are", network__threshold="2")
+    expect_at(folder, "network.document", "URL with a host", network__document='"https://"')
+    expect_at(folder, "control.socket", "107", control__socket='"/' + 107 * "s" + '"')
+    expect_at(folder, "dataplane.socket", "107", dataplane__socket='"/' + 107 * "s" + '"')
+    done = run(ALLIUMD, "--config", str(folder), "--check-config")
+    expect(done.returncode == NEGATIVE and done.stderr == f"{folder}:1: is a directory\n", done.stderr)
+
+
+def files_of_a_configuration_are_checked(folder):
+    identity = new_identity(folder)
+    (folder / "network").write_text("any")
+    expect_at(folder, "network.document", "No such file", network__document='"/nowhere/network"')
+    expect_at(folder, "network.document", "no regular file", network__document=f'"{folder}"')
+    done, *_ = check(folder, network__document='"https://example.org/network"')
+    expect(done.returncode == 0, f"a URL is not asked for: {done.stderr}")
+    expect_at(folder, "node.identity", "No such file or directory; make one: allium key init", node__identity='"/nowhere/identity"')
+    expect_at(folder, "node.identity", "no identity file", node__identity=f'"{write_private(folder / "bad")}"')
+    expect_at(folder, "node.passphrase", "No such file", node__passphrase='"/nowhere/passphrase"')
+    expect_at(folder, "node.data", "no directory", node__data=f'"{folder}/network"')
+    write_private(folder / "passphrase").chmod(0o644)
+    expect_at(folder, "node.passphrase", "chmod 600", node__passphrase=f'"{folder}/passphrase"')
+    identity.chmod(0o640)
+    expect_at(folder, "node.identity", "chmod 600")
+    if os.geteuid() != 0:  # root reads everything
+        identity.chmod(0)
+        expect_at(folder, "node.identity", "Permission denied")
+    if not Path("/var/lib/allium/identity").exists():
+        expect_at(folder, None, "/var/lib/allium/identity", node__identity=None)
+    (folder / "passphrase").chmod(0o600)
+    sealed = folder / "sealed"
+    expect(key("init", sealed, "--passphrase-file", str(folder / "passphrase")).returncode == 0, "no sealed identity")
+    expect_at(folder, "node.identity", "needs passphrase", node__identity=f'"{sealed}"')
+    done, *_ = check(folder, node__identity=f'"{sealed}"', node__passphrase=f'"{folder}/passphrase"')
+    expect(done.returncode == 0, f"a sealed one: {done.stderr}")
+
+
+def write_private(path, text="correct horse\n"):
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def wait_until(is_so, what, seconds=15):
+    end = time.monotonic() + seconds
+    while not is_so():
+        expect(time.monotonic() < end, f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def free_ports(count):
+    """Below those that the kernel gives to connections, so that nobody's connection takes one in between."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as trial:
+            if port not in ports and trial.connect_ex(("127.0.0.1", port)) != 0:
+                ports.append(port)
+    return ports
+
+
+class Node:
+    """An alliumd at ports of loopback that were free just now; `with` ends it by SIGTERM."""
+
+    def __init__(self, folder):
+        self.folder, self.socket, self.log = folder, folder / "s", folder / "log"
+        https, omq = free_ports(2)
+        text, _ = configuration(folder, https__listen=f'["127.0.0.1:{https}"]', omq__listen=f'["127.0.0.1:{omq}"]',
+                                storage__max_bytes='"64MiB"')
+        (folder / "allium.toml").write_text(text)
+
+    def start(self):
+        with open(self.log, "w", encoding="utf-8") as log:
+            return subprocess.Popen([ALLIUMD, "--config", str(self.folder / "allium.toml")], env=ENVIRONMENT, stderr=log)
+
+    def __enter__(self):
+        self.process = self.start()
+        try:
+            wait_until(lambda: self.process.poll() is not None or self.status().returncode in (0, NEGATIVE), "alliumd answers")
+            expect(self.process.poll() is None, self.log.read_text())
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def status(self):
+        return run(ALLIUM, "status", "--socket", str(self.socket))
+
+    def fails_to_start(self):
+        """Its words."""
+        process = self.start()
+        try:
+            expect(process.wait(timeout=15) == REFUSED, f"exit code {process.returncode}")
+        finally:
+            process.kill()
+            process.wait()
+        return self.log.read_text()
+
+
+def a_node_keeps_its_files_to_itself(folder):
+    new_identity(folder)
+    node, certificate = Node(folder), folder / "data" / "tls.pem"
+    with node:
+        expect(node.socket.stat().st_mode & 0o777 == 0o660, "the local socket is for the group as well")
+        expect("packets  no dataplane\n" in node.status().stdout, "nothing about packets")
+        expect("records" not in node.status().stdout, "no record was refused")
+        expect_nothing_leaves(node.process.pid)
+    expect((folder / "data").stat().st_mode & 0o777 == 0o700, "others may look into the data directory")
+    found = [path for path in (folder / "data").rglob("*") if path.stat().st_mode & 0o077]
+    expect(not found, f"others may read {found}")
+    expect(sorted(path.name for path in (folder / "data").glob("tls*")) == ["tls.pem"], "a draft is left")
+    expect("data.is_open" not in node.log.read_text(), "a warning without a reason")
+    whole = certificate.read_text()
+
+    certificate.chmod(0o644)
+    (folder / "data").chmod(0o755)
+    (folder / "data" / "messages").chmod(0o755)
+    with node:
+        pass
+    expect(f"level=warn ev=tls.was_readable file={certificate}" in node.log.read_text(), "no warning of a key that others could read")
+    expect("level=warn ev=data.is_open" in node.log.read_text(), "no warning of a data directory that others may read")
+    expect(certificate.stat().st_mode & 0o777 == 0o600 and certificate.read_text() == whole, "the same key, private")
+    expect((folder / "data" / "messages").stat().st_mode & 0o777 == 0o700, "others may read messages")
+
+    other = run("openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout").stdout if has_openssl() else ""
+    for torn in ("", whole[:100], whole[:-200], whole.replace("PRIVATE", "PUBLIC"), other + whole[whole.index("-----BEGIN CERT"):]):
+        certificate.write_text(torn)
+        words = node.fails_to_start()
+        expect(f"error: {certificate}: " in words and "remove it: a new one is made" in words, words)
+    certificate.unlink()
+    with node:
+        expect(certificate.read_text() not in ("", whole), "no new certificate")
+
+
+def has_openssl():
+    return any(os.access(f"{folder}/openssl", os.X_OK) for folder in os.environ.get("PATH", "").split(":"))
+
+
+STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problems": [], "node": SEED, "uptime_s": 1, "swarm": None,
+          "members": 1, "members_dead": 0, "store": {"messages": 0, "accounts": 0, "used_bytes": 0, "limit_bytes": 0},
+          "requests": {"rpc": 0, "onion": 0, "rate_limited": 0},
+          "records": {"known": 11, "refused": 0, "last_refusal": ""}, "dataplane": None}
+DATAPLANE = {"connected": True, "serving": True, "problem": "", "device": "net_ring0", "workers": 2, "relays": 11}
+
+
+def status_of(folder, **changes):
+    """What `allium status` prints for an answer."""
+    path = folder / "status"
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        door.listen()
+        door.settimeout(10)
+        asking = subprocess.Popen([ALLIUM, "status", "--socket", str(path)], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        try:
+            line, _ = door.accept()
+            with line:
+                line.recv(100)
+                line.sendall(json.dumps({**STATUS, **changes}).encode())
+            text, _ = asking.communicate(timeout=10)
+        finally:
+            asking.kill()
+            asking.wait()
+    path.unlink()
+    return text.splitlines()
+
+
+def status_tells_of_packets_and_records(folder):
+    expect("packets  no dataplane" in status_of(folder), "no dataplane")
+    expect("packets  serving; 2 workers, 11 relays known, device net_ring0" in status_of(folder, dataplane=DATAPLANE), "serving")
+    withdrawn = {**DATAPLANE, "serving": False, "problem": "withdrawn: the clock\x1b[2J"}
+    expect("packets  NOT served: withdrawn: the clock?[2J; 2 workers, 11 relays known, device net_ring0"
+           in status_of(folder, dataplane=withdrawn), "not served")
+    gone = {**DATAPLANE, "serving": False, "connected": False, "problem": "not connected yet"}
+    expect("packets  NOT served: not connected yet" in status_of(folder, dataplane=gone), "not connected")
+    refused = {"known": 11, "refused": 2, "last_refusal": "a record of another node"}
+    expect("records  11 known, 2 refused, last: a record of another node" in status_of(folder, records=refused), "records")
+
+
+CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
+         output_that_is_lost_is_an_error, import_takes_pieces, pipes_do_not_hang, configurations_are_checked,
+         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, status_tells_of_packets_and_records)
+
+
+def main():
+    os.umask(0o022)  # what programs make private has to be their own doing
+    failed = 0
+    for case in CASES:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="allium-node-") as folder:
+            try:
+                case(Path(folder))
+                print(f"{case.__name__}: good, {time.monotonic() - begin:.1f} s")
+            except (AssertionError, OSError, subprocess.SubprocessError, ValueError) as error:
+                failed += 1
+                print(f"FAILED: {case.__name__}: {type(error).__name__} {error}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
