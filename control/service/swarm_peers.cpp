@@ -511,8 +511,11 @@ void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerPart
     reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{});
   });
   const std::uint64_t now_ms = around_.now_ms();
-  for (auto& [account, message] : *messages) {
-    if (!around_.membership.is_ours(account)) {
+  for (auto& owned : *messages) {
+    auto& [account, message] = owned;
+    const bool is_good = is_possible(owned, now_ms);
+    counters_.messages_refused += is_good ? 0U : 1U;
+    if (!is_good || !around_.membership.is_ours(account)) {
       one_less();
       continue;
     }

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "control/service/encoding.hpp"
+#include "control/service/internal/message_hash.hpp"
 #include "tests/unit/service/swarm_world.hpp"
 
 namespace allium::control::test {
@@ -365,6 +366,31 @@ TEST(Pushed, GoesRoundAndReadsTheOldFormWithoutNamespace) {
   EXPECT_EQ(again[0].second, message);
   const std::string old = "\x01ll33:" + std::string(33, 'k') + "4:hashi1ei2e1:dee";
   EXPECT_EQ(parse_pushed(old).value().front().second.space, 0);
+}
+
+TEST(Pushed, IsStoredOnlyWhereAClientCouldHaveStoredIt) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  storage::Message message;
+  message.data = "data";
+  message.timestamp_ms = world.now_ms;
+  message.expiry_ms = world.now_ms + 60'000;
+  message.hash = internal::message_hash(owner.account(), 0, "data");
+  std::vector<OwnedMessage> pushed(5, {owner.account(), message});
+  pushed[0].second.hash = "\xff\xfe\x80";
+  pushed[1].second.hash = internal::message_hash(owner.account(), 10, "data");
+  pushed[2].second.expiry_ms = std::uint64_t{1} << 62;
+  pushed[3].second.timestamp_ms = world.now_ms + 3'600'000;
+  PeerParts reply{"none"};
+  world.node(0).swarm().take_data(serialise_pushed({pushed.begin(), pushed.end() - 1}),
+                                  [&reply](PeerParts parts) { reply = std::move(parts); });
+  world.run(10);
+  EXPECT_TRUE(reply.empty()) << "a member that lies is not asked to repeat it";
+  EXPECT_EQ(world.node(0).store().status().messages, 0U);
+  EXPECT_EQ(world.node(0).swarm().counters().messages_refused, 4U);
+  world.node(0).swarm().take_data(serialise_pushed(pushed), [](const PeerParts&) {});
+  world.run(10);
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"data"});
 }
 
 TEST(Pushed, RefusesWhatIsNotOne) {
