@@ -8,6 +8,7 @@ from session_client import Account, b64, now_ms
 
 DAY = 86_400_000
 HASH = "A" * 43
+FAKE = "/" * 43  # what session.js asks for where it has no hash: 43 characters, with bits that belong to no byte
 
 
 def has(*names):
@@ -49,6 +50,7 @@ STORE = [
     ("stores with what nobody knows", lambda a: a.store(b"x", jsonrpc="2.0", maxSize=1.5, foo=None), 200, has("hash")),
     ("stores with null for what is not there", lambda a: a.store(b"x", expiry=None, signature=None), 200, has("hash")),
     ("stores without padding", lambda a: changed(a.store(b"x"), data=b64(b"x").rstrip("=")), 200, has("hash")),
+    ("stores with bits that belong to no byte", lambda a: changed(a.store(b"x"), data="YWJ="), 200, has("hash")),
     ("no data", lambda a: without(a.store(b"x"), "data"), 400, INVALID + "Required field 'data' missing"),
     ("no timestamp", lambda a: without(a.store(b"x"), "timestamp"), 400, INVALID + "Required field 'timestamp' missing"),
     ("no ttl", lambda a: without(a.store(b"x"), "ttl"), 400, INVALID + "Required field 'expiry' or 'ttl' missing"),
@@ -109,6 +111,7 @@ RETRIEVE = [
     ("retrieves little", lambda a: a.retrieve(max_size=-10), 200, has("messages")),
     ("retrieves after nothing", lambda a: a.retrieve(last_hash=""), 200, has("messages")),
     ("retrieves after the unknown", lambda a: a.retrieve(last_hash=HASH), 200, has("messages")),
+    ("retrieves after a fake", lambda a: a.retrieve(last_hash=FAKE), 200, has("messages")),
     ("retrieves under the old name", lambda a: a.retrieve(lastHash=HASH), 200, has("messages")),
     ("retrieves an outbox", lambda a: {"pubkey": a.id, "namespace": -1}, 200, has("messages")),
     ("retrieves an old group", lambda a: {"pubkey": a.id, "namespace": -10}, 200, has("messages")),
@@ -142,11 +145,13 @@ RETRIEVE = [
 CHANGES = [
     ("delete", "deletes", lambda a: a.delete(HASH), 200, has("swarm", "t", "hf")),
     ("delete", "deletes one alone", lambda a: changed(a.delete(HASH), messages=HASH), 200, has("swarm")),
+    ("delete", "deletes a fake", lambda a: a.delete(FAKE), 200, has("swarm")),
     ("delete", "deletes what has to be there", lambda a: a.delete(HASH, required=True), 404, has("swarm")),
     ("delete", "deletes nothing", lambda a: a.delete(), 400, INVALID + "messages does not contain any message hashes"),
     ("delete", "deletes without a list", lambda a: without(a.delete(HASH), "messages"), 400,
      INVALID + "Required field 'messages' missing"),
     ("delete", "deletes what is no hash", lambda a: a.delete("x"), 400, INVALID + "invalid message hash: x"),
+    ("delete", "deletes what is not base64", lambda a: a.delete("-" * 43), 400, INVALID + "invalid message hash: " + "-" * 43),
     ("delete", "deletes numbers", lambda a: changed(a.delete(HASH), messages=[1]), 400,
      INVALID + "Invalid value given for 'messages': expected string array"),
     ("delete", "deletes unsigned", lambda a: without(a.delete(HASH), "signature"), 400,
@@ -176,6 +181,7 @@ CHANGES = [
     ("expire", "expires", lambda a: expire(a, now_ms() + 60_000), 200, has("swarm", "t")),
     ("expire", "shortens", lambda a: expire(a, now_ms() + 60_000, "shorten"), 200, has("swarm")),
     ("expire", "extends", lambda a: expire(a, now_ms() + 60_000, "extend"), 200, has("swarm")),
+    ("expire", "extends a fake", lambda a: expire(a, now_ms() + 60_000, "extend", FAKE), 200, has("swarm")),
     ("expire", "shortens and extends", lambda a: changed(expire(a, now_ms() + 60_000, "extend"), shorten=True), 400,
      INVALID + "cannot specify both 'shorten' and 'extend'"),
     ("expire", "expires in the past", lambda a: expire(a, now_ms() - 61_000), 401,
@@ -189,6 +195,8 @@ CHANGES = [
     ("expire", "expires another's", lambda a: changed(expire(a, now_ms() + 60_000), shorten=True), 401,
      "expire: signature verification failed"),
     ("get_expiries", "looks expiries up", lambda a: expiries(a), 200, lambda body: body == {"expiries": {}}),
+    ("get_expiries", "looks up a fake", lambda a: expiries(a, None, FAKE), 200, lambda body: body == {"expiries": {}}),
+    ("get_expiries", "looks up what is no hash", lambda a: expiries(a, None, "x"), 400, INVALID + "invalid message hash: x"),
     ("get_expiries", "looks up too late", lambda a: expiries(a, now_ms() - 61_000), 406,
      "get_expiries timestamp too far from current time"),
     ("get_expiries", "looks up another's", lambda a: changed(expiries(a), pubkey=Account(5).id), 401,
@@ -286,14 +294,14 @@ def part(method, **params):
     return {"method": method, "params": params}
 
 
-def expire(account, expiry, mode=""):
+def expire(account, expiry, mode="", message=HASH):
     more = {mode: True} if mode else {}
-    return account.signed(["expire", mode, expiry, HASH], messages=[HASH], expiry=expiry, **more)
+    return account.signed(["expire", mode, expiry, message], messages=[message], expiry=expiry, **more)
 
 
-def expiries(account, at=None):
+def expiries(account, at=None, message=HASH):
     at = at or now_ms()
-    return account.signed(["get_expiries", at, HASH], messages=[HASH], timestamp=at)
+    return account.signed(["get_expiries", at, message], messages=[message], timestamp=at)
 
 
 def tokens(account, name, at=None):

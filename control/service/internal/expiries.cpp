@@ -178,13 +178,7 @@ void get_expiries(const RpcCall& call) {
   RpcFields fields = call.fields();
   const Authentication who = fields.authentication();
   const std::uint64_t signed_ms = fields.required("timestamp", fields.timestamp("timestamp"));
-  if (!fields.has("messages")) {
-    fields.refuse("Required field 'messages' missing");
-  }
-  const std::vector<std::string> hashes = fields.texts("messages");
-  if (hashes.empty()) {
-    fields.refuse("messages does not contain any message hashes");
-  }
+  const std::vector<std::string> hashes = fields.message_hashes();
   if (call.refused(fields) || call.turned_away(who.account)) {
     return;
   }

@@ -233,6 +233,24 @@ TEST_F(StorageRpcTest, RefusesARetrieveInTheWordsOfThePeers) {
          "invalid request: invalid signature: expected base64 encoded Ed25519 signature");
 }
 
+TEST_F(StorageRpcTest, TakesTheFakeHashThatClientsAskFor) {
+  const std::string fake(43, '/');
+  EXPECT_EQ(world.call(0, "delete", owner.remove({fake})).status, Status::ok);
+  const std::string text = std::to_string(world.now_ms + 60'000) + fake;
+  const json::object params = owner.signed_params(
+      "expire" + text, {{"messages", json::array{fake}}, {"expiry", world.now_ms + 60'000}});
+  EXPECT_EQ(world.call(0, "expire", params).status, Status::ok);
+  const json::object look =
+      owner.signed_params("get_expiries" + std::to_string(world.now_ms) + fake,
+                          {{"messages", json::array{fake}}, {"timestamp", world.now_ms}});
+  EXPECT_EQ(world.call(0, "get_expiries", look).status, Status::ok);
+  json::object page = owner.retrieve(world.now_ms);
+  page["last_hash"] = fake;
+  EXPECT_EQ(world.call(0, "retrieve", page).status, Status::ok);
+  expect(world.call(0, "delete", owner.remove({std::string(43, '-')})), Status::bad_request,
+         "invalid request: invalid message hash: " + std::string(43, '-'));
+}
+
 TEST_F(StorageRpcTest, DeletesEverywhereAndSaysWhat) {
   const std::string hash = stored("hello");
   const std::string other(43, 'A');
