@@ -257,6 +257,7 @@ OTHERS = [
     ("revoke_subaccount", "revokes too many", lambda a: changed(tokens(a, "revoke"), revoke=["A" * 48] * 51), 400,
      INVALID + "invalid revoke: cannot revoke more than 50 subaccounts at once"),
     ("unrevoke_subaccount", "takes it back", lambda a: tokens(a, "unrevoke"), 200, has("swarm")),
+    ("unrevoke_subaccount", "takes many back", lambda a: tokens(a, "unrevoke", count=61), 200, has("swarm")),
     ("revoked_subaccounts", "lists the revoked", lambda a: a.timed("revoked_subaccounts"), 200,
      lambda body: body["revoked_subaccounts"] == []),
     ("revoked_subaccounts", "lists another's", lambda a: changed(a.timed("revoked_subaccounts"), pubkey=Account(5).id), 401,
@@ -304,10 +305,10 @@ def expiries(account, at=None, message=HASH):
     return account.signed(["get_expiries", at, message], messages=[message], timestamp=at)
 
 
-def tokens(account, name, at=None):
+def tokens(account, name, at=None, count=1):
     at = at or now_ms()
-    token, _ = account.token(Account(3), 7)
-    return account.signed([name + "_subaccount", at, base64.b64decode(token)], **{name: [token]}, timestamp=at)
+    some = [account.token(Account(3), 7)[0] for _ in range(count)]
+    return account.signed([name + "_subaccount", at, *map(base64.b64decode, some)], **{name: some}, timestamp=at)
 
 
 def group_case(flags, make):
@@ -337,7 +338,7 @@ WRAPPED = [
 
 # What no packet carries: longer than it has room for, no base64 (the client makes bytes of it before it sends), or no whole number.
 NOT_BY_PACKET = ["a subaccount that is none", "data not base64", "revokes too many", "stores the most there is",
-                 "stores with what nobody knows", "too much data"]
+                 "stores with what nobody knows", "takes many back", "too much data"]
 
 # Packets have bt. There a number is no text, booleans are 0 and 1, and signatures and tokens are bytes: (status, body) of those cases.
 BT_SAYS_OTHERWISE = {

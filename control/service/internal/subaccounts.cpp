@@ -15,13 +15,16 @@ struct TokenRequest {
   std::uint64_t signed_ms = 0;
 };
 
+/// What is taken back may be more than what an account keeps revoked: clients hand in all they know of.
+constexpr std::size_t kUnrevokedMax = SIZE_MAX;
+
 /// `tokens` names their field; empty: there is none.
-TokenRequest read_request(RpcFields& fields, std::string_view tokens) {
+TokenRequest read_request(RpcFields& fields, std::string_view tokens, std::size_t count_max = 0) {
   TokenRequest request;
   request.who = fields.authentication();
   request.who.subaccount.reset();
   if (!tokens.empty()) {
-    request.tokens = fields.tokens(tokens);
+    request.tokens = fields.tokens(tokens, count_max);
   }
   request.signed_ms = fields.required("timestamp", fields.timestamp("timestamp"));
   return request;
@@ -72,7 +75,7 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
 
 void revoke_subaccount(const RpcCall& call) {
   RpcFields fields = call.fields();
-  const TokenRequest request = read_request(fields, "revoke");
+  const TokenRequest request = read_request(fields, "revoke", storage::kRevokedMax);
   if (call.refused(fields) || call.turned_away(request.who.account) ||
       refuses(call, request, "revoke_subaccount")) {
     return;
@@ -84,7 +87,7 @@ void revoke_subaccount(const RpcCall& call) {
 
 void unrevoke_subaccount(const RpcCall& call) {
   RpcFields fields = call.fields();
-  const TokenRequest request = read_request(fields, "unrevoke");
+  const TokenRequest request = read_request(fields, "unrevoke", kUnrevokedMax);
   if (call.refused(fields) || call.turned_away(request.who.account) ||
       refuses(call, request, "unrevoke_subaccount")) {
     return;

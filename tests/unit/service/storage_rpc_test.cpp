@@ -442,6 +442,26 @@ TEST_F(StorageRpcTest, RevokedSubaccountsReadNothingButTheUnrevocable) {
   EXPECT_EQ(read(11).status, Status::ok);
 }
 
+TEST_F(StorageRpcTest, TakesBackMoreTokensThanItTakesAtOnce) {
+  const auto answer_to = [this](const std::string& name) {
+    std::string text = name + "_subaccount" + std::to_string(world.now_ms);
+    json::array tokens;
+    for (std::uint8_t number = 0; number < 61; ++number) {
+      std::string token("\3\3\0\0", 4);
+      token += text_of(TestAccount(3, number).key().public_key());
+      text += token;
+      tokens.emplace_back(to_base64(bytes_of(token)));
+    }
+    return world.call(0, name + "_subaccount",
+                      owner.signed_params(text, {{name, tokens}, {"timestamp", world.now_ms}}));
+  };
+  const Answer answer = answer_to("unrevoke");
+  ASSERT_EQ(answer.status, Status::ok) << json::serialize(answer.body);
+  EXPECT_EQ(member(answer, 1).at("count"), 0);
+  expect(answer_to("revoke"), Status::bad_request,
+         "invalid request: invalid revoke: cannot revoke more than 50 subaccounts at once");
+}
+
 TEST_F(StorageRpcTest, RunsABatchInWhateverOrderAndASequenceUntilItFails) {
   const json::object store_one = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
   const json::object bad = {{"method", "store"}, {"params", json::object{}}};
