@@ -10,6 +10,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/internal/rpc_call.hpp"
+#include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
@@ -22,7 +23,7 @@ enum class Scope : std::uint8_t { node, swarm, composite };
 
 struct Method {
   std::string_view name;
-  void (*run)(const RpcCall&);
+  Run (*read)(const RpcCall&, RpcFields&);
   Scope scope;
 };
 
@@ -65,8 +66,18 @@ bool run_method(std::string_view name, const RpcCall& call) {
                 "invalid request: received invalid forwarded non-forwardable request");
     return true;
   }
-  method->run(call);
+  RpcFields fields = call.fields();
+  const Run run = method->read(call, fields);
+  if (!call.refused(fields)) {
+    run(call);
+  }
   return true;
+}
+
+Run read_method(std::string_view name, const RpcCall& call, RpcFields& fields) {
+  const Method* method = find_method(name);
+  ALLIUM_CHECK(method != nullptr);
+  return method->read(call, fields);
 }
 
 std::vector<std::string_view> method_names() {

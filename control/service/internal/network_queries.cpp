@@ -59,19 +59,16 @@ json::object swarm_body(const Membership& membership, SwarmId swarm) {
   return body;
 }
 
-void get_swarm(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const Account account = fields.account(true);
-  if (call.refused(fields)) {
-    return;
-  }
+namespace {
+
+void run_get_swarm(const RpcCall& call, const Account& account) {
   const std::optional<SwarmId> swarm = call.around.membership.swarm_of(account);
   json::object body = swarm_body(call.around.membership, swarm.value_or(kNoSwarm));
   call.add_clock(body);
   call.reply({Status::ok, std::move(body)});
 }
 
-void info(const RpcCall& call) {
+void run_info(const RpcCall& call) {
   json::object body;
   body["version"] = json::array(kStorageVersion.begin(), kStorageVersion.end());
   body["timestamp"] = call.now_ms;
@@ -79,28 +76,39 @@ void info(const RpcCall& call) {
   call.reply({Status::ok, std::move(body)});
 }
 
-void oxend_request(const RpcCall& call) {
-  RpcFields fields = call.fields();
+void list_nodes(const RpcCall& call, const json::object& wanted) {
+  const ChainState chain = {call.around.membership.height(), kHardfork, kStorageVersion};
+  json::object body;
+  body["result"] = service_nodes_result(*call.around.membership.nodes(), chain, wanted);
+  call.add_clock(body);
+  call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace
+
+Run get_swarm(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(fields.account(true), run_get_swarm);
+}
+
+Run info(const RpcCall& /*call*/, RpcFields& /*fields*/) {
+  return run_info;
+}
+
+Run oxend_request(const RpcCall& call, RpcFields& fields) {
   const std::string endpoint(fields.required("endpoint", fields.text("endpoint")));
   if (!fields.problem() && endpoint != "get_service_nodes" && endpoint != "ons_resolve") {
     fields.refuse("Invalid oxend endpoint '" + endpoint.substr(0, 64) + "'");
   }
-  const std::optional<json::object> params = oxend_params(call);
+  std::optional<json::object> params = oxend_params(call);
   if (!params) {
     fields.refuse("oxend_request params field does not contain valid json");
   }
-  if (call.refused(fields)) {
-    return;
-  }
   if (endpoint == "ons_resolve") {
-    call.refuse(Status::bad_request, "this network has no names to resolve");
-    return;
+    return [](const RpcCall& asked) {
+      asked.refuse(Status::bad_request, "this network has no names to resolve");
+    };
   }
-  const ChainState chain = {call.around.membership.height(), kHardfork, kStorageVersion};
-  json::object body;
-  body["result"] = service_nodes_result(*call.around.membership.nodes(), chain, *params);
-  call.add_clock(body);
-  call.reply({Status::ok, std::move(body)});
+  return run_with(std::move(params).value_or(json::object()), list_nodes);
 }
 
 }  // namespace allium::control::internal

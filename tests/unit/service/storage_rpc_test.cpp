@@ -464,17 +464,36 @@ TEST_F(StorageRpcTest, TakesBackMoreTokensThanItTakesAtOnce) {
 
 TEST_F(StorageRpcTest, RunsABatchInWhateverOrderAndASequenceUntilItFails) {
   const json::object store_one = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
-  const json::object bad = {{"method", "store"}, {"params", json::object{}}};
+  const json::object bad = {{"method", "retrieve"}, {"params", {{"pubkey", owner.hex()}}}};
   const json::object info = {{"method", "info"}, {"params", json::object{}}};
   Answer answer = world.call(0, "batch", {{"requests", json::array{bad, store_one, info}}});
   const json::array& results = body(answer).at("results").as_array();
   EXPECT_EQ(body(answer).size(), 1U);
   ASSERT_EQ(results.size(), 3U);
-  EXPECT_EQ(results[0].at("code"), 400);
+  EXPECT_EQ(results[0].at("code"), 401);
   EXPECT_EQ(results[1].at("code"), 200);
   EXPECT_EQ(results[2].at("body").at("version"), (json::array{2, 8, 0}));
   answer = world.call(0, "sequence", {{"requests", json::array{info, bad, store_one}}});
   EXPECT_EQ(body(answer).at("results").as_array().size(), 2U) << "the failure is the last";
+}
+
+TEST_F(StorageRpcTest, RunsNoneOfABatchWhereOneCannotBeRead) {
+  const json::object good = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
+  const json::object bad = {{"method", "delete"}, {"params", {{"pubkey", owner.hex()}}}};
+  for (const std::string_view method : {"batch", "sequence"}) {
+    expect(world.call(0, method, {{"requests", json::array{good, bad, json::object{}}}}),
+           Status::bad_request, "invalid request: Required field 'signature' missing");
+  }
+  EXPECT_TRUE(data_in(world.call(0, "retrieve", owner.retrieve(world.now_ms))).empty());
+}
+
+TEST_F(StorageRpcTest, LooksIntoTheBranchAloneThatItTakes) {
+  const json::object info = {{"method", "info"}, {"params", json::object{}}};
+  const json::object bad = {{"method", "store"}, {"params", json::object{}}};
+  json::object params = {{"if", {{"v_at_least", {2}}}}, {"then", info}, {"else", bad}};
+  EXPECT_EQ(body(world.call(0, "ifelse", params)).at("result").at("code"), 200);
+  params["then"] = bad;
+  EXPECT_EQ(body(world.call(0, "ifelse", params)).at("result").at("code"), 400);
 }
 
 TEST_F(StorageRpcTest, RefusesBatchesThatAreNone) {
