@@ -40,6 +40,7 @@ constexpr std::array kMethods = {
     Method{"get_snodes_for_pubkey", get_swarm, Scope::node},
     Method{"info", info, Scope::node},
     Method{"oxend_request", oxend_request, Scope::node},
+    Method{"active_nodes_bin", active_nodes, Scope::node},
     Method{"revoke_subaccount", revoke_subaccount, Scope::swarm},
     Method{"unrevoke_subaccount", unrevoke_subaccount, Scope::swarm},
     Method{"revoked_subaccounts", revoked_subaccounts, Scope::node},

@@ -88,10 +88,10 @@ std::vector<Part> read_parts(const RpcCall& call, RpcFields& fields) {
   return parts;
 }
 
-json::object result_of(Answer answer) {
+json::object result_of(Answer answer, Format format) {
   json::object result;
   result["code"] = static_cast<int>(answer.status);
-  result["body"] = std::move(answer.body);
+  result["body"] = body_value(std::move(answer), format);
   return result;
 }
 
@@ -121,7 +121,7 @@ class SequenceRun : public std::enable_shared_from_this<SequenceRun> {
  private:
   void add(Answer answer) {
     const int status = static_cast<int>(answer.status);
-    results_.emplace_back(result_of(std::move(answer)));
+    results_.emplace_back(result_of(std::move(answer), call_.format));
     if (status < 200 || status > 299 || results_.size() == parts_.size()) {
       call_.reply(results_body(std::move(results_)));
       return;
@@ -236,12 +236,13 @@ void run_batch(const RpcCall& call, const std::vector<Part>& parts) {
   state->results.resize(parts.size());
   state->pending = parts.size();
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    parts[i].run(with(call, parts[i], [state, i, reply = call.reply](Answer answer) {
-      state->results[i] = result_of(std::move(answer));
-      if (--state->pending == 0) {
-        reply(results_body(std::move(state->results)));
-      }
-    }));
+    parts[i].run(
+        with(call, parts[i], [state, i, format = call.format, reply = call.reply](Answer answer) {
+          state->results[i] = result_of(std::move(answer), format);
+          if (--state->pending == 0) {
+            reply(results_body(std::move(state->results)));
+          }
+        }));
   }
 }
 
@@ -266,11 +267,12 @@ void run_chosen(const RpcCall& call, const Chosen& chosen) {
     call.reply({Status::ok, std::move(body)});
     return;
   }
-  const bool is_known =
-      run_method(part->method, with(call, *part, [body, reply = call.reply](Answer answer) mutable {
-                   body["result"] = result_of(std::move(answer));
-                   reply({Status::ok, std::move(body)});
-                 }));
+  const bool is_known = run_method(
+      part->method,
+      with(call, *part, [body, format = call.format, reply = call.reply](Answer answer) mutable {
+        body["result"] = result_of(std::move(answer), format);
+        reply({Status::ok, std::move(body)});
+      }));
   ALLIUM_CHECK(is_known);
 }
 

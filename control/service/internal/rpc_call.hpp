@@ -168,6 +168,7 @@ Run revoked_subaccounts(const RpcCall& call, RpcFields& fields);
 Run get_swarm(const RpcCall& call, RpcFields& fields);
 Run info(const RpcCall& call, RpcFields& fields);
 Run oxend_request(const RpcCall& call, RpcFields& fields);
+Run active_nodes(const RpcCall& call, RpcFields& fields);
 
 Run batch(const RpcCall& call, RpcFields& fields);
 Run sequence(const RpcCall& call, RpcFields& fields);

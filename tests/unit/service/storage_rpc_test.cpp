@@ -549,6 +549,38 @@ TEST_F(StorageRpcTest, GivesTheListOfNodesAsOxendDoes) {
          "invalid request: Invalid oxend endpoint 'stop'");
 }
 
+TEST_F(StorageRpcTest, PacksTheNodesOfSwarmsThatHaveAnIpv4Address) {
+  std::vector<ServiceNode> nodes(3);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    nodes[i].ed25519 = world.node(i).key();
+    nodes[i].ip = i == 1 ? "fd00::1" : "10.1.2.255";
+    nodes[i].https_port = 22021;
+    nodes[i].omq_port = 22020;
+    nodes[i].swarm = i == 2 ? kNoSwarm : 0x0102030405060708;
+  }
+  world.node(0).membership.update(std::make_shared<const ServiceNodes>(nodes), 1);
+  std::string expected(text_of(world.node(0).key()));
+  expected += std::string("\1\2\3\4\5\6\7\10\12\1\2\377\126\5\126\4\2\10\0", 19);
+  ASSERT_EQ(expected.size(), 51U);
+
+  const Answer answer = world.call(0, "active_nodes_bin", {});
+  EXPECT_EQ(answer.status, Status::ok);
+  EXPECT_EQ(body_text(answer, Format::json), expected);
+  EXPECT_EQ(body_text(answer, Format::bt), expected);
+  EXPECT_EQ(content_type(answer), "application/octet-stream");
+  const json::object part = {{"method", "active_nodes_bin"}, {"params", json::object{}}};
+  for (const Format format : {Format::json, Format::bt}) {
+    const std::string inside = format == Format::bt ? expected : to_base64(bytes_of(expected));
+    for (const std::string_view method : {"batch", "sequence"}) {
+      const Answer many = world.call(0, method, {{"requests", json::array{part}}}, format);
+      EXPECT_EQ(body(many).at("results").at(0).at("body"), json::value(inside));
+    }
+    const Answer chosen =
+        world.call(0, "ifelse", {{"if", {{"v_at_least", json::array{2}}}}, {"then", part}}, format);
+    EXPECT_EQ(body(chosen).at("result").at("body"), json::value(inside));
+  }
+}
+
 TEST_F(StorageRpcTest, ForwardsNothingThatAMemberHandsIn) {
   const Answer answer =
       world.call(0, "store", owner.store("hello", world.now_ms), Format::json, RpcSource::peer);
