@@ -45,7 +45,7 @@ HttpResponse text_response(unsigned status, std::string body) {
 HttpResponse http_response(const Answer& answer) {
   HttpResponse response;
   response.status = static_cast<unsigned>(answer.status);
-  response.content_type = answer.body.is_string() ? "text/plain" : "application/json";
+  response.content_type = content_type(answer);
   response.body = body_text(answer, Format::json);
   return response;
 }

@@ -33,14 +33,15 @@ OnionAnswer refusal(Status status, std::string text) {
   return {status, std::move(text)};
 }
 
-/// The answer inside: status and body, the body as a text or as it is.
+/// The answer inside: status and body, the body as a text or as it is; bytes are base64 in either case.
 std::string inner_answer(const Answer& answer, bool body_as_json) {
   json::object inner;
   inner["status"] = static_cast<int>(answer.status);
-  if (body_as_json || answer.body.is_string()) {
-    inner["body"] = answer.body;
+  json::value body = body_value(answer, Format::json);
+  if (body_as_json || body.is_string()) {
+    inner["body"] = std::move(body);
   } else {
-    inner["body"] = json::serialize(answer.body);
+    inner["body"] = json::serialize(body);
   }
   return json::serialize(inner);
 }

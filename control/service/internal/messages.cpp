@@ -198,13 +198,8 @@ bool refuses_retrieve(const RpcCall& call, const RetrieveRequest& request) {
   return false;
 }
 
-}  // namespace
-
-void store_message(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  StoreRequest request = read_store(fields);
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
-      refuses_store(call, request)) {
+void run_store(const RpcCall& call, StoreRequest request) {
+  if (call.turned_away(request.who.account) || refuses_store(call, request)) {
     return;
   }
   json::object more;
@@ -244,11 +239,8 @@ void store_message(const RpcCall& call) {
                           on_service_thread<storage::Stored>(call.around, std::move(done)));
 }
 
-void retrieve_messages(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const RetrieveRequest request = read_retrieve(fields);
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
-      refuses_retrieve(call, request)) {
+void run_retrieve(const RpcCall& call, const RetrieveRequest& request) {
+  if (call.turned_away(request.who.account) || refuses_retrieve(call, request)) {
     return;
   }
   const Result<storage::Page> page = call.around.store.retrieve(
@@ -271,6 +263,16 @@ void retrieve_messages(const RpcCall& call) {
   body["more"] = page->more;
   call.add_clock(body);
   call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace
+
+Run store_message(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_store(fields), run_store);
+}
+
+Run retrieve_messages(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_retrieve(fields), run_retrieve);
 }
 
 }  // namespace allium::control::internal

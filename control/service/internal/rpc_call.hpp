@@ -69,6 +69,24 @@ struct RpcCall {
   void refuse(Status status, std::string_view text) const { reply(control::refuse(status, text)); }
 };
 
+/// What is left of a request when its parameters were read: does what was asked, and replies. Called once at most.
+using Run = std::function<void(const RpcCall&)>;
+
+/// Hands over what was read.
+template <typename Request, typename F>
+[[nodiscard]] Run run_with(Request request, F run) {
+  return [request = std::move(request), run](const RpcCall& call) mutable {
+    run(call, std::move(request));
+  };
+}
+
+/// A command to the messages of one namespace or of all.
+struct SpacesRequest {
+  Authentication who;
+  Spaces spaces;
+  std::uint64_t at_ms = 0;  ///< `timestamp`, `before` or `expiry`; it is signed
+};
+
 /// A `done` for the store that is called on the service thread.
 template <typename T, typename F>
 storage::Done<T> on_service_thread(const RpcSurroundings& around, F then) {
@@ -130,35 +148,40 @@ void append_all(std::string& text, const Range& pieces) {
 
 [[nodiscard]] boost::json::object swarm_body(const Membership& membership, SwarmId swarm);
 
-// The methods, by file.
-void store_message(const RpcCall& call);
-void retrieve_messages(const RpcCall& call);
+// The methods, by file. Each reads its parameters, and gives what is to be done where `fields` has no problem with
+// them; nothing was done yet.
+Run store_message(const RpcCall& call, RpcFields& fields);
+Run retrieve_messages(const RpcCall& call, RpcFields& fields);
 
-void delete_messages(const RpcCall& call);
-void delete_all(const RpcCall& call);
-void delete_before(const RpcCall& call);
+Run delete_messages(const RpcCall& call, RpcFields& fields);
+Run delete_all(const RpcCall& call, RpcFields& fields);
+Run delete_before(const RpcCall& call, RpcFields& fields);
 
-void expire_messages(const RpcCall& call);
-void expire_all(const RpcCall& call);
-void get_expiries(const RpcCall& call);
+Run expire_messages(const RpcCall& call, RpcFields& fields);
+Run expire_all(const RpcCall& call, RpcFields& fields);
+Run get_expiries(const RpcCall& call, RpcFields& fields);
 
-void revoke_subaccount(const RpcCall& call);
-void unrevoke_subaccount(const RpcCall& call);
-void revoked_subaccounts(const RpcCall& call);
+Run revoke_subaccount(const RpcCall& call, RpcFields& fields);
+Run unrevoke_subaccount(const RpcCall& call, RpcFields& fields);
+Run revoked_subaccounts(const RpcCall& call, RpcFields& fields);
 
-void get_swarm(const RpcCall& call);
-void info(const RpcCall& call);
-void oxend_request(const RpcCall& call);
+Run get_swarm(const RpcCall& call, RpcFields& fields);
+Run info(const RpcCall& call, RpcFields& fields);
+Run oxend_request(const RpcCall& call, RpcFields& fields);
+Run active_nodes(const RpcCall& call, RpcFields& fields);
+
+Run batch(const RpcCall& call, RpcFields& fields);
+Run sequence(const RpcCall& call, RpcFields& fields);
+Run if_else(const RpcCall& call, RpcFields& fields);
 
 /// Runs a method of that name; false: there is none.
 [[nodiscard]] bool run_method(std::string_view name, const RpcCall& call);
 
+/// The first half of that. Requires is_method(name).
+[[nodiscard]] Run read_method(std::string_view name, const RpcCall& call, RpcFields& fields);
+
 [[nodiscard]] bool is_composite(std::string_view name) noexcept;
 [[nodiscard]] bool is_method(std::string_view name) noexcept;
 [[nodiscard]] std::vector<std::string_view> method_names();
-
-void batch(const RpcCall& call);
-void sequence(const RpcCall& call);
-void if_else(const RpcCall& call);
 
 }  // namespace allium::control::internal

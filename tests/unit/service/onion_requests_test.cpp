@@ -131,6 +131,18 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
 
 const std::string kInfo = R"({"method":"info","params":{}})";
 
+TEST_F(OnionRequestsTest, WritesBytesInBase64) {
+  for (const bool as_json : {false, true}) {
+    Channel end;
+    const json::object headers = {{"headers", json::object{}}, {"json", as_json}};
+    const std::string body = request({0, 1}, R"({"method":"active_nodes_bin","params":{}})",
+                                     EncryptType::aes_gcm, end, headers);
+    const json::object inner = opened(ask(0, body), end, EncryptType::aes_gcm);
+    EXPECT_EQ(inner.at("status"), 200);
+    EXPECT_EQ(from_base64(inner.at("body").as_string()).value_or("").size(), 5 * 51U);
+  }
+}
+
 class EveryEncryption : public OnionRequestsTest,
                         public testing::WithParamInterface<EncryptType> {};
 
