@@ -75,7 +75,8 @@ struct NodeService::State {
   void on_network_http(const HttpRequest& request, const Respond& respond);
   void on_storage_http(const HttpRequest& request, const Respond& respond);
   void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
-  bool may_go_on(const storage::Account& account);
+  bool may_go_on(const storage::Account& account, Asker asker);
+  [[nodiscard]] AddressBlock bucket_of(const storage::Account& account, Asker asker) const;
   void tidy_later();
   std::function<void(std::function<void()>)> poster();
 
@@ -168,7 +169,13 @@ Result<void> NodeService::State::open() {
                       [this](const storage::Account& account, const storage::Message& message) {
                         monitor->on_stored(account, message, unix_ms());
                       },
-                      [this](const storage::Account& account) { return may_go_on(account); }});
+                      [this](const storage::Account& account, Asker asker) {
+                        return may_go_on(account, asker);
+                      },
+                      [this](const storage::Account& account) {
+                        static_cast<void>(
+                            per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
+                      }});
   onion = std::make_unique<OnionRequests>(
       OnionSurroundings{membership, *rpc, *links, *kernels->x25519, random, poster()},
       identity.x25519_secret());
@@ -213,11 +220,18 @@ Result<void> NodeService::State::open_https() {
   return {};
 }
 
-bool NodeService::State::may_go_on(const storage::Account& account) {
-  // Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+// Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+AddressBlock NodeService::State::bucket_of(const storage::Account& account, Asker asker) const {
   std::array<std::uint8_t, 8> hash;
   crypto_shorthash(hash.data(), account.data(), account.size(), account_key.data());
-  const bool may = per_account.take_block(load_be(hash.data(), hash.size()), Clock::now());
+  return (load_be(hash.data(), hash.size()) & ~std::uint64_t{1}) |
+         (asker == Asker::owner ? 1U : 0U);
+}
+
+bool NodeService::State::may_go_on(const storage::Account& account, Asker asker) {
+  const AddressBlock bucket = bucket_of(account, asker);
+  const bool may = asker == Asker::owner ? per_account.has_token(bucket, Clock::now())
+                                         : per_account.take_block(bucket, Clock::now());
   rate_limited += may ? 0U : 1U;
   return may;
 }

@@ -78,7 +78,7 @@ struct DeleteRequest {
 
 void run_delete(const RpcCall& call, const DeleteRequest& request) {
   const auto& [who, hashes, must_delete] = request;
-  if (call.turned_away(who.account)) {
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   std::string text = "delete";
@@ -111,7 +111,7 @@ void run_delete(const RpcCall& call, const DeleteRequest& request) {
 
 void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
   const auto& [who, spaces, asked_ms] = request;
-  if (call.turned_away(who.account)) {
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   if (!call.is_timely(asked_ms,
@@ -136,7 +136,7 @@ void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
 
 void run_delete_before(const RpcCall& call, const SpacesRequest& request) {
   const auto& [who, spaces, before_ms] = request;
-  if (call.turned_away(who.account)) {
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   if (before_ms > call.now_ms + kFutureToleranceMs) {

@@ -120,7 +120,7 @@ json::object expire_body(const RpcCall& call, const ExpireRequest& request,
 }
 
 void run_expire(const RpcCall& call, const ExpireRequest& request) {
-  if (call.turned_away(request.who.account) || refuses_expire(call, request)) {
+  if (call.turned_away(request.who.account, Asker::owner) || refuses_expire(call, request)) {
     return;
   }
   std::vector<std::uint64_t> capped_ms = request.expiries_ms;
@@ -146,7 +146,7 @@ void run_expire(const RpcCall& call, const ExpireRequest& request) {
 
 void run_expire_all(const RpcCall& call, const SpacesRequest& request) {
   const auto& [who, spaces, expiry_ms] = request;
-  if (call.turned_away(who.account)) {
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   const std::uint64_t tolerance_ms =
@@ -174,7 +174,7 @@ struct LookUpRequest {
 
 void run_get_expiries(const RpcCall& call, const LookUpRequest& request) {
   const auto& [who, signed_ms, hashes] = request;
-  if (call.turned_away(who.account)) {
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   if (!call.is_timely(signed_ms, kSignatureToleranceMs)) {

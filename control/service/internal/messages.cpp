@@ -199,7 +199,8 @@ bool refuses_retrieve(const RpcCall& call, const RetrieveRequest& request) {
 }
 
 void run_store(const RpcCall& call, StoreRequest request) {
-  if (call.turned_away(request.who.account) || refuses_store(call, request)) {
+  const Asker asker = is_public_inbox(request.message.space) ? Asker::anybody : Asker::owner;
+  if (call.turned_away(request.who.account, asker) || refuses_store(call, request)) {
     return;
   }
   json::object more;
@@ -240,7 +241,8 @@ void run_store(const RpcCall& call, StoreRequest request) {
 }
 
 void run_retrieve(const RpcCall& call, const RetrieveRequest& request) {
-  if (call.turned_away(request.who.account) || refuses_retrieve(call, request)) {
+  const Asker asker = request.has_signature ? Asker::owner : Asker::anybody;
+  if (call.turned_away(request.who.account, asker) || refuses_retrieve(call, request)) {
     return;
   }
   const Result<storage::Page> page = call.around.store.retrieve(

@@ -53,7 +53,7 @@ struct RpcCall {
   [[nodiscard]] bool refused(const RpcFields& fields) const;
 
   /// Answers 421 where the account is of another swarm, 429 where too much is asked for it.
-  [[nodiscard]] bool turned_away(const Account& account) const;
+  [[nodiscard]] bool turned_away(const Account& account, Asker asker) const;
 
   /// Within `tolerance_ms` of now; always so for what comes late.
   [[nodiscard]] bool is_timely(std::uint64_t timestamp_ms,

@@ -72,7 +72,7 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
 }
 
 void run_revoke(const RpcCall& call, const TokenRequest& request) {
-  if (call.turned_away(request.who.account) || refuses(call, request, "revoke_subaccount")) {
+  if (call.turned_away(request.who.account, Asker::owner) || refuses(call, request, "revoke_subaccount")) {
     return;
   }
   const auto round = SwarmRound::start(call, "revoke_subaccount", {"revoke", "timestamp"});
@@ -81,7 +81,7 @@ void run_revoke(const RpcCall& call, const TokenRequest& request) {
 }
 
 void run_unrevoke(const RpcCall& call, const TokenRequest& request) {
-  if (call.turned_away(request.who.account) || refuses(call, request, "unrevoke_subaccount")) {
+  if (call.turned_away(request.who.account, Asker::owner) || refuses(call, request, "unrevoke_subaccount")) {
     return;
   }
   const auto round = SwarmRound::start(call, "unrevoke_subaccount", {"unrevoke", "timestamp"});
@@ -90,7 +90,7 @@ void run_unrevoke(const RpcCall& call, const TokenRequest& request) {
 }
 
 void run_list_revoked(const RpcCall& call, const TokenRequest& request) {
-  if (call.turned_away(request.who.account) || refuses(call, request, "revoked_subaccounts")) {
+  if (call.turned_away(request.who.account, Asker::owner) || refuses(call, request, "revoked_subaccounts")) {
     return;
   }
   const Result<std::vector<Token>> revoked = call.around.store.revoked(request.who.account);

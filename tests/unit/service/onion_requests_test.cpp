@@ -295,7 +295,11 @@ TEST_F(OnionRequestsTest, ComeAsAClientWithTheAccountsLimit) {
        [this] { return world.now_ms; },
        [this](std::function<void()> what) { world.at(world.now_ms, std::move(what)); },
        {},
-       [&asked](const storage::Account&) { return ++asked < 2; }});
+       [&asked](const storage::Account&, Asker asker) {
+         EXPECT_EQ(asker, Asker::anybody) << "a public inbox proves nobody";
+         return ++asked < 2;
+       },
+       {}});
   const TestAccount owner(5, 1);
   const std::string store = json::serialize(
       json::object{{"method", "store"}, {"params", owner.store("x", world.now_ms)}});
@@ -306,6 +310,37 @@ TEST_F(OnionRequestsTest, ComeAsAClientWithTheAccountsLimit) {
   world.run(10);
   EXPECT_EQ(std::multiset<Status>(statuses.begin(), statuses.end()),
             (std::multiset<Status>{Status::ok, Status::ok, Status::too_many_requests}));
+}
+
+TEST_F(OnionRequestsTest, CountForTheOwnerOnlyWhenHeSigned) {
+  TestNode& node = world.node(0);
+  std::vector<Asker> asked;
+  int proved = 0;
+  StorageRpc limited({node.store(),
+                      node.identity,
+                      node.membership,
+                      node.swarm(),
+                      [this] { return world.now_ms; },
+                      [this](std::function<void()> what) { world.at(world.now_ms, what); },
+                      {},
+                      [&asked](const storage::Account&, Asker asker) {
+                        asked.push_back(asker);
+                        return true;
+                      },
+                      [&proved](const storage::Account&) { ++proved; }});
+  const TestAccount owner(5, 1);
+  const auto retrieve = [&](const json::object& params, RpcSource source) {
+    limited.call("retrieve", params, Format::json, source, [](const Answer&) {});
+  };
+  json::object forged = owner.retrieve(world.now_ms);
+  forged["timestamp"] = world.now_ms + 1;
+  retrieve(forged, RpcSource::onion);
+  EXPECT_EQ(proved, 0);
+  retrieve(owner.retrieve(world.now_ms), RpcSource::onion);
+  EXPECT_EQ(proved, 1);
+  retrieve(owner.retrieve(world.now_ms), RpcSource::client);
+  EXPECT_EQ(proved, 1) << "who comes himself counts by his address";
+  EXPECT_EQ(asked, (std::vector<Asker>{Asker::owner, Asker::owner}));
 }
 
 }  // namespace

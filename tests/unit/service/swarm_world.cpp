@@ -87,7 +87,7 @@ void TestNode::restart() {
                         [this](const std::string& text) { held = text; }},
       held);
   rpc_ = std::make_unique<StorageRpc>(
-      RpcSurroundings{*store_, identity, membership, *swarm_, now, post, {}, {}});
+      RpcSurroundings{*store_, identity, membership, *swarm_, now, post, {}, {}, {}});
 }
 
 void TestNode::restart_empty() {
