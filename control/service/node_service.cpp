@@ -176,9 +176,10 @@ Result<void> NodeService::State::open() {
                         static_cast<void>(
                             per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
                       }});
-  onion = std::make_unique<OnionRequests>(
-      OnionSurroundings{membership, *rpc, *links, *kernels->x25519, random, poster()},
-      identity.x25519_secret());
+  onion =
+      std::make_unique<OnionRequests>(OnionSurroundings{membership, *rpc, *links, *kernels->x25519,
+                                                        *kernels->aead, random, poster()},
+                                      identity.x25519_secret());
   fast_lane = std::make_unique<FastLane>(*rpc, [this](control_port::ReturnReply reply) {
     if (options.send_return) {
       options.send_return(std::move(reply));
