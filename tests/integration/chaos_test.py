@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A swarm of five under load while one node after the other dies, stands still, is cut off, has a bad link or a full disk.
+"""A swarm of five under load while one or two nodes at a time die, stand still, are cut off, have a bad link, a full disk or a new one.
 
-        clients (threads) ---- br0 ---- v1 .. v5 ---- n1 .. n5     one swarm; faults hit one node at a time
+        clients (threads) ---- br0 ---- v1 .. v5 ---- n1 .. n5     one swarm; faults hit one node at a time, or two
                                   \\-- slow_link.py --/
 
 Clients store, delete, shorten lives and read, through whichever node answers, and remember what they were told. At the end:
@@ -14,11 +14,15 @@ Clients store, delete, shorten lives and read, through whichever node answers, a
 A client that gets no answer does not know what happened, and asks another node for the same. What may have been stored twice it
 does not delete: its first request may still be waiting in a process that stands still, and is the client's own, later word.
 
+A node whose data are lost loses as well what it had still to tell others that were away. So that happens to one node alone, and while
+nobody has anything left to tell; it then fetches what it had from the other members.
+
 The full disk is a tmpfs of one node, filled to its last byte, so that RocksDB meets ENOSPC. It needs a mount namespace of its own.
 
 usage: chaos_test.py BIN_DIR [--long] [--seconds N] [--seed N] [--only KIND,...]
 
-A run lasts 40 s, with --long or ALLIUM_LONG=1 180 s. The seed decides faults, victims and requests, not what the threads make of it.
+A run lasts 40 s, with --long or ALLIUM_LONG=1 180 s, and until each kind of fault has been there. It fails as well where hardly
+anything was done. The seed decides faults, victims and requests, not what the threads make of it.
 """
 import argparse
 import collections
@@ -27,6 +31,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import statistics
@@ -63,6 +68,12 @@ AVOID_S = 2      # a node that did not answer is left alone so long
 HOUR_MS = 3_600_000
 EQUAL_WITHIN_S = 60
 CLOCK_MS = 1500  # what is this near to its end may be there or not
+PAIRS = 0.6      # of the faults that may come with another do
+QUIET_S = 1.5    # so long nobody hands anything on
+KINDS_WITHIN_S = 240
+
+# What clients have to get done in 40 s for the run to mean something; on a fast machine it is ten times as much.
+DONE_IN_40_S = {"acknowledged": 60, "deleted": 5, "expired": 5, "read": 10}
 
 
 def allium(*words, check=True):
@@ -147,19 +158,18 @@ class Report:
 class Worker(threading.Thread):
     """A client with some accounts, that does one thing after the other."""
 
-    def __init__(self, number, nodes, report, end):
+    def __init__(self, number, nodes, report, is_over):
         super().__init__(name=f"worker {number}")
         self.random = random.Random(f"{options.seed}/{number}")
         self.accounts = [Account(5, self.random.randbytes(32)) for _ in range(ACCOUNTS_EACH)]
-        self.nodes, self.report, self.end = nodes, report, end
+        self.nodes, self.report, self.is_over = nodes, report, is_over
         self.connections, self.avoided, self.messages = {}, {}, []
         self.failure = None
 
     def run(self):
         try:
-            while time.monotonic() < self.end:
+            while not self.is_over.wait(PAUSE_S):
                 self.step()
-                time.sleep(PAUSE_S)
         except Exception as error:
             self.failure = repr(error)
 
@@ -267,12 +277,29 @@ class Swarm:
     def service_pid(self, number):
         return self.status()[number - 1]["service_pid"]
 
-    def is_broken(self, number):
-        """alliumd says that it cannot write. Its local socket speaks to whoever asks in one line."""
+    def told_by(self, number):
+        """The status of an alliumd. Its local socket speaks to whoever asks in one line."""
         with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
             line.connect(str(self.folder / f"n{number}.service"))
             line.sendall(b"status\n")
-            return b"cannot write" in b"".join(iter(lambda: line.recv(65536), b""))
+            return json.loads(b"".join(iter(lambda: line.recv(65536), b"")))
+
+    def is_broken(self, number):
+        return any("cannot write" in problem for problem in self.told_by(number)["problems"])
+
+    def traffic(self):
+        """What each node has queued and handed on until now; None where one knows of a dead member."""
+        told = [self.told_by(number) for number in range(1, NODES + 1)]
+        if any(one["members_dead"] or one["fetch"]["parts_open"] for one in told):
+            return None
+        return [(one["swarm_traffic"]["queued"], one["swarm_traffic"]["handed_over"]) for one in told]
+
+    def is_quiet(self):
+        """Nobody owes anything to anybody: while a member is behind, all that is new is queued for it."""
+        before = self.traffic()
+        time.sleep(QUIET_S)
+        return before is not None and before == self.traffic()
 
     def answers(self, number):
         """alliumd answers, and knows its swarm."""
@@ -344,7 +371,20 @@ class Swarm:
         # A store that could not write refuses to, until it is opened again: that is the operator's to do.
         os.kill(pid, signal.SIGTERM)
 
-    KINDS = ("process_killed", "node_killed", "stopped", "cut_off", "apart", "delayed", "disk_full")
+    @contextlib.contextmanager
+    def data_lost(self, number):
+        """A new disk for the node: all that alliumd had in its folder is gone."""
+        wait_until(self.is_quiet, 60, "nobody owes anything")
+        lost = self.told_by(number)["store"]["messages"]
+        allium("devnet", "kill", f"n{number}")
+        for one in (self.folder / f"n{number}.data").iterdir():
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        allium("devnet", "start", f"n{number}")
+        print(f"          n{number} had {lost} messages", flush=True)
+        yield
+        wait_until(lambda: self.told_by(number)["fetch"]["parts_open"] == 0, 60, "it has fetched all")
+
+    KINDS = ("data_lost", "process_killed", "node_killed", "stopped", "cut_off", "apart", "delayed", "disk_full")
 
     def give_small_disk(self):
         """Before the load: the node loses nothing."""
@@ -382,38 +422,68 @@ class Swarm:
 
 
 class Faults(threading.Thread):
-    """One after the other, each healed before the next begins, until it is time to end."""
+    """One or two after the other, healed before the next begin, until it is time to end and all kinds have been there."""
 
-    def __init__(self, swarm, end):
+    def __init__(self, swarm, is_over):
         super().__init__(name="faults")
         self.random = random.Random(options.seed)
-        self.swarm, self.end = swarm, end
+        self.swarm, self.is_over = swarm, is_over
         self.counts = collections.Counter()
+        self.pairs = 0
         self.failure = None
+        self.wanted = [kind for kind in options.only or Swarm.KINDS if kind != "disk_full" or swarm.has_small_disk]
 
-    def kinds(self):
-        """For ever all kinds, shuffled."""
-        kinds = [kind for kind in options.only or Swarm.KINDS if kind != "disk_full" or self.swarm.has_small_disk]
+    def rounds(self):
+        """For ever all kinds, shuffled, some of them two together."""
         while True:
-            yield from self.random.sample(kinds, len(kinds))
+            kinds = self.random.sample(self.wanted, len(self.wanted))
+            while kinds:
+                kind = kinds.pop()
+                may_pair = kinds and "data_lost" not in (kind, kinds[-1])
+                yield [kind, kinds.pop()] if may_pair and self.random.random() < PAIRS else [kind]
+
+    def victims(self, kinds):
+        """[(kind, node)]: no node twice, so that two of five are hit at most."""
+        free = set(range(1, NODES + 1))
+        chosen = []
+        for kind in sorted(kinds, key=lambda kind: kind != "disk_full"):
+            number = SMALL_DISK_NODE if kind == "disk_full" else self.random.choice(sorted(free))
+            free.discard(number)
+            chosen.append((kind, number))
+        return chosen
+
+    def is_done(self, begin):
+        return time.monotonic() >= begin + options.seconds and all(self.counts[kind] for kind in self.wanted)
 
     def run(self):
         begin = time.monotonic()
         try:
             time.sleep(1)
-            for kind in self.kinds():
-                number = SMALL_DISK_NODE if kind == "disk_full" else self.random.randint(1, NODES)
-                lasts_s = self.random.uniform(3, 10 if kind == "stopped" and options.seconds > 60 else 6)
-                if time.monotonic() + lasts_s > self.end:
+            for kinds in self.rounds():
+                if self.is_done(begin):
                     return
-                print(f"{time.monotonic() - begin:6.1f} s  n{number} {kind} for {lasts_s:.1f} s", flush=True)
-                with getattr(self.swarm, kind)(number):
-                    time.sleep(lasts_s)
-                self.swarm.wait_for(number)
-                self.counts[kind] += 1
+                if time.monotonic() > begin + options.seconds + KINDS_WITHIN_S:
+                    raise TimeoutError(f"not each kind of fault within {options.seconds + KINDS_WITHIN_S} s")
+                self.one_round(kinds, begin)
                 time.sleep(self.random.uniform(0, 1))
         except Exception as error:
             self.failure = repr(error)
+        finally:
+            self.is_over.set()
+
+    def one_round(self, kinds, begin):
+        victims = self.victims(kinds)
+        lasts_s = self.random.uniform(2, 4) if options.seconds <= 60 else self.random.uniform(3, 10 if "stopped" in kinds else 6)
+        print(f"{time.monotonic() - begin:6.1f} s  {' and '.join(f'n{number} {kind}' for kind, number in victims)} for {lasts_s:.1f} s",
+              flush=True)
+        with contextlib.ExitStack() as faults:
+            for kind, number in victims:
+                faults.enter_context(getattr(self.swarm, kind)(number))
+            time.sleep(lasts_s)
+        for kind, number in victims:
+            self.swarm.wait_for(number)
+            self.counts[kind] += 1
+        self.pairs += len(victims) == 2
 
 
 def verdict(contents, workers):
@@ -463,9 +533,16 @@ def print_report(report, faults, seconds):
     times = sorted(report.store_seconds) or [0]
     print(f"in {seconds:.0f} s: {counts['acknowledged']} stores acknowledged, {counts['deleted']} deleted, "
           f"{counts['expired']} shortened, {counts['read']} read; {counts['unanswered']} requests unanswered, {counts['refused']} refused")
-    print(f"faults: {sum(faults.counts.values())}: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.counts.items())))
+    print(f"faults: {sum(faults.counts.values())}, {faults.pairs} times two at once: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.counts.items())))
     print(f"longest time without an acknowledged store: {report.longest_gap():.1f} s; "
           f"stores p50 {1000 * statistics.median(times):.0f} ms, p99 {1000 * times[len(times) * 99 // 100]:.0f} ms")
+
+
+def too_little(counts):
+    """What the clients did not get done, in words."""
+    share = options.seconds / 40
+    return [f"only {counts[what]} {what} in {options.seconds} s, expected {least * share:.0f}"
+            for what, least in DONE_IN_40_S.items() if counts[what] < least * share]
 
 
 def inside():
@@ -479,15 +556,16 @@ def inside():
         swarm.wait_for(number)
     begin = time.monotonic()
     report = Report()
-    workers = [Worker(number, swarm.nodes, report, begin + options.seconds) for number in range(WORKERS)]
-    faults = Faults(swarm, begin + options.seconds)
+    is_over = threading.Event()
+    workers = [Worker(number, swarm.nodes, report, is_over) for number in range(WORKERS)]
+    faults = Faults(swarm, is_over)
     for thread in (*workers, faults):
         thread.start()
     for thread in (*workers, faults):
         thread.join()
     print_report(report, faults, time.monotonic() - begin)
     failures = [f"{thread.name}: {thread.failure}" for thread in (*workers, faults) if thread.failure]
-    wrong = failures + compare(swarm, workers)
+    wrong = failures + too_little(report.counts) + compare(swarm, workers)
     for text in wrong[:40]:
         print(text)
     if wrong:
@@ -508,7 +586,7 @@ def outside():
                      str(options.seconds), *(["--only", ",".join(options.only)] if options.only else []),
                      *(["--has-small-disk"] if options.has_small_disk else [])]
             return subprocess.run([str(options.bin_dir / "allium"), "devnet", "exec", "--", *again],
-                                  timeout=options.seconds + 300).returncode
+                                  timeout=options.seconds + KINDS_WITHIN_S + 200).returncode
         finally:
             if os.environ.get("ALLIUM_SHOW_LOGS"):
                 for log in sorted(Path(folder, "devnet").glob("*.log")):

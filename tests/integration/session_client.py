@@ -14,6 +14,8 @@ import time
 import nacl.bindings as sodium
 import zmq
 import zmq.utils.z85
+from cryptography.hazmat.primitives import padding
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 TIMEOUT_S = 20
@@ -87,7 +89,7 @@ class Https:
     name = "https"
 
     def __init__(self, node, timeout_s=TIMEOUT_S):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without reading the system's authorities, for nothing
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.connection = http.client.HTTPSConnection(node.ip, node.https_port, timeout=timeout_s, context=context)
 
@@ -118,6 +120,9 @@ class Omq:
         self.socket.linger = 0
         self.socket.rcvtimeo = TIMEOUT_S * 1000
         self.socket.connect(f"tcp://{node.ip}:{node.omq_port}")
+
+    def __del__(self):
+        self.socket.close()
 
     def request(self, command, *parts):
         tag = os.urandom(8)
@@ -166,18 +171,27 @@ class Onion:
         shared = sodium.crypto_scalarmult(secret, node.x25519)
         if self.enc_type == "aes-gcm":
             return public, hmac.new(b"LOKI", shared, hashlib.sha256).digest()
+        if self.enc_type == "aes-cbc":
+            return public, shared
         return public, hashlib.blake2b(shared + public + node.x25519, digest_size=32).digest()
 
     def seal(self, key, plain):
         if self.enc_type == "aes-gcm":
             nonce = os.urandom(12)
             return nonce + AESGCM(key).encrypt(nonce, plain, None)
+        if self.enc_type == "aes-cbc":
+            nonce, pad = os.urandom(16), padding.PKCS7(128).padder()
+            cipher = Cipher(algorithms.AES(key), modes.CBC(nonce)).encryptor()
+            return nonce + cipher.update(pad.update(plain) + pad.finalize()) + cipher.finalize()
         nonce = os.urandom(24)
         return nonce + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, None, nonce, key)
 
     def open(self, key, sealed):
         if self.enc_type == "aes-gcm":
             return AESGCM(key).decrypt(sealed[:12], sealed[12:], None)
+        if self.enc_type == "aes-cbc":
+            cipher, pad = Cipher(algorithms.AES(key), modes.CBC(sealed[:16])).decryptor(), padding.PKCS7(128).unpadder()
+            return pad.update(cipher.update(sealed[16:]) + cipher.finalize()) + pad.finalize()
         return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[24:], None, sealed[:24], key)
 
     def request(self, body):
