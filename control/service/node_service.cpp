@@ -164,18 +164,15 @@ Result<void> NodeService::State::open() {
       store, membership, [this](ConnectionNumber connection, std::string payload) {
         return omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
       });
-  rpc = std::make_unique<StorageRpc>(
-      RpcSurroundings{store, identity, membership, *swarm, unix_ms, poster(),
-                      [this](const storage::Account& account, const storage::Message& message) {
-                        monitor->on_stored(account, message, unix_ms());
-                      },
-                      [this](const storage::Account& account, Asker asker) {
-                        return may_go_on(account, asker);
-                      },
-                      [this](const storage::Account& account) {
-                        static_cast<void>(
-                            per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
-                      }});
+  rpc = std::make_unique<StorageRpc>(RpcSurroundings{
+      store, identity, membership, *swarm, unix_ms, poster(),
+      [this](const storage::Account& account, const storage::Message& message) {
+        monitor->on_stored(account, message, unix_ms());
+      },
+      [this](const storage::Account& account, Asker asker) { return may_go_on(account, asker); },
+      [this](const storage::Account& account) {
+        static_cast<void>(per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
+      }});
   onion =
       std::make_unique<OnionRequests>(OnionSurroundings{membership, *rpc, *links, *kernels->x25519,
                                                         *kernels->aead, random, poster()},

@@ -407,6 +407,10 @@ std::vector<std::string> RpcFields::message_hashes() {
   if (hashes.empty()) {
     refuse("messages does not contain any message hashes");
   }
+  if (hashes.size() > kHashesMax) {
+    refuse("messages contains more than " + std::to_string(kHashesMax) + " message hashes");
+    return {};
+  }
   for (const std::string& hash : hashes) {
     if (hash.size() != kMessageHashChars || !from_base64(hash)) {
       refuse("invalid message hash: " + hash.substr(0, storage::kHashCharsMax));

@@ -61,7 +61,7 @@ storage::Done<storage::HashesBySpace> answer_with_spaces(const RpcCall& call,
       call.around, [call, round = std::move(round), name, spaces, account,
                     signed_ms](const Result<storage::HashesBySpace>& changed) {
         if (!changed) {
-          round->own_failure(changed.error().text);
+          round->own_failure(changed.error());
           return;
         }
         round->own_result(spaces_body(call, name, spaces, account, signed_ms, *changed));
@@ -93,7 +93,7 @@ void run_delete(const RpcCall& call, const DeleteRequest& request) {
   }
   auto done = [round, call, request](const Result<std::vector<storage::Hash>>& deleted) {
     if (!deleted) {
-      round->own_failure(deleted.error().text);
+      round->own_failure(deleted.error());
       return;
     }
     std::string receipt_text = to_hex(request.who.account);
@@ -114,8 +114,7 @@ void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
   if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  if (!call.is_timely(asked_ms,
-                      call.is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs)) {
+  if (!call.is_timely(asked_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "delete_all timestamp too far from current time");
     return;
   }

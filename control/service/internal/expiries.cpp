@@ -59,7 +59,7 @@ std::string expire_text(const ExpireRequest& request) {
 bool refuses_expire(const RpcCall& call, const ExpireRequest& request) {
   const bool is_past = std::any_of(
       request.expiries_ms.begin(), request.expiries_ms.end(),
-      [&call](std::uint64_t expiry_ms) { return expiry_ms + kSignatureToleranceMs < call.now_ms; });
+      [&call](std::uint64_t expiry_ms) { return expiry_ms + call.tolerance_ms() < call.now_ms; });
   if (is_past && call.source != RpcSource::late_peer) {
     call.refuse(Status::unauthorised, "expire: timestamp should be >= current time");
     return true;
@@ -134,7 +134,7 @@ void run_expire(const RpcCall& call, const ExpireRequest& request) {
   const auto round = SwarmRound::start(call, "expire", {"expiry", "extend", "messages", "shorten"});
   auto done = [round, call, request, capped_ms](const Result<storage::ExpiriesChanged>& changed) {
     if (!changed) {
-      round->own_failure(changed.error().text);
+      round->own_failure(changed.error());
       return;
     }
     round->own_result(expire_body(call, request, capped_ms, *changed));
@@ -149,8 +149,7 @@ void run_expire_all(const RpcCall& call, const SpacesRequest& request) {
   if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  const std::uint64_t tolerance_ms =
-      call.is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs;
+  const std::uint64_t tolerance_ms = call.tolerance_ms();
   if (expiry_ms + tolerance_ms < call.now_ms && call.source != RpcSource::late_peer) {
     call.refuse(Status::not_acceptable, "expire_all timestamp should be >= current time");
     return;
@@ -177,7 +176,7 @@ void run_get_expiries(const RpcCall& call, const LookUpRequest& request) {
   if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  if (!call.is_timely(signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "get_expiries timestamp too far from current time");
     return;
   }

@@ -14,6 +14,7 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr std::uint64_t kLifeMsMin = 10'000;
 constexpr std::uint64_t kInboxLifeMsMax = 14 * kDayMs;
 constexpr std::uint64_t kStoreToleranceMs = 10'000;
+constexpr std::uint64_t kForwardedStoreToleranceMs = 20'000;
 constexpr std::int64_t kRetrieveBytesMax = 7'800'000;
 constexpr std::int64_t kRetrieveFraction = -5;
 
@@ -66,8 +67,10 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
     return true;
   }
   const bool is_late = call.source == RpcSource::late_peer;
-  if (message.timestamp_ms > call.now_ms + kStoreToleranceMs ||
-      (message.expiry_ms + kStoreToleranceMs < call.now_ms && !is_late)) {
+  const std::uint64_t tolerance_ms =
+      call.is_from_client() ? kStoreToleranceMs : kForwardedStoreToleranceMs;
+  if (message.timestamp_ms > call.now_ms + tolerance_ms ||
+      (message.expiry_ms + tolerance_ms < call.now_ms && !is_late)) {
     call.refuse(Status::not_acceptable, "Timestamp error: check your clock");
     return true;
   }
@@ -79,7 +82,7 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
                 "store: signature required to store to namespace " + std::to_string(message.space));
     return true;
   }
-  if (!call.is_timely(request.signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(request.signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "store signature timestamp too far from current time");
     return true;
   }
@@ -191,7 +194,7 @@ bool refuses_retrieve(const RpcCall& call, const RetrieveRequest& request) {
     }
     return false;
   }
-  if (!call.is_timely(request.signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(request.signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "retrieve timestamp too far from current time");
     return true;
   }
@@ -232,7 +235,7 @@ void run_store(const RpcCall& call, StoreRequest request) {
   auto done = [round, call, account,
                copy = std::move(copy)](const Result<storage::Stored>& stored) {
     if (!stored) {
-      round->own_failure(stored.error().text);
+      round->own_failure(stored.error());
       return;
     }
     if (stored->effect == storage::StoreEffect::inserted && call.around.on_stored) {

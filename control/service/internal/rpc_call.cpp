@@ -185,7 +185,12 @@ void SwarmRound::own_result(json::object mine, json::object top) {
   one_less();
 }
 
-void SwarmRound::own_failure(std::string_view reason) {
+void SwarmRound::own_failure(const Error& error) {
+  // The store's own words name files of this machine, and are for its log.
+  const std::string_view reason = error.code == Errc::full || error.code == Errc::unavailable ||
+                                          error.code == Errc::out_of_range
+                                      ? std::string_view(error.text)
+                                      : "the message store cannot be written";
   json::object mine;
   mine["failed"] = true;
   mine["query_failure"] = true;

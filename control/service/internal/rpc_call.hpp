@@ -22,7 +22,7 @@
 
 namespace allium::control::internal {
 
-/// Tolerances of clocks, milliseconds.
+/// Tolerances of clocks, milliseconds. What a member handed on has passed the member's own: ours may be behind or ahead of it.
 inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
 inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
@@ -53,6 +53,11 @@ struct RpcCall {
   [[nodiscard]] bool refused(const RpcFields& fields) const;
 
   /// Answers 421 where the account is of another swarm, 429 where too much is asked for it.
+  /// For signatures.
+  [[nodiscard]] std::uint64_t tolerance_ms() const noexcept {
+    return is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs;
+  }
+
   [[nodiscard]] bool turned_away(const Account& account, Asker asker) const;
 
   /// Within `tolerance_ms` of now; always so for what comes late.
@@ -110,7 +115,7 @@ class SwarmRound {
   void own_result(boost::json::object mine, boost::json::object top = {});
 
   /// This node could not.
-  void own_failure(std::string_view reason);
+  void own_failure(const Error& error);
 
   /// Looks at the answer before it goes out.
   void set_finish(std::function<void(Answer&)> finish) { finish_ = std::move(finish); }

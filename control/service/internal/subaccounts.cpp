@@ -37,7 +37,7 @@ void append_tokens(std::string& text, const std::vector<Token>& tokens) {
 }
 
 bool refuses(const RpcCall& call, const TokenRequest& request, const std::string& method) {
-  if (!call.is_timely(request.signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(request.signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, method + " timestamp too far from current time");
     return true;
   }
@@ -57,7 +57,7 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
       call.around,
       [call, round = std::move(round), request, with_count](const Result<std::size_t>& count) {
         if (!count) {
-          round->own_failure(count.error().text);
+          round->own_failure(count.error());
           return;
         }
         std::string text = to_hex(request.who.account) + std::to_string(request.signed_ms);
@@ -72,7 +72,8 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
 }
 
 void run_revoke(const RpcCall& call, const TokenRequest& request) {
-  if (call.turned_away(request.who.account, Asker::owner) || refuses(call, request, "revoke_subaccount")) {
+  if (call.turned_away(request.who.account, Asker::owner) ||
+      refuses(call, request, "revoke_subaccount")) {
     return;
   }
   const auto round = SwarmRound::start(call, "revoke_subaccount", {"revoke", "timestamp"});
@@ -81,7 +82,8 @@ void run_revoke(const RpcCall& call, const TokenRequest& request) {
 }
 
 void run_unrevoke(const RpcCall& call, const TokenRequest& request) {
-  if (call.turned_away(request.who.account, Asker::owner) || refuses(call, request, "unrevoke_subaccount")) {
+  if (call.turned_away(request.who.account, Asker::owner) ||
+      refuses(call, request, "unrevoke_subaccount")) {
     return;
   }
   const auto round = SwarmRound::start(call, "unrevoke_subaccount", {"unrevoke", "timestamp"});
@@ -90,7 +92,8 @@ void run_unrevoke(const RpcCall& call, const TokenRequest& request) {
 }
 
 void run_list_revoked(const RpcCall& call, const TokenRequest& request) {
-  if (call.turned_away(request.who.account, Asker::owner) || refuses(call, request, "revoked_subaccounts")) {
+  if (call.turned_away(request.who.account, Asker::owner) ||
+      refuses(call, request, "revoked_subaccounts")) {
     return;
   }
   const Result<std::vector<Token>> revoked = call.around.store.revoked(request.who.account);

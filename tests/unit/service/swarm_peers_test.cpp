@@ -155,6 +155,21 @@ TEST(DeadMember, IsNotHandedWhatHasExpiredMeanwhileAndNobodyKeepsIt) {
   EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"long"});
 }
 
+TEST(SlowClock, CostsAMemberNothingThatOthersHave) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).clock_behind_ms = 9'000;
+  Answer answer = world.call(0, "store", owner.store("one", world.now_ms + 9'000));
+  EXPECT_FALSE(member(answer, world.node(1)).contains("failed")) << "a little: members bear it";
+  world.node(1).clock_behind_ms = 600'000;
+  answer = world.call(0, "store", owner.store("two", world.now_ms));
+  EXPECT_TRUE(member(answer, world.node(1)).contains("failed"));
+  world.run(60'000);
+  world.node(1).clock_behind_ms = 0;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
+}
+
 TEST(SuspectedMember, IsAliveUntilItDoesNotAnswerItself) {
   SwarmWorld world(2);
   const TestAccount owner(5, 1);

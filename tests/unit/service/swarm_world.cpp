@@ -73,7 +73,7 @@ void TestNode::restart() {
   fetch_.reset();
   swarm_.reset();
   transport_ = std::make_unique<Transport>(world_, *this);
-  const auto now = [this] { return world_.now_ms; };
+  const auto now = [this] { return world_.now_ms - clock_behind_ms; };
   const auto post = [this](std::function<void()> what) {
     world_.at(world_.now_ms, std::move(what));
   };
