@@ -94,13 +94,19 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
   return false;
 }
 
+/// A message that a newer one in the outbox keeps out is answered as if it had come first and been replaced: the client's
+/// command was obeyed, and a failure would have it try again for ever. It is not `already` there.
+bool was_there(storage::StoreEffect effect) {
+  return effect != storage::StoreEffect::inserted && effect != storage::StoreEffect::outdated;
+}
+
 json::object stored_body(const RpcCall& call, const storage::Hash& hash,
                          const storage::Stored& stored) {
   json::object mine;
   mine["hash"] = hash;
   mine["signature"] = call.receipt(hash);
   mine["expiry"] = stored.expiry_ms;
-  if (stored.effect != storage::StoreEffect::inserted) {
+  if (was_there(stored.effect)) {
     mine["already"] = true;
   }
   if (call.is_from_client()) {

@@ -175,6 +175,35 @@ TEST_F(StorageRpcTest, KeepsTheNewestOnlyInAPublicOutboxWhichAnyoneReads) {
   }
 }
 
+TEST_F(StorageRpcTest, ExtendsWhatIsStoredAgainInAnOutboxButKeepsItsTimestamp) {
+  const std::string hash = stored("same", -1);
+  world.now_ms += 5;
+  const std::uint64_t later_ms = world.now_ms + 7'200'000;
+  const Answer again = world.call(1, "store", owner.store("same", world.now_ms, -1, 7'200'000));
+  EXPECT_EQ(member(again, 1).at("already"), json::value(true));
+  const Answer page = world.call(2, "retrieve", {{"pubkey", owner.hex()}, {"namespace", -1}});
+  const json::object& kept = body(page).at("messages").at(0).as_object();
+  EXPECT_EQ(kept.at("hash"), json::value(hash));
+  EXPECT_EQ(kept.at("timestamp").to_number<std::uint64_t>(), kStartMs);
+  EXPECT_EQ(kept.at("expiration").to_number<std::uint64_t>(), later_ms);
+}
+
+TEST_F(StorageRpcTest, LetsNoOlderMessageReplaceTheOneInAnOutbox) {
+  const json::object older = owner.store("older", world.now_ms, -21);
+  world.now_ms += 5;
+  stored("newer", -21);
+  const Answer answer = world.call(1, "store", older);
+  ASSERT_EQ(answer.status, Status::ok);
+  const json::object& mine = member(answer, 1);
+  EXPECT_EQ(mine.at("hash"), body(answer).at("hash"));
+  EXPECT_FALSE(mine.contains("already")) << "it is not there";
+  EXPECT_TRUE(receipt_holds(mine, 1, std::string(mine.at("hash").as_string())));
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(data_in(world.call(node, "retrieve", {{"pubkey", owner.hex()}, {"namespace", -21}})),
+              std::vector<std::string>{"newer"});
+  }
+}
+
 TEST_F(StorageRpcTest, PagesByTheLastHash) {
   std::vector<std::string> hashes;
   for (int i = 0; i < 5; ++i) {
