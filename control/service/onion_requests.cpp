@@ -88,6 +88,12 @@ void OnionRequests::take(Result<OnionEnvelope> envelope, OnionReply reply) {
     reply(refusal(Status::bad_request, "Error parsing onion request: " + envelope.error().text));
     return;
   }
+  // In the open, and by the node that is one too many: who sent it here cannot say so to the client within its layer.
+  if (envelope->hop > kHopsMax) {
+    ++counters_.refused;
+    reply(refusal(Status::bad_request, "onion request max path length exceeded"));
+    return;
+  }
   if (!around_.membership.is_ready()) {
     ++counters_.refused;
     reply(refusal(Status::unavailable, "Snode not ready: " + to_hex(around_.membership.own())));

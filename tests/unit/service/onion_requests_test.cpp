@@ -131,6 +131,28 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
 
 const std::string kInfo = R"({"method":"info","params":{}})";
 
+TEST_F(OnionRequestsTest, RefusesAPathThatIsTooLongInTheOpen) {
+  const auto ask_at_hop = [this](int hop) {
+    Channel end;
+    const std::string body = request({0, 1}, kInfo, EncryptType::aes_gcm, end);
+    OnionEnvelope envelope = parse_client_envelope(body).value();
+    envelope.hop = hop;
+    std::optional<OnionAnswer> answer;
+    onions[0]->from_node(serialise_node_envelope(envelope),
+                         [&](OnionAnswer given) { answer = std::move(given); });
+    world.run(100);
+    return answer.value_or(OnionAnswer{Status::internal, "none"});
+  };
+  EXPECT_EQ(ask_at_hop(kHopsMax - 1).status, Status::ok);
+  parts.clear();
+  for (const int hop : {kHopsMax, kHopsMax + 1}) {
+    const OnionAnswer answer = ask_at_hop(hop);
+    EXPECT_EQ(answer.status, Status::bad_request);
+    EXPECT_EQ(answer.body, "onion request max path length exceeded");
+  }
+  EXPECT_EQ(parts.size(), 1U) << "the node one too far says it, or this one of itself";
+}
+
 TEST_F(OnionRequestsTest, WritesBytesInBase64) {
   for (const bool as_json : {false, true}) {
     Channel end;
@@ -221,7 +243,7 @@ TEST_F(OnionRequestsTest, RefusesPathsWithoutEnd) {
   json::object control;
   const std::string blob = layer(0, "x", EncryptType::aes_gcm, control);
   control["hop_no"] = kHopsMax + 1;
-  EXPECT_EQ(ask(0, frame(blob, control)).body, "Error parsing onion request: too many hops");
+  EXPECT_EQ(ask(0, frame(blob, control)).body, "onion request max path length exceeded");
 }
 
 TEST_F(OnionRequestsTest, PostsToServersWhatIsInTheLayer) {
