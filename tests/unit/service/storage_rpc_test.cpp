@@ -360,6 +360,29 @@ TEST_F(StorageRpcTest, ChangesExpiriesAndSignsThem) {
   EXPECT_EQ(body(answer).at("expiries").as_object().at(hash).as_uint64(), sooner);
 }
 
+TEST_F(StorageRpcTest, SaysThatATrivialExtensionChangedNothing) {
+  const std::string hash = stored("hello");  // for an hour
+  const std::string held = std::to_string(kStartMs + 3'600'000);
+  const auto extended_by = [&](std::uint64_t more_ms) {
+    const std::uint64_t expiry = kStartMs + 3'600'000 + more_ms;
+    const json::object params = owner.signed_params(
+        "expireextend" + std::to_string(expiry) + hash,
+        {{"messages", json::array{hash}}, {"expiry", expiry}, {"extend", true}});
+    return std::pair(std::to_string(expiry), world.call(0, "expire", params));
+  };
+  const auto [asked, answer] = extended_by(30'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    const json::object& mine = member(answer, node);
+    EXPECT_TRUE(mine.at("updated").as_array().empty());
+    EXPECT_EQ(mine.at("unchanged").as_object().at(hash).to_number<std::uint64_t>(),
+              kStartMs + 3'600'000);
+    EXPECT_TRUE(receipt_holds(mine, node, owner.hex() + asked + hash + hash + held));
+  }
+  const auto [enough, longer] = extended_by(36'000);
+  EXPECT_EQ(member(longer, 1).at("updated"), json::array{hash});
+  EXPECT_TRUE(receipt_holds(member(longer, 1), 1, owner.hex() + enough + hash + hash));
+}
+
 TEST_F(StorageRpcTest, TakesOneExpiryForEachMessage) {
   const std::string first = stored("first");
   const std::string second = stored("second");

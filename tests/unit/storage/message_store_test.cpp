@@ -331,6 +331,18 @@ TYPED_TEST(AnyStore, ShortensAndExtendsOnlyWhereAsked) {
   EXPECT_EQ(longer.unchanged, (std::vector<HashExpiry>{{"b", kNow + 20}}));
 }
 
+TYPED_TEST(AnyStore, PassesByAnExtensionOfLessThanAHundredth) {
+  this->put(message_of("a", 0, kNow + 20'000));
+  this->put(message_of("b", 0, kNow + 20'001));
+
+  const auto longer = this->change({"a", "b"}, {kNow + 20'200}, ExpiryChange::extend).value();
+
+  EXPECT_EQ(longer.updated, (std::vector<HashExpiry>{{"a", kNow + 20'200}}));
+  EXPECT_EQ(longer.unchanged, (std::vector<HashExpiry>{{"b", kNow + 20'001}}));
+  const auto set = this->change({"b"}, {kNow + 20'002}, ExpiryChange::set).value();
+  EXPECT_EQ(set.updated, (std::vector<HashExpiry>{{"b", kNow + 20'002}})) << "no extension";
+}
+
 TYPED_TEST(AnyStore, GivesALateReplicaTheLifeThatWasShortened) {
   this->put(message_of("here"));
   this->change({"here", "away"}, {kNow + 10}, ExpiryChange::shorten).value();
