@@ -289,9 +289,12 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
         }
         continue;
       }
+      const std::uint64_t left_ms = message->expiry_ms - now_ms;
       const bool is_asked = change == ExpiryChange::set ||
                             (change == ExpiryChange::shorten ? expiry_ms < message->expiry_ms
-                                                             : expiry_ms > message->expiry_ms);
+                                                             : expiry_ms > message->expiry_ms &&
+                                                                   expiry_ms - message->expiry_ms >=
+                                                                       least_extension_ms(left_ms));
       if (!is_asked) {
         unchanged.emplace(hashes[i], message->expiry_ms);
         continue;

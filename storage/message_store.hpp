@@ -79,7 +79,7 @@ struct HashExpiry {
 
 struct ExpiriesChanged {
   std::vector<HashExpiry> updated;    ///< sorted by hash; with what now holds
-  std::vector<HashExpiry> unchanged;  ///< sorted by hash; found, but the change was not asked for
+  std::vector<HashExpiry> unchanged;  ///< sorted by hash; found, but not asked for, or under 1 %
 };
 
 using HashesBySpace = std::map<Namespace, std::vector<Hash>>;  ///< hashes sorted

@@ -50,6 +50,13 @@ inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
   return before_ms > UINT64_MAX - kLifeMsMax ? UINT64_MAX : before_ms + kLifeMsMax;
 }
 
+/// Clients extend what they keep again and again, by seconds of a life of weeks: an extension by less than a hundredth of what
+/// is left of it is not worth a write. Of what is left, not of the whole life: that grows with every extension, and its
+/// hundredth at last beyond kLifeMsMax, so that an old message could not be kept.
+[[nodiscard]] constexpr std::uint64_t least_extension_ms(std::uint64_t left_ms) noexcept {
+  return left_ms / 100 + (left_ms % 100 == 0 ? 0 : 1);
+}
+
 [[nodiscard]] constexpr bool is_nearly_full(std::uint64_t used, std::uint64_t limit) noexcept {
   return used > limit / 10 * 9;
 }

@@ -248,23 +248,24 @@ void NodeService::State::tidy_later() {
 
 void NodeService::State::on_http(HttpRequest request, const Respond& respond) {
   const bool is_post = request.method == "POST";
-  if (is_post && request.target == "/storage_rpc/v1") {
+  // Nothing here takes a query; peers pass one by.
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  if (is_post && path == "/storage_rpc/v1") {
     on_storage_http(request, respond);
-  } else if (is_post && request.target == "/onion_req/v2") {
+  } else if (is_post && path == "/onion_req/v2") {
     onion->from_client(request.body, [respond](OnionAnswer answer) {
       respond(text_response(static_cast<unsigned>(answer.status), std::move(answer.body)));
     });
-  } else if (is_post && request.target == "/ping_test/v1") {
+  } else if (is_post && path == "/ping_test/v1") {
     HttpResponse pong_response;
     pong_response.headers = {{"X-Oxen-Snode-Pubkey", to_base64(identity.public_key())}};
     respond(std::move(pong_response));
-  } else if (request.method == "GET" && request.target == "/network/v1") {
+  } else if (request.method == "GET" && path == "/network/v1") {
     on_network_http(request, respond);
-  } else if (request.method == "GET" && request.target == "/get_stats/v1") {
+  } else if (request.method == "GET" && path == "/get_stats/v1") {
     respond({200, "application/json", R"({"version":")" + std::string(kVersionText) + "\"}", {}});
   } else {
-    respond(text_response(
-        404, lower(request.method) + ' ' + request.target.substr(0, 256) + " Not Found"));
+    respond(text_response(404, lower(request.method) + ' ' + path.substr(0, 256) + " Not Found"));
   }
 }
 

@@ -27,12 +27,14 @@ std::vector<HashExpiry> listed(const std::map<Hash, std::uint64_t>& expiries) {
   return list;
 }
 
-bool is_asked(ExpiryChange change, std::uint64_t expiry_ms, std::uint64_t held_ms) {
+/// Requires held_ms >= now_ms.
+bool is_asked(ExpiryChange change, std::uint64_t expiry_ms, std::uint64_t held_ms,
+              std::uint64_t now_ms) {
   switch (change) {
     case ExpiryChange::shorten:
       return expiry_ms < held_ms;
     case ExpiryChange::extend:
-      return expiry_ms > held_ms;
+      return expiry_ms > held_ms && expiry_ms - held_ms >= least_extension_ms(held_ms - now_ms);
     case ExpiryChange::set:
       break;
   }
@@ -360,7 +362,7 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
       }
       continue;
     }
-    if (!is_asked(change, expiry_ms, here->header.expiry_ms)) {
+    if (!is_asked(change, expiry_ms, here->header.expiry_ms, now_ms_)) {
       unchanged.emplace(hashes[i], here->header.expiry_ms);
       continue;
     }

@@ -282,6 +282,12 @@ class Messages(Service):
         self.assertEqual(json.loads(self.https.connection.getresponse().read()), {"version": "2.8.0"})
         self.assertEqual(self.https.post("/elsewhere", b"")[:2], (404, b"post /elsewhere Not Found"))
 
+    def test_https_passes_a_query_by(self):
+        info = '{"method":"info","params":{}}'
+        self.assertEqual(self.https.post("/storage_rpc/v1?x=1", info)[0], 200)
+        self.assertEqual(self.https.post("/ping_test/v1?", b"")[0], 200)
+        self.assertEqual(self.https.post("/elsewhere?x=1", b"")[:2], (404, b"post /elsewhere Not Found"))
+
     def test_all_addresses_serve(self):
         node = self.nodes[0]
         v6 = Node("fd88::1:1", node.https_port, node.omq_port, node.ed25519, node.x25519.hex())

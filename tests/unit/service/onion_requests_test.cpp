@@ -243,7 +243,7 @@ TEST_F(OnionRequestsTest, RefusesPathsWithoutEnd) {
   json::object control;
   const std::string blob = layer(0, "x", EncryptType::aes_gcm, control);
   control["hop_no"] = kHopsMax + 1;
-  EXPECT_EQ(ask(0, frame(blob, control)).body, "Error parsing onion request: too many hops");
+  EXPECT_EQ(ask(0, frame(blob, control)).body, "onion request max path length exceeded");
 }
 
 TEST_F(OnionRequestsTest, PostsToServersWhatIsInTheLayer) {

@@ -178,13 +178,14 @@ TEST_F(StorageRpcTest, KeepsTheNewestOnlyInAPublicOutboxWhichAnyoneReads) {
 TEST_F(StorageRpcTest, ExtendsWhatIsStoredAgainInAnOutboxButKeepsItsTimestamp) {
   const std::string hash = stored("same", -1);
   world.now_ms += 5;
-  const Answer again = world.call(1, "store", owner.store("same", world.now_ms, -1, 2 * 3'600'000));
+  const std::uint64_t later_ms = world.now_ms + 7'200'000;
+  const Answer again = world.call(1, "store", owner.store("same", world.now_ms, -1, 7'200'000));
   EXPECT_EQ(member(again, 1).at("already"), json::value(true));
   const Answer page = world.call(2, "retrieve", {{"pubkey", owner.hex()}, {"namespace", -1}});
   const json::object& kept = body(page).at("messages").at(0).as_object();
   EXPECT_EQ(kept.at("hash"), json::value(hash));
   EXPECT_EQ(kept.at("timestamp").to_number<std::uint64_t>(), kStartMs);
-  EXPECT_EQ(kept.at("expiration").to_number<std::uint64_t>(), kStartMs + 5 + 2 * 3'600'000);
+  EXPECT_EQ(kept.at("expiration").to_number<std::uint64_t>(), later_ms);
 }
 
 TEST_F(StorageRpcTest, LetsNoOlderMessageReplaceTheOneInAnOutbox) {
@@ -357,6 +358,29 @@ TEST_F(StorageRpcTest, ChangesExpiriesAndSignsThem) {
                                           {{"messages", hash}, {"timestamp", world.now_ms}}));
   EXPECT_EQ(body(answer).size(), 1U) << "nothing but the expiries";
   EXPECT_EQ(body(answer).at("expiries").as_object().at(hash).as_uint64(), sooner);
+}
+
+TEST_F(StorageRpcTest, SaysThatATrivialExtensionChangedNothing) {
+  const std::string hash = stored("hello");  // for an hour
+  const std::string held = std::to_string(kStartMs + 3'600'000);
+  const auto extended_by = [&](std::uint64_t more_ms) {
+    const std::uint64_t expiry = kStartMs + 3'600'000 + more_ms;
+    const json::object params = owner.signed_params(
+        "expireextend" + std::to_string(expiry) + hash,
+        {{"messages", json::array{hash}}, {"expiry", expiry}, {"extend", true}});
+    return std::pair(std::to_string(expiry), world.call(0, "expire", params));
+  };
+  const auto [asked, answer] = extended_by(30'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    const json::object& mine = member(answer, node);
+    EXPECT_TRUE(mine.at("updated").as_array().empty());
+    EXPECT_EQ(mine.at("unchanged").as_object().at(hash).to_number<std::uint64_t>(),
+              kStartMs + 3'600'000);
+    EXPECT_TRUE(receipt_holds(mine, node, owner.hex() + asked + hash + hash + held));
+  }
+  const auto [enough, longer] = extended_by(36'000);
+  EXPECT_EQ(member(longer, 1).at("updated"), json::array{hash});
+  EXPECT_TRUE(receipt_holds(member(longer, 1), 1, owner.hex() + enough + hash + hash));
 }
 
 TEST_F(StorageRpcTest, TakesOneExpiryForEachMessage) {

@@ -203,7 +203,7 @@ TYPED_TEST(AnyStore, KeepsTheSameOfAnOutboxInWhateverOrderItComes) {
   };
   const std::vector<std::vector<Message>> cases = {
       {stored_at("a", 10), stored_at("b", 20), stored_at("c", 20), stored_at("a", 30)},
-      {stored_at("a", 30), stored_at("b", 20), stored_at("a", 25), stored_at("a", 20)},
+      {stored_at("a", 30), stored_at("b", 20), stored_at("a", 25), stored_at("a", 21)},
       {stored_at("b", 20), stored_at("c", 20), stored_at("a", 30), stored_at("d", 25)},
   };
   const std::vector<Hash> newest = {"a", "b", "c"};
@@ -329,6 +329,18 @@ TYPED_TEST(AnyStore, ShortensAndExtendsOnlyWhereAsked) {
   const auto longer = this->change({"a", "b"}, {kNow + 20}, ExpiryChange::extend).value();
   EXPECT_EQ(longer.updated, (std::vector<HashExpiry>{{"a", kNow + 20}}));
   EXPECT_EQ(longer.unchanged, (std::vector<HashExpiry>{{"b", kNow + 20}}));
+}
+
+TYPED_TEST(AnyStore, PassesByAnExtensionOfLessThanAHundredth) {
+  this->put(message_of("a", 0, kNow + 20'000));
+  this->put(message_of("b", 0, kNow + 20'001));
+
+  const auto longer = this->change({"a", "b"}, {kNow + 20'200}, ExpiryChange::extend).value();
+
+  EXPECT_EQ(longer.updated, (std::vector<HashExpiry>{{"a", kNow + 20'200}}));
+  EXPECT_EQ(longer.unchanged, (std::vector<HashExpiry>{{"b", kNow + 20'001}}));
+  const auto set = this->change({"b"}, {kNow + 20'002}, ExpiryChange::set).value();
+  EXPECT_EQ(set.updated, (std::vector<HashExpiry>{{"b", kNow + 20'002}})) << "no extension";
 }
 
 TYPED_TEST(AnyStore, GivesALateReplicaTheLifeThatWasShortened) {
