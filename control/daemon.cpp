@@ -26,6 +26,7 @@
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
 #include "control/manage/local_socket.hpp"
+#include "control/network/durable_file.hpp"
 #include "control/network/file_registry.hpp"
 #include "control/node/clock_watch.hpp"
 #include "control/node/dataplane_link.hpp"
@@ -40,7 +41,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::chrono::seconds kBeat{5};
+constexpr std::chrono::microseconds kBeat{5'000'000};
 constexpr std::chrono::milliseconds kRecordsGap{200};
 constexpr std::uint64_t kDocumentWarningS = 86'400;
 
@@ -58,14 +59,6 @@ std::uint64_t unix_ms() {
 std::string text_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-bool replace_file(const std::string& path, const std::string& text) {
-  const std::string next = path + ".new";
-  std::ofstream file(next, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  return file && std::rename(next.c_str(), path.c_str()) == 0;
 }
 
 std::string hex_number(std::uint64_t number) {
@@ -164,6 +157,8 @@ struct Daemon::State {
 
   void watch_clock();
   void on_beat();
+  void log_changes(const NodeServiceStatus& now);
+  [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Give& give);
   [[nodiscard]] std::function<void(std::function<void()>)> poster();
   [[nodiscard]] json::object status() const;
@@ -192,6 +187,15 @@ struct Daemon::State {
   std::uint64_t valid_until_s = 0;
   std::string registry_problem;
   std::string fetch_problem;
+
+  /// What the log has been told last.
+  struct {
+    std::size_t members_dead = 0;
+    std::uint64_t records_refused = 0;
+    std::uint64_t parts_open = 0;
+    bool is_store_broken = false;
+    bool is_store_nearly_full = false;
+  } logged;
 };
 
 Daemon::Daemon(Configuration configuration)
@@ -231,8 +235,8 @@ Result<void> Daemon::State::open_service() {
   const std::string held_file = configuration.data_directory + "/network-held";
   options.held = text_of_file(held_file);
   options.on_held = [this, held_file](const std::string& text) {
-    if (!replace_file(held_file, text)) {
-      log.error("network.not_kept", {{"file", held_file}, {"reason", std::strerror(errno)}});
+    if (const Result<void> kept = replace_file(held_file, text); !kept) {
+      log.error("network.not_kept", {{"reason", kept.error().text}});
     }
   };
   Result<std::unique_ptr<NodeService>> opened =
@@ -564,15 +568,47 @@ json::object Daemon::State::status() const {
   return status;
 }
 
+// What has changed since the last beat, for whoever reads the log and not the status.
+void Daemon::State::log_changes(const NodeServiceStatus& now) {
+  if (std::exchange(logged.members_dead, now.members_dead) != now.members_dead) {
+    log.warn("swarm.members", {{"members", std::to_string(now.members)},
+                               {"dead", std::to_string(now.members_dead)}});
+  }
+  if (std::exchange(logged.is_store_broken, now.store.is_broken) != now.store.is_broken) {
+    log.error(now.store.is_broken ? "store.broken" : "store.good",
+              {{"advice", "look at the disk, then restart alliumd"}});
+  }
+  if (std::exchange(logged.is_store_nearly_full, now.store.is_nearly_full) !=
+      now.store.is_nearly_full) {
+    log.warn(now.store.is_nearly_full ? "store.nearly_full" : "store.has_room",
+             {{"used_bytes", std::to_string(now.store.bytes_used)},
+              {"limit_bytes", std::to_string(now.store.bytes_limit)}});
+  }
+  if (std::exchange(logged.records_refused, now.records.refused) != now.records.refused) {
+    log.warn("record.refused", {{"refused", std::to_string(now.records.refused)},
+                                {"last", now.records.last_refusal}});
+  }
+  if (std::exchange(logged.parts_open, now.fetch.parts_open) != now.fetch.parts_open) {
+    log.info("swarm.fetching", {{"parts_open", std::to_string(now.fetch.parts_open)}});
+  }
+}
+
+std::chrono::microseconds Daemon::State::beat_interval() {
+  std::uint64_t watchdog_us = 0;
+  const bool is_watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
+  return is_watched ? std::min(kBeat, std::chrono::microseconds(watchdog_us / 3)) : kBeat;
+}
+
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
   const NodeServiceStatus now = service->status();
+  log_changes(now);
   const std::string text =
       "STATUS=" ALLIUM_VERSION " " + std::string(problems(now).empty() ? "ACTIVE" : "DEGRADED") +
       " swarm=" + (now.swarm == kNoSwarm ? "none" : hex_number(now.swarm)) + "(" +
       std::to_string(now.members) + ") " + std::to_string(now.store.messages) + " msgs";
   sd_notify(0, ("WATCHDOG=1\n" + text).c_str());
-  beat.expires_after(kBeat);
+  beat.expires_after(beat_interval());
   beat.async_wait([this](const boost::system::error_code& error) {
     if (!error) {
       on_beat();

@@ -19,11 +19,6 @@ bool is_in(const std::optional<Namespace>& wanted, Namespace space) {
   return !wanted || *wanted == space;
 }
 
-/// Where two replicas have different newest messages, all take the same one.
-bool is_newer(const Message& left, const Message& right) {
-  return std::pair(left.timestamp_ms, left.hash) > std::pair(right.timestamp_ms, right.hash);
-}
-
 }  // namespace
 
 std::uint64_t MemoryStore::bytes_of(const Mailbox& mailbox) {
@@ -134,6 +129,26 @@ void MemoryStore::expire_at(Mailbox& mailbox, const Hash& hash, std::uint64_t ex
   message.expiry_ms = expiry_ms;
 }
 
+/// 0: there is none.
+std::uint64_t MemoryStore::watermark(const Mailbox& mailbox, std::optional<Namespace> space,
+                                     std::uint64_t now_ms) {
+  const auto mark = mailbox.removed_before.find(space);
+  return mark != mailbox.removed_before.end() && end_of_watermark(mark->second) > now_ms
+             ? mark->second
+             : 0;
+}
+
+bool MemoryStore::is_outdated(const Mailbox& mailbox, const Message& message,
+                              std::uint64_t now_ms) {
+  const std::uint64_t mark_ms = watermark(mailbox, message.space, now_ms);
+  return std::any_of(mailbox.messages.begin(), mailbox.messages.end(), [&](const auto& one) {
+    const Message& other = one.second;
+    return other.space == message.space && other.hash != message.hash && other.expiry_ms > now_ms &&
+           std::pair(std::max(other.timestamp_ms, mark_ms), other.hash) >
+               std::pair(message.timestamp_ms, message.hash);
+  });
+}
+
 Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces,
                               std::uint64_t now_ms) {
   if (origin == Origin::replica) {
@@ -157,22 +172,19 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
       return Stored{StoreEffect::tombstoned, message.expiry_ms};
     }
   }
-  std::vector<Hash> replaced;
-  if (replaces) {
-    for (const auto& [place, other] : mailbox.messages) {
-      if (place.first != message.space || other.hash == message.hash) {
-        continue;
-      }
-      if (origin == Origin::replica && other.expiry_ms > now_ms && is_newer(other, message)) {
-        return Stored{StoreEffect::tombstoned, message.expiry_ms};
-      }
-      replaced.push_back(other.hash);
-    }
-  }
   const Message* here = live(mailbox, message.hash, now_ms);
   if (origin == Origin::client) {
     mailbox.tombstones.erase(message.hash);
     mailbox.bounds.erase(message.hash);
+  }
+  if (replaces && is_outdated(mailbox, message, now_ms)) {
+    return Stored{StoreEffect::outdated, message.expiry_ms};
+  }
+  std::vector<Hash> replaced;
+  for (const auto& [place, other] : mailbox.messages) {
+    if (replaces && place.first == message.space && other.hash != message.hash) {
+      replaced.push_back(other.hash);
+    }
   }
   for (const Hash& hash : replaced) {
     erase(mailbox, hash);
@@ -180,7 +192,10 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
   if (here != nullptr) {
     Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
     kept.expiry_ms = std::max(kept.expiry_ms, message.expiry_ms);
-    kept.timestamp_ms = std::max(kept.timestamp_ms, replaces ? message.timestamp_ms : 0);
+    if (replaces && message.timestamp_ms > kept.timestamp_ms) {
+      std::uint64_t& mark = mailbox.removed_before[message.space];
+      mark = std::max(mark, message.timestamp_ms);
+    }
     return Stored{StoreEffect::already, kept.expiry_ms};
   }
   erase(mailbox, message.hash);

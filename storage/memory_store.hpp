@@ -105,6 +105,9 @@ class MemoryStore : public MessageStore {
                    std::uint64_t now_ms);
   static HashesBySpace remove_where(Mailbox& mailbox, std::optional<Namespace> space,
                                     std::uint64_t before_ms, std::uint64_t now_ms, bool all);
+  static std::uint64_t watermark(const Mailbox& mailbox, std::optional<Namespace> space,
+                                 std::uint64_t now_ms);
+  static bool is_outdated(const Mailbox& mailbox, const Message& message, std::uint64_t now_ms);
   [[nodiscard]] static std::uint64_t bytes_of(const Mailbox& mailbox);
   [[nodiscard]] std::uint64_t with_reserve() const;
   static void erase(Mailbox& mailbox, const Hash& hash);

@@ -60,6 +60,7 @@ enum class StoreEffect : std::uint8_t {
   already,     ///< it was there; a later expiry was taken over
   tombstoned,  ///< from a replica, and deleted here: nothing was changed
   expired,     ///< from a replica, and its time is over: nothing was changed
+  outdated,    ///< a newer message is kept in its place: it was not
 };
 
 struct Stored {
@@ -120,8 +121,9 @@ class MessageStore {
 
   // Changes.
 
-  /// `replaces`: afterwards the message is the only one of its account and namespace (public outbox).
-  /// From a replica the newer timestamp wins there.
+  /// `replaces`: one message of the account and namespace is kept (public outbox), the one with the newest timestamp, of equals the
+  /// one with the greatest hash, in whatever order they come. One that is stored again keeps its timestamp, but is as new as
+  /// the newest that it came with.
   virtual void store(const Account& account, Message message, Origin origin, bool replaces,
                      std::uint64_t now_ms, Done<Stored> done) = 0;
 

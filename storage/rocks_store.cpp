@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/rocks_store.hpp"
 
+#include <filesystem>
 #include <utility>
 
 #include <rocksdb/cache.h>
@@ -18,6 +19,8 @@
 
 namespace allium::storage {
 namespace {
+
+constexpr std::uint64_t kOpenBytesMin = std::uint64_t{2} * kWriteBufferBytes;
 
 using internal::AccountChange;
 using internal::Change;
@@ -216,6 +219,14 @@ RocksStore::RocksStore(std::unique_ptr<State> state) : state_(std::move(state)) 
 RocksStore::~RocksStore() = default;
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions options) {
+  // RocksDB, which replays its log here, aborts the process on a disk that is full.
+  std::error_code error;
+  std::filesystem::create_directories(options.directory, error);
+  const std::filesystem::space_info space = std::filesystem::space(options.directory, error);
+  if (!error && space.available < kOpenBytesMin) {
+    return fail(Errc::full, options.directory + ": the disk is full; make room for " +
+                                std::to_string(kOpenBytesMin >> 20) + " MiB and start again");
+  }
   std::unique_ptr<rocksdb::Env> env;
   if (options.file_system != nullptr) {
     env = rocksdb::NewCompositeEnv(options.file_system);

@@ -3,13 +3,14 @@
 
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <string_view>
 #include <utility>
 
 #include <sodium.h>
+
+#include "control/network/durable_file.hpp"
 
 namespace allium::control {
 namespace {
@@ -50,6 +51,8 @@ FileRegistry::FileRegistry(boost::asio::io_context& io, FileRegistryOptions opti
   if (file >> serial >> digest) {
     known_serial_ = serial;
     known_digest_ = digest;
+  } else if (!trace_of(options_.memory_path).empty()) {
+    is_memory_damaged_ = true;
   }
 }
 
@@ -82,6 +85,11 @@ void FileRegistry::look() {
 }
 
 Result<NetworkDocument> FileRegistry::check(const NetworkBundle& bundle) const {
+  if (is_memory_damaged_) {
+    return fail(Errc::refused, options_.memory_path +
+                                   ": damaged, so an old network document cannot be told from a "
+                                   "new one; remove the file to trust the next one, then restart");
+  }
   Result<NetworkDocument> document =
       verify(bundle.document, options_.authorities, unix_s(), known_serial_);
   if (document && document->serial == known_serial_ &&
@@ -132,14 +140,8 @@ Result<void> FileRegistry::remember() {
   if (options_.memory_path.empty()) {
     return {};
   }
-  const std::string next = options_.memory_path + ".new";
-  std::ofstream file(next, std::ios::trunc);
-  file << known_serial_ << ' ' << known_digest_ << '\n';
-  file.close();
-  if (!file || std::rename(next.c_str(), options_.memory_path.c_str()) != 0) {
-    return fail(Errc::io, options_.memory_path + ": the serial cannot be kept");
-  }
-  return {};
+  return replace_file(options_.memory_path,
+                      std::to_string(known_serial_) + ' ' + known_digest_ + '\n');
 }
 
 }  // namespace allium::control

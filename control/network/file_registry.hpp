@@ -78,6 +78,7 @@ class FileRegistry final : public Registry {
   OnProblem on_problem_;
   std::uint64_t known_serial_ = 0;
   std::string known_digest_;
+  bool is_memory_damaged_ = false;
   std::uint64_t told_serial_ = 0;
   std::string read_;  ///< of the file that was read last and held: inode, size, time of change
   std::string last_problem_;

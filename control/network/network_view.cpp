@@ -14,6 +14,7 @@
 #include <fstream>
 #include <utility>
 
+#include "control/network/durable_file.hpp"
 #include "control/network/internal/canonical_text.hpp"
 
 namespace allium::control {
@@ -82,17 +83,6 @@ Result<std::string> read_file(const std::string& path) {
     return fail(Errc::io, "cannot read " + path + " to its end");
   }
   return text;
-}
-
-Result<void> write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = write(file, text.data(), text.size());
-    if (count < 0 && errno != EINTR) {
-      return fail(Errc::io, std::strerror(errno));
-    }
-    text.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : 0);
-  }
-  return {};
 }
 
 }  // namespace
@@ -244,19 +234,7 @@ Result<void> write_bundle_file(const std::string& path, const NetworkBundle& bun
   if (!text) {
     return tl::unexpected(text.error());
   }
-  const std::string draft = path + ".new";
-  const int file = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (file < 0) {
-    return fail(Errc::io, "cannot write " + draft + ": " + std::strerror(errno));
-  }
-  const auto written = write_all(file, *text);
-  const int closed = close(file);
-  if (!written || closed != 0 || rename(draft.c_str(), path.c_str()) != 0) {
-    const std::string why = written ? std::strerror(errno) : written.error().text;
-    unlink(draft.c_str());
-    return fail(Errc::io, "cannot write " + path + ": " + why);
-  }
-  return {};
+  return replace_file(path, *text);
 }
 
 Result<IdentityKey> parse_identity_key(std::string_view hex) {

@@ -5,6 +5,38 @@
 
 namespace allium::control {
 
+namespace {
+
+constexpr std::string_view kBase64Alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+std::optional<std::string> strict_base64(std::string_view text) {
+  std::string bytes(text.size() / 4 * 3 + 3, '\0');
+  std::size_t count = 0;
+  if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), text.data(),
+                        text.size(), nullptr, &count, nullptr,
+                        sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0) {
+    return std::nullopt;
+  }
+  bytes.resize(count);
+  return bytes;
+}
+
+/// Two characters have four bits more than their byte, three have two more than their bytes. Peers do not look at those, and
+/// clients count on it; libsodium wants them 0.
+void clear_spare_bits(std::string& last_group) {
+  if (last_group.size() < 2) {
+    return;
+  }
+  const std::size_t spare = last_group.size() == 2 ? 0xf : 0x3;
+  if (const std::size_t digit = kBase64Alphabet.find(last_group.back());
+      digit != std::string_view::npos) {
+    last_group.back() = kBase64Alphabet[digit & ~spare];
+  }
+}
+
+}  // namespace
+
 std::string to_hex(Bytes bytes) {
   std::string text(bytes.size() * 2 + 1, '\0');
   sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
@@ -39,15 +71,15 @@ std::optional<std::string> from_base64(std::string_view text) {
       text.remove_suffix(1);
     }
   }
-  std::string bytes(text.size() / 4 * 3 + 3, '\0');
-  std::size_t count = 0;
-  if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), text.data(),
-                        text.size(), nullptr, &count, nullptr,
-                        sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0) {
+  const std::size_t whole = text.size() / 4 * 4;
+  std::optional<std::string> bytes = strict_base64(text.substr(0, whole));
+  std::string rest(text.substr(whole));
+  clear_spare_bits(rest);
+  const std::optional<std::string> last_bytes = strict_base64(rest);
+  if (!bytes || !last_bytes) {
     return std::nullopt;
   }
-  bytes.resize(count);
-  return bytes;
+  return *std::move(bytes) + *last_bytes;
 }
 
 }  // namespace allium::control

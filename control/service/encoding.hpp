@@ -25,7 +25,7 @@ enum class Padding : std::uint8_t { with, without };
 
 [[nodiscard]] std::string to_base64(Bytes bytes, Padding padding = Padding::with);
 
-/// With or without padding.
+/// With or without padding; the bits of a last character that belong to no byte may be anything.
 [[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
 
 /// Characters and bytes are the same thing to Session's protocol.

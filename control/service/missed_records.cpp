@@ -19,6 +19,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr char kPushVersion = 1;
+/// Between the clocks of members, and what a client's may be ahead.
+constexpr std::uint64_t kClockSkewMs = 60'000;
 
 json::array pushed_entry(const storage::Account& account, const storage::Message& message) {
   return {text_of(account),  message.hash, message.timestamp_ms,
@@ -114,6 +116,13 @@ Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload) {
     messages.push_back(*std::move(one));
   }
   return messages;
+}
+
+bool is_possible(const OwnedMessage& owned, std::uint64_t now_ms) {
+  const auto& [account, message] = owned;
+  return message.timestamp_ms <= now_ms + kClockSkewMs &&
+         message.expiry_ms <= now_ms + storage::kLifeMsMax + kClockSkewMs &&
+         message.hash == internal::message_hash(account, message.space, message.data);
 }
 
 std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages) {

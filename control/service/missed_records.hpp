@@ -35,6 +35,10 @@ using OwnedMessage = std::pair<storage::Account, storage::Message>;
 /// Errc::malformed. Namespaces are missing in what old peers send; then they are 0.
 [[nodiscard]] Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload);
 
+/// Whether a message is as it could have been stored: under the hash of its own account and data, and with a life that a client may
+/// ask for. No member's word is taken for it: one that lies could give others' accounts what their clients choke on.
+[[nodiscard]] bool is_possible(const OwnedMessage& message, std::uint64_t now_ms);
+
 /// Entries of at most kPushedBytesMax together; one alone may be larger.
 [[nodiscard]] std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages);
 

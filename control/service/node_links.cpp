@@ -34,14 +34,20 @@ bool is_private_address(const asio::ip::address& address) {
       return is_private_address(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
     }
     const auto bytes = v6.to_bytes();
+    // What other systems turn into an IPv4 address: NAT64 (RFC 6052), 6to4 (RFC 3056).
+    const bool is_nat64 =
+        bytes[0] == 0x00 && bytes[1] == 0x64 && bytes[2] == 0xff && bytes[3] == 0x9b;
+    const bool is_6to4 = bytes[0] == 0x20 && bytes[1] == 0x02;
     // fc00::/7 besides what Asio knows.
     return v6.is_loopback() || v6.is_unspecified() || v6.is_link_local() || v6.is_multicast() ||
-           (bytes[0] & 0xfe) == 0xfc;
+           is_nat64 || is_6to4 || (bytes[0] & 0xfe) == 0xfc;
   }
   const auto bytes = address.to_v4().to_bytes();
   return bytes[0] == 0 || bytes[0] == 10 || bytes[0] == 127 || bytes[0] >= 224 ||
          (bytes[0] == 172 && (bytes[1] & 0xf0) == 16) || (bytes[0] == 192 && bytes[1] == 168) ||
-         (bytes[0] == 169 && bytes[1] == 254) || (bytes[0] == 100 && (bytes[1] & 0xc0) == 64);
+         (bytes[0] == 192 && bytes[1] == 0 && (bytes[2] == 0 || bytes[2] == 2)) ||
+         (bytes[0] == 198 && (bytes[1] & 0xfe) == 18) || (bytes[0] == 169 && bytes[1] == 254) ||
+         (bytes[0] == 100 && (bytes[1] & 0xc0) == 64);
 }
 
 NodeLinks::~NodeLinks() {

@@ -45,7 +45,7 @@ HttpResponse text_response(unsigned status, std::string body) {
 HttpResponse http_response(const Answer& answer) {
   HttpResponse response;
   response.status = static_cast<unsigned>(answer.status);
-  response.content_type = answer.body.is_string() ? "text/plain" : "application/json";
+  response.content_type = content_type(answer);
   response.body = body_text(answer, Format::json);
   return response;
 }
@@ -75,7 +75,8 @@ struct NodeService::State {
   void on_network_http(const HttpRequest& request, const Respond& respond);
   void on_storage_http(const HttpRequest& request, const Respond& respond);
   void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
-  bool may_go_on(const storage::Account& account);
+  bool may_go_on(const storage::Account& account, Asker asker);
+  [[nodiscard]] AddressBlock bucket_of(const storage::Account& account, Asker asker) const;
   void tidy_later();
   std::function<void(std::function<void()>)> poster();
 
@@ -163,15 +164,19 @@ Result<void> NodeService::State::open() {
       store, membership, [this](ConnectionNumber connection, std::string payload) {
         return omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
       });
-  rpc = std::make_unique<StorageRpc>(
-      RpcSurroundings{store, identity, membership, *swarm, unix_ms, poster(),
-                      [this](const storage::Account& account, const storage::Message& message) {
-                        monitor->on_stored(account, message, unix_ms());
-                      },
-                      [this](const storage::Account& account) { return may_go_on(account); }});
-  onion = std::make_unique<OnionRequests>(
-      OnionSurroundings{membership, *rpc, *links, *kernels->x25519, random, poster()},
-      identity.x25519_secret());
+  rpc = std::make_unique<StorageRpc>(RpcSurroundings{
+      store, identity, membership, *swarm, unix_ms, poster(),
+      [this](const storage::Account& account, const storage::Message& message) {
+        monitor->on_stored(account, message, unix_ms());
+      },
+      [this](const storage::Account& account, Asker asker) { return may_go_on(account, asker); },
+      [this](const storage::Account& account) {
+        static_cast<void>(per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
+      }});
+  onion =
+      std::make_unique<OnionRequests>(OnionSurroundings{membership, *rpc, *links, *kernels->x25519,
+                                                        *kernels->aead, random, poster()},
+                                      identity.x25519_secret());
   fast_lane = std::make_unique<FastLane>(*rpc, [this](control_port::ReturnReply reply) {
     if (options.send_return) {
       options.send_return(std::move(reply));
@@ -213,11 +218,18 @@ Result<void> NodeService::State::open_https() {
   return {};
 }
 
-bool NodeService::State::may_go_on(const storage::Account& account) {
-  // Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+// Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+AddressBlock NodeService::State::bucket_of(const storage::Account& account, Asker asker) const {
   std::array<std::uint8_t, 8> hash;
   crypto_shorthash(hash.data(), account.data(), account.size(), account_key.data());
-  const bool may = per_account.take_block(load_be(hash.data(), hash.size()), Clock::now());
+  return (load_be(hash.data(), hash.size()) & ~std::uint64_t{1}) |
+         (asker == Asker::owner ? 1U : 0U);
+}
+
+bool NodeService::State::may_go_on(const storage::Account& account, Asker asker) {
+  const AddressBlock bucket = bucket_of(account, asker);
+  const bool may = asker == Asker::owner ? per_account.has_token(bucket, Clock::now())
+                                         : per_account.take_block(bucket, Clock::now());
   rate_limited += may ? 0U : 1U;
   return may;
 }

@@ -81,9 +81,6 @@ Result<OnionEnvelope> envelope_of(std::string_view blob, const json::object& con
   if (!type) {
     return fail(Errc::malformed, "unknown enc_type");
   }
-  if (hop > kHopsMax) {
-    return fail(Errc::malformed, "too many hops");
-  }
   return OnionEnvelope{std::string(blob), *client, *type, hop};
 }
 
@@ -153,14 +150,10 @@ Result<OnionEnvelope> parse_node_envelope(std::string_view part) {
   const std::optional<std::string_view> key = text_in(*dict, "ephemeral_key");
   const std::optional<NodeKey> client = key ? array_of<32>(*key) : std::nullopt;
   const std::optional<EncryptType> type = encrypt_type_in(*dict);
-  const int hop = hop_in(*dict);
   if (!blob || !client || !type) {
     return fail(Errc::malformed, "data, ephemeral_key or enc_type is not what it should be");
   }
-  if (hop > kHopsMax) {
-    return fail(Errc::malformed, "too many hops");
-  }
-  return OnionEnvelope{std::string(*blob), *client, *type, hop};
+  return OnionEnvelope{std::string(*blob), *client, *type, hop_in(*dict)};
 }
 
 std::string serialise_node_envelope(const OnionEnvelope& envelope) {
@@ -187,10 +180,11 @@ bool is_server_allowed(const OnionForServer& server) noexcept {
   const std::string_view target = server.target;
   const bool is_visible = std::all_of(target.begin(), target.end(),
                                       [](char c) { return c > ' ' && c < 0x7f && c != '?'; });
-  const bool is_name = !server.host.empty() && server.host.size() <= 253 &&
-                       std::all_of(server.host.begin(), server.host.end(), [](unsigned char c) {
-                         return std::isalnum(c) != 0 || c == '.' || c == '-' || c == ':';
-                       });
+  const bool is_name =
+      !server.host.empty() && server.host.size() <= 253 &&
+      std::all_of(server.host.begin(), server.host.end(), [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':';
+      });
   return is_name && (server.scheme == "http" || server.scheme == "https") &&
          (target.starts_with("/loki/") || target.starts_with("/oxen/")) &&
          target.ends_with("/lsrpc") && is_visible;

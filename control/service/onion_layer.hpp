@@ -29,7 +29,7 @@ struct OnionEnvelope {
   std::string blob;
   crypto_accel::PublicKey client{};  ///< the client's ephemeral key for this layer
   EncryptType type = EncryptType::aes_gcm;
-  int hop = 0;
+  int hop = 0;  ///< at most kHopsMax + 1, which whoever gets it has to refuse
 };
 
 /// From a client: the body of POST /onion_req/v2.

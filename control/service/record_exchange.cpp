@@ -19,6 +19,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kNumberBytes = 12;
+constexpr std::size_t kRefusalsMax = 16;  // of one message
 constexpr const char* kCommand = "sn.allium_records";
 
 Bytes bytes_of(std::string_view text) {
@@ -232,6 +233,7 @@ void RecordExchange::take_all(const json::value& list) {
   }
   const std::uint64_t now_s = around_.now_ms() / 1000;
   bool is_any_new = false;
+  std::size_t refused = 0;
   for (const json::value& item : *items) {
     const auto record = record_of(item);
     const Result<bool> taken =
@@ -239,6 +241,10 @@ void RecordExchange::take_all(const json::value& list) {
     if (!taken) {
       ++counters_.refused;
       counters_.last_refusal = taken.error().text;
+      // Each costs a signature's check: whoever sends so many that do not hold is not heard to the end.
+      if (++refused >= kRefusalsMax) {
+        break;
+      }
     } else if (*taken) {
       ++counters_.taken;
       is_any_new = true;

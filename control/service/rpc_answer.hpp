@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a storage RPC gives back, before an endpoint writes it out: a status and a body that is a JSON object, or a
-// text.
+// What a storage RPC gives back, before an endpoint writes it out: a status and a body that is a JSON object, a text, or
+// bytes.
 
 #include <functional>
 #include <string>
@@ -34,7 +34,8 @@ enum class Format : std::uint8_t { json, bt };
 
 struct Answer {
   Status status = Status::ok;
-  boost::json::value body;  ///< a string is a text as such
+  boost::json::value body;  ///< a string is a text as such, or bytes
+  bool is_bytes = false;    ///< the body is a string that is no text
 };
 
 using Reply = std::function<void(Answer)>;
@@ -43,7 +44,13 @@ using Reply = std::function<void(Answer)>;
   return {status, boost::json::value(text)};
 }
 
-/// The body as it goes out: texts as they are, objects as JSON or bt.
+/// The body as it goes out: texts and bytes as they are, objects as JSON or bt.
 [[nodiscard]] std::string body_text(const Answer& answer, Format format);
+
+/// The body as a part of something larger: JSON has bytes as base64.
+[[nodiscard]] boost::json::value body_value(Answer answer, Format format);
+
+/// As HTTP has it, of a body in JSON.
+[[nodiscard]] std::string_view content_type(const Answer& answer) noexcept;
 
 }  // namespace allium::control

@@ -374,14 +374,14 @@ Authentication RpcFields::authentication(bool or_alias) {
   return who;
 }
 
-std::vector<Token> RpcFields::tokens(std::string_view name) {
+std::vector<Token> RpcFields::tokens(std::string_view name, std::size_t count_max) {
   if (!has(name)) {
     refuse("Required field '" + std::string(name) + "' missing");
   }
   const std::vector<std::string> given = texts(name);
-  if (given.size() > storage::kRevokedMax) {
+  if (given.size() > count_max) {
     refuse("invalid " + std::string(name) + ": cannot " + std::string(name) + " more than " +
-           std::to_string(storage::kRevokedMax) + " subaccounts at once");
+           std::to_string(count_max) + " subaccounts at once");
     return {};
   }
   std::vector<Token> found;
@@ -406,6 +406,10 @@ std::vector<std::string> RpcFields::message_hashes() {
   std::vector<std::string> hashes = texts("messages");
   if (hashes.empty()) {
     refuse("messages does not contain any message hashes");
+  }
+  if (hashes.size() > kHashesMax) {
+    refuse("messages contains more than " + std::to_string(kHashesMax) + " message hashes");
+    return {};
   }
   for (const std::string& hash : hashes) {
     if (hash.size() != kMessageHashChars || !from_base64(hash)) {

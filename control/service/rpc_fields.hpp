@@ -24,6 +24,8 @@
 namespace allium::control {
 
 inline constexpr std::size_t kMessageHashChars = 43;
+/// Of one request: each costs a look at the store, and perhaps a tombstone for 30 days.
+inline constexpr std::size_t kHashesMax = 1000;
 
 class RpcFields {
  public:
@@ -55,8 +57,8 @@ class RpcFields {
   Account account(bool or_alias);
   /// Account and signature, both required; an ed25519 key and a subaccount where they are given.
   Authentication authentication(bool or_alias = false);
-  /// Subaccount tokens, at most storage::kRevokedMax.
-  std::vector<Token> tokens(std::string_view name);
+  /// Subaccount tokens, at most `count_max`.
+  std::vector<Token> tokens(std::string_view name, std::size_t count_max);
   /// `messages`: at least one, each the hash of a message.
   std::vector<std::string> message_hashes();
 

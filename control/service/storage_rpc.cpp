@@ -10,6 +10,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/internal/rpc_call.hpp"
+#include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
@@ -22,7 +23,7 @@ enum class Scope : std::uint8_t { node, swarm, composite };
 
 struct Method {
   std::string_view name;
-  void (*run)(const RpcCall&);
+  Run (*read)(const RpcCall&, RpcFields&);
   Scope scope;
 };
 
@@ -39,6 +40,7 @@ constexpr std::array kMethods = {
     Method{"get_snodes_for_pubkey", get_swarm, Scope::node},
     Method{"info", info, Scope::node},
     Method{"oxend_request", oxend_request, Scope::node},
+    Method{"active_nodes_bin", active_nodes, Scope::node},
     Method{"revoke_subaccount", revoke_subaccount, Scope::swarm},
     Method{"unrevoke_subaccount", unrevoke_subaccount, Scope::swarm},
     Method{"revoked_subaccounts", revoked_subaccounts, Scope::node},
@@ -65,8 +67,18 @@ bool run_method(std::string_view name, const RpcCall& call) {
                 "invalid request: received invalid forwarded non-forwardable request");
     return true;
   }
-  method->run(call);
+  RpcFields fields = call.fields();
+  const Run run = method->read(call, fields);
+  if (!call.refused(fields)) {
+    run(call);
+  }
   return true;
+}
+
+Run read_method(std::string_view name, const RpcCall& call, RpcFields& fields) {
+  const Method* method = find_method(name);
+  ALLIUM_CHECK(method != nullptr);
+  return method->read(call, fields);
 }
 
 std::vector<std::string_view> method_names() {

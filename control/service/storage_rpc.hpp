@@ -39,6 +39,12 @@ enum class RpcSource : std::uint8_t {
   late_peer,  ///< a member hands on what this node missed: the client's clock counts, not ours
 };
 
+/// Who asks for an account. Anybody can ask in anybody's name: what he cannot prove must not use up what the owner may.
+enum class Asker : std::uint8_t {
+  anybody,  ///< no signature is asked for, or there is none: this request counts now
+  owner,    ///< so he says: it counts when his signature has held
+};
+
 struct RpcSurroundings {
   storage::MessageStore& store;
   const IdentitySecret& identity;  ///< signs receipts
@@ -49,7 +55,9 @@ struct RpcSurroundings {
   /// Told of every message of a client that is new here; may be empty.
   std::function<void(const storage::Account&, const storage::Message&)> on_stored;
   /// Asked before each request for an account that comes by onion; false: 429. May be empty.
-  std::function<bool(const storage::Account&)> may_go_on;
+  std::function<bool(const storage::Account&, Asker)> may_go_on;
+  /// Told when the signature of such a request held. May be empty.
+  std::function<void(const storage::Account&)> on_proved;
 };
 
 class StorageRpc {

@@ -320,9 +320,10 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
     } else {
       reply.kind = MemberReply::Kind::malformed;
     }
-    // It could not now, or does not know its swarm yet: it missed this as well.
-    const bool is_for_later = reply.kind == MemberReply::Kind::refused &&
-                              (reply.code == "421" || reply.code == "500" || reply.code == "503");
+    // It could not now, does not know its swarm yet, or its clock is off: it missed this as well.
+    const bool is_for_later =
+        reply.kind == MemberReply::Kind::refused &&
+        (reply.code == "406" || reply.code == "421" || reply.code == "500" || reply.code == "503");
     if (is_for_later) {
       set_dead(key);
       queue_record(key, command_record(command), [reply, each] { each(reply); });
@@ -492,7 +493,8 @@ void SwarmPeers::take_late(StorageRpc& rpc, std::string_view payload,
     } else {
       rpc.call_params(record->command.method, record->command.params, RpcSource::late_peer,
                       [is_refused, one_less](const Answer& answer, Format) {
-                        *is_refused |= answer.status == Status::internal;
+                        *is_refused |= answer.status == Status::internal ||
+                                       answer.status == Status::not_acceptable;
                         one_less();
                       });
     }
@@ -511,8 +513,11 @@ void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerPart
     reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{});
   });
   const std::uint64_t now_ms = around_.now_ms();
-  for (auto& [account, message] : *messages) {
-    if (!around_.membership.is_ours(account)) {
+  for (auto& owned : *messages) {
+    auto& [account, message] = owned;
+    const bool is_good = is_possible(owned, now_ms);
+    counters_.messages_refused += is_good ? 0U : 1U;
+    if (!is_good || !around_.membership.is_ours(account)) {
       one_less();
       continue;
     }

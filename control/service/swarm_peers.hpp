@@ -66,6 +66,7 @@ struct SwarmCounters {
   std::uint64_t finished_late = 0;  ///< commands that the last process had begun
   std::uint64_t messages_pushed = 0;
   std::uint64_t messages_taken = 0;
+  std::uint64_t messages_refused = 0;  ///< pushed, and such as no client could have stored
 };
 
 class SwarmPeers final : public SwarmMembers {

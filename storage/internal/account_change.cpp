@@ -12,11 +12,6 @@ bool can_be_a_hash(const Hash& hash) {
   return !hash.empty() && hash.size() <= kHashCharsMax;
 }
 
-/// Where two replicas have different newest messages, all take the same one.
-bool is_newer(const Header& left, const Message& right) {
-  return std::pair(left.timestamp_ms, left.hash) > std::pair(right.timestamp_ms, right.hash);
-}
-
 void sort_hashes(HashesBySpace& by_space) {
   for (auto& [space, hashes] : by_space) {
     std::sort(hashes.begin(), hashes.end());
@@ -138,8 +133,8 @@ void AccountChange::set_expiry(Kept message, std::uint64_t expiry_ms) {
 
 std::uint64_t AccountChange::take_over(Kept here, const Message& message, bool replaces) {
   if (replaces && message.timestamp_ms > here.header.timestamp_ms) {
-    here.header.timestamp_ms = message.timestamp_ms;
-    rewrite(here);
+    // What is older than this second store must not replace it when it comes late.
+    raise_watermark(message.space, message.timestamp_ms);
   }
   const std::uint64_t expiry_ms = std::max(here.header.expiry_ms, message.expiry_ms);
   set_expiry(std::move(here), expiry_ms);
@@ -161,14 +156,12 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   }
   std::vector<Kept> others = replaces ? list(message.space) : std::vector<Kept>();
   std::erase_if(others, [&](const Kept& other) { return other.header.hash == message.hash; });
-  if (is_replica && std::any_of(others.begin(), others.end(), [&](const Kept& other) {
-        return is_live(other) && is_newer(other.header, message);
-      })) {
-    return {StoreEffect::tombstoned, message.expiry_ms};
-  }
   if (!is_replica) {
     unbury(message.hash);
     unbound(message.hash);
+  }
+  if (is_outdated(message, others)) {
+    return {StoreEffect::outdated, message.expiry_ms};
   }
   for (const Kept& other : others) {
     erase(other);
@@ -190,12 +183,26 @@ bool AccountChange::is_buried(const Hash& hash) {
          now_ms_;
 }
 
+std::optional<std::uint64_t> AccountChange::watermark(std::optional<Namespace> space) {
+  const auto mark = transaction_.get(watermark_key(account_, space), decode_number);
+  return mark && end_of_watermark(*mark) > now_ms_ ? mark : std::nullopt;
+}
+
 bool AccountChange::is_removed(const Message& message) {
   const auto is_before = [&](std::optional<Namespace> space) {
-    const auto mark = transaction_.get(watermark_key(account_, space), decode_number);
-    return mark && message.timestamp_ms <= *mark && end_of_watermark(*mark) > now_ms_;
+    const auto mark = watermark(space);
+    return mark && message.timestamp_ms <= *mark;
   };
   return is_before(message.space) || is_before(std::nullopt);
+}
+
+bool AccountChange::is_outdated(const Message& message, const std::vector<Kept>& others) {
+  return std::any_of(others.begin(), others.end(), [&](const Kept& other) {
+    const std::uint64_t newest_ms =
+        std::max(other.header.timestamp_ms, watermark(message.space).value_or(0));
+    return is_live(other) &&
+           std::pair(newest_ms, other.header.hash) > std::pair(message.timestamp_ms, message.hash);
+  });
 }
 
 void AccountChange::bury(const Hash& hash, std::uint64_t until_ms) {

@@ -56,7 +56,9 @@ class AccountChange {
   [[nodiscard]] std::vector<Kept> list(std::optional<Namespace> space);
   [[nodiscard]] bool is_buried(const Hash& hash);
   [[nodiscard]] std::optional<Bounds> bounds_of(const Hash& hash);
+  [[nodiscard]] std::optional<std::uint64_t> watermark(std::optional<Namespace> space);
   [[nodiscard]] bool is_removed(const Message& message);
+  [[nodiscard]] bool is_outdated(const Message& message, const std::vector<Kept>& others);
   [[nodiscard]] std::vector<Revoked> revocations();
 
   [[nodiscard]] std::uint64_t take_over(Kept here, const Message& message, bool replaces);

@@ -8,6 +8,7 @@ from session_client import Account, b64, now_ms
 
 DAY = 86_400_000
 HASH = "A" * 43
+FAKE = "/" * 43  # what session.js asks for where it has no hash: 43 characters, with bits that belong to no byte
 
 
 def has(*names):
@@ -49,6 +50,7 @@ STORE = [
     ("stores with what nobody knows", lambda a: a.store(b"x", jsonrpc="2.0", maxSize=1.5, foo=None), 200, has("hash")),
     ("stores with null for what is not there", lambda a: a.store(b"x", expiry=None, signature=None), 200, has("hash")),
     ("stores without padding", lambda a: changed(a.store(b"x"), data=b64(b"x").rstrip("=")), 200, has("hash")),
+    ("stores with bits that belong to no byte", lambda a: changed(a.store(b"x"), data="YWJ="), 200, has("hash")),
     ("no data", lambda a: without(a.store(b"x"), "data"), 400, INVALID + "Required field 'data' missing"),
     ("no timestamp", lambda a: without(a.store(b"x"), "timestamp"), 400, INVALID + "Required field 'timestamp' missing"),
     ("no ttl", lambda a: without(a.store(b"x"), "ttl"), 400, INVALID + "Required field 'expiry' or 'ttl' missing"),
@@ -109,6 +111,7 @@ RETRIEVE = [
     ("retrieves little", lambda a: a.retrieve(max_size=-10), 200, has("messages")),
     ("retrieves after nothing", lambda a: a.retrieve(last_hash=""), 200, has("messages")),
     ("retrieves after the unknown", lambda a: a.retrieve(last_hash=HASH), 200, has("messages")),
+    ("retrieves after a fake", lambda a: a.retrieve(last_hash=FAKE), 200, has("messages")),
     ("retrieves under the old name", lambda a: a.retrieve(lastHash=HASH), 200, has("messages")),
     ("retrieves an outbox", lambda a: {"pubkey": a.id, "namespace": -1}, 200, has("messages")),
     ("retrieves an old group", lambda a: {"pubkey": a.id, "namespace": -10}, 200, has("messages")),
@@ -142,11 +145,13 @@ RETRIEVE = [
 CHANGES = [
     ("delete", "deletes", lambda a: a.delete(HASH), 200, has("swarm", "t", "hf")),
     ("delete", "deletes one alone", lambda a: changed(a.delete(HASH), messages=HASH), 200, has("swarm")),
+    ("delete", "deletes a fake", lambda a: a.delete(FAKE), 200, has("swarm")),
     ("delete", "deletes what has to be there", lambda a: a.delete(HASH, required=True), 404, has("swarm")),
     ("delete", "deletes nothing", lambda a: a.delete(), 400, INVALID + "messages does not contain any message hashes"),
     ("delete", "deletes without a list", lambda a: without(a.delete(HASH), "messages"), 400,
      INVALID + "Required field 'messages' missing"),
     ("delete", "deletes what is no hash", lambda a: a.delete("x"), 400, INVALID + "invalid message hash: x"),
+    ("delete", "deletes what is not base64", lambda a: a.delete("-" * 43), 400, INVALID + "invalid message hash: " + "-" * 43),
     ("delete", "deletes numbers", lambda a: changed(a.delete(HASH), messages=[1]), 400,
      INVALID + "Invalid value given for 'messages': expected string array"),
     ("delete", "deletes unsigned", lambda a: without(a.delete(HASH), "signature"), 400,
@@ -176,6 +181,7 @@ CHANGES = [
     ("expire", "expires", lambda a: expire(a, now_ms() + 60_000), 200, has("swarm", "t")),
     ("expire", "shortens", lambda a: expire(a, now_ms() + 60_000, "shorten"), 200, has("swarm")),
     ("expire", "extends", lambda a: expire(a, now_ms() + 60_000, "extend"), 200, has("swarm")),
+    ("expire", "extends a fake", lambda a: expire(a, now_ms() + 60_000, "extend", FAKE), 200, has("swarm")),
     ("expire", "shortens and extends", lambda a: changed(expire(a, now_ms() + 60_000, "extend"), shorten=True), 400,
      INVALID + "cannot specify both 'shorten' and 'extend'"),
     ("expire", "expires in the past", lambda a: expire(a, now_ms() - 61_000), 401,
@@ -189,6 +195,8 @@ CHANGES = [
     ("expire", "expires another's", lambda a: changed(expire(a, now_ms() + 60_000), shorten=True), 401,
      "expire: signature verification failed"),
     ("get_expiries", "looks expiries up", lambda a: expiries(a), 200, lambda body: body == {"expiries": {}}),
+    ("get_expiries", "looks up a fake", lambda a: expiries(a, None, FAKE), 200, lambda body: body == {"expiries": {}}),
+    ("get_expiries", "looks up what is no hash", lambda a: expiries(a, None, "x"), 400, INVALID + "invalid message hash: x"),
     ("get_expiries", "looks up too late", lambda a: expiries(a, now_ms() - 61_000), 406,
      "get_expiries timestamp too far from current time"),
     ("get_expiries", "looks up another's", lambda a: changed(expiries(a), pubkey=Account(5).id), 401,
@@ -208,8 +216,10 @@ OTHERS = [
     ("oxend_request", "does not nothing", lambda a: {}, 400, INVALID + "Required field 'endpoint' missing"),
     ("batch", "does many things", lambda a: {"requests": [part("info"), part("fly"[:0] or "info")]}, 200,
      lambda body: [one["code"] for one in body["results"]] == [200, 200]),
-    ("batch", "does them though some fail", lambda a: {"requests": [part("store"), part("info")]}, 200,
-     lambda body: [one["code"] for one in body["results"]] == [400, 200]),
+    ("batch", "does them though some fail", lambda a: {"requests": [part("retrieve", pubkey=a.id), part("info")]}, 200,
+     lambda body: [one["code"] for one in body["results"]] == [401, 200]),
+    ("batch", "does none where one cannot be read", lambda a: {"requests": [part("info"), part("store")]}, 400,
+     INVALID + "Required field 'timestamp' missing"),
     ("batch", "does twenty", lambda a: {"requests": [part("info")] * 20}, 200, lambda body: len(body["results"]) == 20),
     ("batch", "does no more", lambda a: {"requests": [part("info")] * 21}, 400,
      INVALID + "Invalid batch request: subrequest limit exceeded"),
@@ -223,8 +233,10 @@ OTHERS = [
      INVALID + "Invalid batch request: subrequests must have method/params keys"),
     ("sequence", "does one after the other", lambda a: {"requests": [part("info"), part("info")]}, 200,
      lambda body: [one["code"] for one in body["results"]] == [200, 200]),
-    ("sequence", "stops where one fails", lambda a: {"requests": [part("info"), part("store"), part("info")]}, 200,
-     lambda body: [one["code"] for one in body["results"]] == [200, 400]),
+    ("sequence", "stops where one fails", lambda a: {"requests": [part("info"), part("retrieve", pubkey=a.id), part("info")]},
+     200, lambda body: [one["code"] for one in body["results"]] == [200, 401]),
+    ("sequence", "does none where one cannot be read", lambda a: {"requests": [part("info"), part("store")]}, 400,
+     INVALID + "Required field 'timestamp' missing"),
     ("ifelse", "does it if", lambda a: {"if": {"hf_at_least": [19, 4]}, "then": part("info")}, 200,
      lambda body: body["condition"] is True and body["result"]["code"] == 200),
     ("ifelse", "does something else", lambda a: {"if": {"v_before": [2]}, "then": part("store"), "else": part("info")}, 200,
@@ -249,6 +261,7 @@ OTHERS = [
     ("revoke_subaccount", "revokes too many", lambda a: changed(tokens(a, "revoke"), revoke=["A" * 48] * 51), 400,
      INVALID + "invalid revoke: cannot revoke more than 50 subaccounts at once"),
     ("unrevoke_subaccount", "takes it back", lambda a: tokens(a, "unrevoke"), 200, has("swarm")),
+    ("unrevoke_subaccount", "takes many back", lambda a: tokens(a, "unrevoke", count=61), 200, has("swarm")),
     ("revoked_subaccounts", "lists the revoked", lambda a: a.timed("revoked_subaccounts"), 200,
      lambda body: body["revoked_subaccounts"] == []),
     ("revoked_subaccounts", "lists another's", lambda a: changed(a.timed("revoked_subaccounts"), pubkey=Account(5).id), 401,
@@ -286,20 +299,20 @@ def part(method, **params):
     return {"method": method, "params": params}
 
 
-def expire(account, expiry, mode=""):
+def expire(account, expiry, mode="", message=HASH):
     more = {mode: True} if mode else {}
-    return account.signed(["expire", mode, expiry, HASH], messages=[HASH], expiry=expiry, **more)
+    return account.signed(["expire", mode, expiry, message], messages=[message], expiry=expiry, **more)
 
 
-def expiries(account, at=None):
+def expiries(account, at=None, message=HASH):
     at = at or now_ms()
-    return account.signed(["get_expiries", at, HASH], messages=[HASH], timestamp=at)
+    return account.signed(["get_expiries", at, message], messages=[message], timestamp=at)
 
 
-def tokens(account, name, at=None):
+def tokens(account, name, at=None, count=1):
     at = at or now_ms()
-    token, _ = account.token(Account(3), 7)
-    return account.signed([name + "_subaccount", at, base64.b64decode(token)], **{name: [token]}, timestamp=at)
+    some = [account.token(Account(3), 7)[0] for _ in range(count)]
+    return account.signed([name + "_subaccount", at, *map(base64.b64decode, some)], **{name: some}, timestamp=at)
 
 
 def group_case(flags, make):
@@ -329,7 +342,7 @@ WRAPPED = [
 
 # What no packet carries: longer than it has room for, no base64 (the client makes bytes of it before it sends), or no whole number.
 NOT_BY_PACKET = ["a subaccount that is none", "data not base64", "revokes too many", "stores the most there is",
-                 "stores with what nobody knows", "too much data"]
+                 "stores with what nobody knows", "takes many back", "too much data"]
 
 # Packets have bt. There a number is no text, booleans are 0 and 1, and signatures and tokens are bytes: (status, body) of those cases.
 BT_SAYS_OTHERWISE = {

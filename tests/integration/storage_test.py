@@ -9,7 +9,9 @@ import base64
 import http.client
 import json
 import os
+import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -156,6 +158,28 @@ class Registry(Service):
                          {(n.ip, n.https_port, n.ed25519, n.x25519.hex()) for n in self.nodes})
         connection.request("GET", "/json_rpc")
         self.assertEqual(connection.getresponse().status, 404)
+
+    def test_and_the_list_in_binary(self):
+        expected = {bytes.fromhex(n.ed25519): (n.ip, n.https_port, n.omq_port, (2, 8, 0)) for n in self.nodes}
+
+        def unpacked(packed):
+            self.assertEqual(len(packed), 51 * NODES)
+            return {key: (socket.inet_ntoa(ip), https, omq, tuple(version)) for key, _, ip, https, omq, version in
+                    struct.iter_unpack(">32sQ4sHH3s", packed)}
+
+        status, packed, headers = self.https.post("/storage_rpc/v1", '{"method":"active_nodes_bin","params":{}}')
+        self.assertEqual((status, headers["Content-Type"]), (200, "application/octet-stream"))
+        self.assertEqual(unpacked(packed), expected)
+        for params in (b"", b"{}", b"de"):
+            self.assertEqual(Omq(self.nodes[1]).request("storage.active_nodes_bin", params), [packed])
+        for control in ({"headers": {}}, {"headers": {}, "json": True, "base64": False}):
+            onion = Onion([self.nodes[0], self.nodes[2]], control=control)
+            self.assertEqual(base64.b64decode(self.answered(onion.call("active_nodes_bin", {}))), packed)
+        part = {"method": "active_nodes_bin", "params": {}}
+        batch = self.answered(self.https.call("batch", {"requests": [part]}))
+        self.assertEqual(base64.b64decode(batch["results"][0]["body"]), packed)
+        bt_batch = Omq(self.nodes[3]).request("storage.batch", bt({"requests": [part]}))
+        self.assertEqual(unbt(bt_batch[0])[b"results"][0][b"body"], packed)
 
     def test_any_node_gives_the_whole_network(self):
         """Document and records, as a client needs them: the same from every node."""

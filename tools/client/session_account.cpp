@@ -60,9 +60,28 @@ std::string list_text(const json::object& params, const char* name) {
   return text;
 }
 
+std::optional<std::string> token_from_text(std::string_view text) {
+  return text.size() == kTokenHexChars ? control::from_hex(text) : control::from_base64(text);
+}
+
 bool is_set(const json::object& params, const char* name) {
   const json::value* const flag = params.if_contains(name);
   return flag != nullptr && flag->is_bool() && flag->get_bool();
+}
+
+/// Tokens in base64 or hex, one or a list, raw and one behind the other. What is none is left out: the node says so.
+std::string token_bytes(const json::object& params, const char* name) {
+  const json::value* const value = params.if_contains(name);
+  const json::array* const list = value == nullptr ? nullptr : value->if_array();
+  std::string bytes;
+  for (const json::value& one : list != nullptr    ? *list
+                                : value != nullptr ? json::array{*value}
+                                                   : json::array()) {
+    if (const json::string* const text = one.if_string()) {
+      bytes += token_from_text(*text).value_or("");
+    }
+  }
+  return bytes;
 }
 
 /// What the owner signs; nullopt: this method has no signature.
@@ -92,6 +111,13 @@ std::optional<std::string> signed_text(std::string_view method, const json::obje
   }
   if (method == "get_expiries") {
     return name + list_text(params, "timestamp") + list_text(params, "messages");
+  }
+  if (method == "revoked_subaccounts") {
+    return name + list_text(params, "timestamp");
+  }
+  if (method == "revoke_subaccount" || method == "unrevoke_subaccount") {
+    const char* const tokens = method == "revoke_subaccount" ? "revoke" : "unrevoke";
+    return name + list_text(params, "timestamp") + token_bytes(params, tokens);
   }
   return std::nullopt;
 }
@@ -138,15 +164,14 @@ void make_raw_tokens(json::value& value) {
   if (json::array* const items = value.if_array()) {
     std::for_each(items->begin(), items->end(), make_raw_tokens);
   } else if (const json::string* const text = value.if_string()) {
-    const auto raw =
-        text->size() == kTokenHexChars ? control::from_hex(*text) : control::from_base64(*text);
-    value = raw.value_or(std::string(*text));
+    value = token_from_text(*text).value_or(std::string(*text));
   }
 }
 
 bool has_timestamp(std::string_view method) noexcept {
   return method == "store" || method == "retrieve" || method == "delete_all" ||
-         method == "get_expiries";
+         method == "get_expiries" || method == "revoke_subaccount" ||
+         method == "unrevoke_subaccount" || method == "revoked_subaccounts";
 }
 
 }  // namespace

@@ -35,6 +35,13 @@ bool TokenBuckets::take_block(AddressBlock block, TimePoint now) {
   return true;
 }
 
+bool TokenBuckets::has_token(AddressBlock block, TimePoint now) const {
+  const auto known = places_.find(block);
+  // Who is not in the table has a full bucket, or shares one; that is seen when he takes from it.
+  return known == places_.end() || std::max(known->second->full_at, now) + token_time_ - now <=
+                                       token_time_ * settings_.capacity;
+}
+
 bool TokenBuckets::take_from(TimePoint& full_at, TimePoint now) const noexcept {
   const TimePoint after = std::max(full_at, now) + token_time_;
   if (after - now > token_time_ * settings_.capacity) {

@@ -42,6 +42,9 @@ class TokenBuckets {
   /// The same for whatever else a caller counts as one peer, by a number of its own.
   [[nodiscard]] bool take_block(AddressBlock block, TimePoint now);
 
+  /// Whether take_block() would take one.
+  [[nodiscard]] bool has_token(AddressBlock block, TimePoint now) const;
+
   /// Blocks in the table.
   [[nodiscard]] std::size_t size() const noexcept { return places_.size(); }
 

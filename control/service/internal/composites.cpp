@@ -19,6 +19,7 @@ constexpr int kNestingMax = 8;
 struct Part {
   std::string method;
   std::shared_ptr<const json::object> params;
+  Run run;  ///< where the parameters were read
 };
 
 const json::object* object_in(const json::object& object, std::string_view name) noexcept {
@@ -33,9 +34,24 @@ std::optional<Part> part_of(const json::object& object) {
     return std::nullopt;
   }
   const auto& name = method->get_string();
-  return Part{std::string(name.data(), name.size()), std::make_shared<const json::object>(*params)};
+  return Part{
+      std::string(name.data(), name.size()), std::make_shared<const json::object>(*params), {}};
 }
 
+RpcCall with(const RpcCall& call, const Part& part, Reply reply) {
+  return {call.around, part.params, call.format, call.source, call.now_ms, std::move(reply)};
+}
+
+void read_params(const RpcCall& call, Part& part, RpcFields& fields) {
+  const RpcCall part_call = with(call, part, {});
+  RpcFields part_fields = part_call.fields();
+  part.run = read_method(part.method, part_call, part_fields);
+  if (part_fields.problem()) {
+    fields.refuse(*part_fields.problem());
+  }
+}
+
+/// All parameters are read before any part runs, as peers do it: one that cannot be read is the whole request's failure.
 std::vector<Part> read_parts(const RpcCall& call, RpcFields& fields) {
   std::vector<Part> parts;
   const json::value* given = call.params->if_contains("requests");
@@ -53,27 +69,29 @@ std::vector<Part> read_parts(const RpcCall& call, RpcFields& fields) {
       fields.refuse("Invalid batch request: requests must be objects");
       return parts;
     }
-    const std::optional<Part> part = part_of(request.get_object());
+    std::optional<Part> part = part_of(request.get_object());
     if (!part) {
       fields.refuse("Invalid batch request: subrequests must have method/params keys");
-      return parts;
-    }
-    if (!is_method(part->method)) {
+    } else if (!is_method(part->method)) {
       fields.refuse("Invalid batch subrequest: invalid method \"" + part->method.substr(0, 64) +
                     "\"");
-    }
-    if (is_composite(part->method)) {
+    } else if (is_composite(part->method)) {
       fields.refuse("Invalid batch subrequest: subrequests may not contain meta-requests");
+    } else {
+      read_params(call, *part, fields);
     }
-    parts.push_back(*part);
+    if (fields.problem()) {
+      return parts;
+    }
+    parts.push_back(*std::move(part));
   }
   return parts;
 }
 
-json::object result_of(Answer answer) {
+json::object result_of(Answer answer, Format format) {
   json::object result;
   result["code"] = static_cast<int>(answer.status);
-  result["body"] = std::move(answer.body);
+  result["body"] = body_value(std::move(answer), format);
   return result;
 }
 
@@ -81,10 +99,6 @@ Answer results_body(json::array results) {
   json::object body;
   body["results"] = std::move(results);
   return {Status::ok, std::move(body)};
-}
-
-RpcCall with(const RpcCall& call, const Part& part, Reply reply) {
-  return {call.around, part.params, call.format, call.source, call.now_ms, std::move(reply)};
 }
 
 struct BatchState {
@@ -100,17 +114,14 @@ class SequenceRun : public std::enable_shared_from_this<SequenceRun> {
 
   void next() {
     const Part& part = parts_[results_.size()];
-    const bool is_known =
-        run_method(part.method, with(call_, part, [self = shared_from_this()](Answer answer) {
-                     self->add(std::move(answer));
-                   }));
-    ALLIUM_CHECK(is_known);
+    part.run(with(call_, part,
+                  [self = shared_from_this()](Answer answer) { self->add(std::move(answer)); }));
   }
 
  private:
   void add(Answer answer) {
     const int status = static_cast<int>(answer.status);
-    results_.emplace_back(result_of(std::move(answer)));
+    results_.emplace_back(result_of(std::move(answer), call_.format));
     if (status < 200 || status > 299 || results_.size() == parts_.size()) {
       call_.reply(results_body(std::move(results_)));
       return;
@@ -220,68 +231,72 @@ int nesting_of(const json::object& params, int depth = 1) {
   return deepest;
 }
 
-}  // namespace
-
-void batch(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const std::vector<Part> parts = read_parts(call, fields);
-  if (call.refused(fields)) {
-    return;
-  }
+void run_batch(const RpcCall& call, const std::vector<Part>& parts) {
   auto state = std::make_shared<BatchState>();
   state->results.resize(parts.size());
   state->pending = parts.size();
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    const bool is_known = run_method(
-        parts[i].method, with(call, parts[i], [state, i, reply = call.reply](Answer answer) {
-          state->results[i] = result_of(std::move(answer));
+    parts[i].run(
+        with(call, parts[i], [state, i, format = call.format, reply = call.reply](Answer answer) {
+          state->results[i] = result_of(std::move(answer), format);
           if (--state->pending == 0) {
             reply(results_body(std::move(state->results)));
           }
         }));
-    ALLIUM_CHECK(is_known);
   }
 }
 
-void sequence(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  std::vector<Part> parts = read_parts(call, fields);
-  if (call.refused(fields)) {
-    return;
-  }
+void run_sequence(const RpcCall& call, std::vector<Part> parts) {
   std::make_shared<SequenceRun>(call, std::move(parts))->next();
 }
 
-void if_else(const RpcCall& call) {
-  RpcFields fields = call.fields();
+struct Chosen {
+  bool holds = false;
+  std::optional<Part> part;
+};
+
+/// The branch that is not taken was not looked into, and may be for nodes that know more.
+void run_chosen(const RpcCall& call, const Chosen& chosen) {
+  const auto& [holds, part] = chosen;
+  json::object body;
+  body["hf"] = json::array{kHardfork[0], kHardfork[1]};
+  body["v"] = json::array(kStorageVersion.begin(), kStorageVersion.end());
+  body["height"] = call.around.membership.height();
+  body["condition"] = holds;
+  if (!part) {
+    call.reply({Status::ok, std::move(body)});
+    return;
+  }
+  const bool is_known = run_method(
+      part->method,
+      with(call, *part, [body, format = call.format, reply = call.reply](Answer answer) mutable {
+        body["result"] = result_of(std::move(answer), format);
+        reply({Status::ok, std::move(body)});
+      }));
+  ALLIUM_CHECK(is_known);
+}
+
+}  // namespace
+
+Run batch(const RpcCall& call, RpcFields& fields) {
+  return run_with(read_parts(call, fields), run_batch);
+}
+
+Run sequence(const RpcCall& call, RpcFields& fields) {
+  return run_with(read_parts(call, fields), run_sequence);
+}
+
+Run if_else(const RpcCall& call, RpcFields& fields) {
   const bool holds = read_condition(call, fields);
-  const std::optional<Part> then_part = read_branch(call, fields, "then");
-  const std::optional<Part> else_part = read_branch(call, fields, "else");
+  std::optional<Part> then_part = read_branch(call, fields, "then");
+  std::optional<Part> else_part = read_branch(call, fields, "else");
   if (!fields.problem() && !then_part && !else_part) {
     fields.refuse("Invalid ifelse request: at least one of \"then\"/\"else\" required");
   }
   if (nesting_of(*call.params) > kNestingMax) {
     fields.refuse("Invalid ifelse request: nested too deep");
   }
-  if (call.refused(fields)) {
-    return;
-  }
-  json::object body;
-  body["hf"] = json::array{kHardfork[0], kHardfork[1]};
-  body["v"] = json::array(kStorageVersion.begin(), kStorageVersion.end());
-  body["height"] = call.around.membership.height();
-  body["condition"] = holds;
-  const std::optional<Part>& part = holds ? then_part : else_part;
-  if (!part) {
-    call.reply({Status::ok, std::move(body)});
-    return;
-  }
-  const bool is_known =
-      run_method(part->method, with(call, *part, [body, reply = call.reply](Answer answer) mutable {
-                   body["result"] = result_of(std::move(answer));
-                   reply({Status::ok, std::move(body)});
-                 }));
-  ALLIUM_CHECK(is_known);
+  return run_with(Chosen{holds, std::move(holds ? then_part : else_part)}, run_chosen);
 }
 
 }  // namespace allium::control::internal

@@ -61,19 +61,24 @@ storage::Done<storage::HashesBySpace> answer_with_spaces(const RpcCall& call,
       call.around, [call, round = std::move(round), name, spaces, account,
                     signed_ms](const Result<storage::HashesBySpace>& changed) {
         if (!changed) {
-          round->own_failure(changed.error().text);
+          round->own_failure(changed.error());
           return;
         }
         round->own_result(spaces_body(call, name, spaces, account, signed_ms, *changed));
       });
 }
 
-void delete_messages(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const Authentication who = fields.authentication();
-  std::vector<std::string> hashes = fields.message_hashes();
-  const bool must_delete = fields.flag("required").value_or(false);
-  if (call.refused(fields) || call.turned_away(who.account)) {
+namespace {
+
+struct DeleteRequest {
+  Authentication who;
+  std::vector<std::string> hashes;
+  bool must_delete = false;
+};
+
+void run_delete(const RpcCall& call, const DeleteRequest& request) {
+  const auto& [who, hashes, must_delete] = request;
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   std::string text = "delete";
@@ -86,14 +91,13 @@ void delete_messages(const RpcCall& call) {
   if (must_delete && call.is_from_client()) {
     round->set_finish(not_found_where_nothing_was_deleted);
   }
-  auto done = [round, call, account = who.account,
-               hashes](const Result<std::vector<storage::Hash>>& deleted) {
+  auto done = [round, call, request](const Result<std::vector<storage::Hash>>& deleted) {
     if (!deleted) {
-      round->own_failure(deleted.error().text);
+      round->own_failure(deleted.error());
       return;
     }
-    std::string receipt_text = to_hex(account);
-    append_all(receipt_text, hashes);
+    std::string receipt_text = to_hex(request.who.account);
+    append_all(receipt_text, request.hashes);
     append_all(receipt_text, *deleted);
     json::object mine;
     mine["deleted"] = array_of_texts(*deleted);
@@ -101,20 +105,16 @@ void delete_messages(const RpcCall& call) {
     round->own_result(std::move(mine));
   };
   call.around.store.remove(
-      who.account, std::move(hashes), call.now_ms,
+      who.account, hashes, call.now_ms,
       on_service_thread<std::vector<storage::Hash>>(call.around, std::move(done)));
 }
 
-void delete_all(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const Spaces spaces = fields.spaces("namespace");
-  const Authentication who = fields.authentication();
-  const std::uint64_t asked_ms = fields.required("timestamp", fields.timestamp("timestamp"));
-  if (call.refused(fields) || call.turned_away(who.account)) {
+void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
+  const auto& [who, spaces, asked_ms] = request;
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  if (!call.is_timely(asked_ms,
-                      call.is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs)) {
+  if (!call.is_timely(asked_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "delete_all timestamp too far from current time");
     return;
   }
@@ -133,12 +133,9 @@ void delete_all(const RpcCall& call) {
   }
 }
 
-void delete_before(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const std::uint64_t before_ms = fields.required("before", fields.timestamp("before"));
-  const Spaces spaces = fields.spaces("namespace");
-  const Authentication who = fields.authentication();
-  if (call.refused(fields) || call.turned_away(who.account)) {
+void run_delete_before(const RpcCall& call, const SpacesRequest& request) {
+  const auto& [who, spaces, before_ms] = request;
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
   if (before_ms > call.now_ms + kFutureToleranceMs) {
@@ -154,6 +151,32 @@ void delete_before(const RpcCall& call) {
   call.around.store.remove_before(
       who.account, spaces, before_ms, call.now_ms,
       answer_with_spaces(call, round, "deleted", spaces, who.account, before_ms));
+}
+
+}  // namespace
+
+Run delete_messages(const RpcCall& /*call*/, RpcFields& fields) {
+  DeleteRequest request;
+  request.who = fields.authentication();
+  request.hashes = fields.message_hashes();
+  request.must_delete = fields.flag("required").value_or(false);
+  return run_with(std::move(request), run_delete);
+}
+
+Run delete_all(const RpcCall& /*call*/, RpcFields& fields) {
+  SpacesRequest request;
+  request.spaces = fields.spaces("namespace");
+  request.who = fields.authentication();
+  request.at_ms = fields.required("timestamp", fields.timestamp("timestamp"));
+  return run_with(std::move(request), run_delete_all);
+}
+
+Run delete_before(const RpcCall& /*call*/, RpcFields& fields) {
+  SpacesRequest request;
+  request.at_ms = fields.required("before", fields.timestamp("before"));
+  request.spaces = fields.spaces("namespace");
+  request.who = fields.authentication();
+  return run_with(std::move(request), run_delete_before);
 }
 
 }  // namespace allium::control::internal

@@ -59,7 +59,7 @@ std::string expire_text(const ExpireRequest& request) {
 bool refuses_expire(const RpcCall& call, const ExpireRequest& request) {
   const bool is_past = std::any_of(
       request.expiries_ms.begin(), request.expiries_ms.end(),
-      [&call](std::uint64_t expiry_ms) { return expiry_ms + kSignatureToleranceMs < call.now_ms; });
+      [&call](std::uint64_t expiry_ms) { return expiry_ms + call.tolerance_ms() < call.now_ms; });
   if (is_past && call.source != RpcSource::late_peer) {
     call.refuse(Status::unauthorised, "expire: timestamp should be >= current time");
     return true;
@@ -119,13 +119,8 @@ json::object expire_body(const RpcCall& call, const ExpireRequest& request,
   return mine;
 }
 
-}  // namespace
-
-void expire_messages(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const ExpireRequest request = read_expire(fields);
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
-      refuses_expire(call, request)) {
+void run_expire(const RpcCall& call, const ExpireRequest& request) {
+  if (call.turned_away(request.who.account, Asker::owner) || refuses_expire(call, request)) {
     return;
   }
   std::vector<std::uint64_t> capped_ms = request.expiries_ms;
@@ -139,7 +134,7 @@ void expire_messages(const RpcCall& call) {
   const auto round = SwarmRound::start(call, "expire", {"expiry", "extend", "messages", "shorten"});
   auto done = [round, call, request, capped_ms](const Result<storage::ExpiriesChanged>& changed) {
     if (!changed) {
-      round->own_failure(changed.error().text);
+      round->own_failure(changed.error());
       return;
     }
     round->own_result(expire_body(call, request, capped_ms, *changed));
@@ -149,16 +144,12 @@ void expire_messages(const RpcCall& call) {
       on_service_thread<storage::ExpiriesChanged>(call.around, std::move(done)));
 }
 
-void expire_all(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const std::uint64_t expiry_ms = fields.required("expiry", fields.timestamp("expiry"));
-  const Spaces spaces = fields.spaces("namespace");
-  const Authentication who = fields.authentication();
-  if (call.refused(fields) || call.turned_away(who.account)) {
+void run_expire_all(const RpcCall& call, const SpacesRequest& request) {
+  const auto& [who, spaces, expiry_ms] = request;
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  const std::uint64_t tolerance_ms =
-      call.is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs;
+  const std::uint64_t tolerance_ms = call.tolerance_ms();
   if (expiry_ms + tolerance_ms < call.now_ms && call.source != RpcSource::late_peer) {
     call.refuse(Status::not_acceptable, "expire_all timestamp should be >= current time");
     return;
@@ -174,21 +165,18 @@ void expire_all(const RpcCall& call) {
       answer_with_spaces(call, round, "updated", spaces, who.account, expiry_ms));
 }
 
-void get_expiries(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const Authentication who = fields.authentication();
-  const std::uint64_t signed_ms = fields.required("timestamp", fields.timestamp("timestamp"));
-  if (!fields.has("messages")) {
-    fields.refuse("Required field 'messages' missing");
-  }
-  const std::vector<std::string> hashes = fields.texts("messages");
-  if (hashes.empty()) {
-    fields.refuse("messages does not contain any message hashes");
-  }
-  if (call.refused(fields) || call.turned_away(who.account)) {
+struct LookUpRequest {
+  Authentication who;
+  std::uint64_t signed_ms = 0;
+  std::vector<std::string> hashes;
+};
+
+void run_get_expiries(const RpcCall& call, const LookUpRequest& request) {
+  const auto& [who, signed_ms, hashes] = request;
+  if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  if (!call.is_timely(signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "get_expiries timestamp too far from current time");
     return;
   }
@@ -211,6 +199,28 @@ void get_expiries(const RpcCall& call) {
   json::object body;
   body["expiries"] = std::move(expiries);
   call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace
+
+Run expire_messages(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_expire(fields), run_expire);
+}
+
+Run expire_all(const RpcCall& /*call*/, RpcFields& fields) {
+  SpacesRequest request;
+  request.at_ms = fields.required("expiry", fields.timestamp("expiry"));
+  request.spaces = fields.spaces("namespace");
+  request.who = fields.authentication();
+  return run_with(std::move(request), run_expire_all);
+}
+
+Run get_expiries(const RpcCall& /*call*/, RpcFields& fields) {
+  LookUpRequest request;
+  request.who = fields.authentication();
+  request.signed_ms = fields.required("timestamp", fields.timestamp("timestamp"));
+  request.hashes = fields.message_hashes();
+  return run_with(std::move(request), run_get_expiries);
 }
 
 }  // namespace allium::control::internal

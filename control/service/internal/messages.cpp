@@ -14,6 +14,7 @@ constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr std::uint64_t kLifeMsMin = 10'000;
 constexpr std::uint64_t kInboxLifeMsMax = 14 * kDayMs;
 constexpr std::uint64_t kStoreToleranceMs = 10'000;
+constexpr std::uint64_t kForwardedStoreToleranceMs = 20'000;
 constexpr std::int64_t kRetrieveBytesMax = 7'800'000;
 constexpr std::int64_t kRetrieveFraction = -5;
 
@@ -66,8 +67,10 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
     return true;
   }
   const bool is_late = call.source == RpcSource::late_peer;
-  if (message.timestamp_ms > call.now_ms + kStoreToleranceMs ||
-      (message.expiry_ms + kStoreToleranceMs < call.now_ms && !is_late)) {
+  const std::uint64_t tolerance_ms =
+      call.is_from_client() ? kStoreToleranceMs : kForwardedStoreToleranceMs;
+  if (message.timestamp_ms > call.now_ms + tolerance_ms ||
+      (message.expiry_ms + tolerance_ms < call.now_ms && !is_late)) {
     call.refuse(Status::not_acceptable, "Timestamp error: check your clock");
     return true;
   }
@@ -79,7 +82,7 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
                 "store: signature required to store to namespace " + std::to_string(message.space));
     return true;
   }
-  if (!call.is_timely(request.signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(request.signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "store signature timestamp too far from current time");
     return true;
   }
@@ -94,13 +97,19 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
   return false;
 }
 
+/// A message that a newer one in the outbox keeps out is answered as if it had come first and been replaced: the client's
+/// command was obeyed, and a failure would have it try again for ever. It is not `already` there.
+bool was_there(storage::StoreEffect effect) {
+  return effect != storage::StoreEffect::inserted && effect != storage::StoreEffect::outdated;
+}
+
 json::object stored_body(const RpcCall& call, const storage::Hash& hash,
                          const storage::Stored& stored) {
   json::object mine;
   mine["hash"] = hash;
   mine["signature"] = call.receipt(hash);
   mine["expiry"] = stored.expiry_ms;
-  if (stored.effect != storage::StoreEffect::inserted) {
+  if (was_there(stored.effect)) {
     mine["already"] = true;
   }
   if (call.is_from_client()) {
@@ -185,7 +194,7 @@ bool refuses_retrieve(const RpcCall& call, const RetrieveRequest& request) {
     }
     return false;
   }
-  if (!call.is_timely(request.signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(request.signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, "retrieve timestamp too far from current time");
     return true;
   }
@@ -198,13 +207,9 @@ bool refuses_retrieve(const RpcCall& call, const RetrieveRequest& request) {
   return false;
 }
 
-}  // namespace
-
-void store_message(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  StoreRequest request = read_store(fields);
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
-      refuses_store(call, request)) {
+void run_store(const RpcCall& call, StoreRequest request) {
+  const Asker asker = is_public_inbox(request.message.space) ? Asker::anybody : Asker::owner;
+  if (call.turned_away(request.who.account, asker) || refuses_store(call, request)) {
     return;
   }
   json::object more;
@@ -230,7 +235,7 @@ void store_message(const RpcCall& call) {
   auto done = [round, call, account,
                copy = std::move(copy)](const Result<storage::Stored>& stored) {
     if (!stored) {
-      round->own_failure(stored.error().text);
+      round->own_failure(stored.error());
       return;
     }
     if (stored->effect == storage::StoreEffect::inserted && call.around.on_stored) {
@@ -244,11 +249,9 @@ void store_message(const RpcCall& call) {
                           on_service_thread<storage::Stored>(call.around, std::move(done)));
 }
 
-void retrieve_messages(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const RetrieveRequest request = read_retrieve(fields);
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
-      refuses_retrieve(call, request)) {
+void run_retrieve(const RpcCall& call, const RetrieveRequest& request) {
+  const Asker asker = request.has_signature ? Asker::owner : Asker::anybody;
+  if (call.turned_away(request.who.account, asker) || refuses_retrieve(call, request)) {
     return;
   }
   const Result<storage::Page> page = call.around.store.retrieve(
@@ -271,6 +274,16 @@ void retrieve_messages(const RpcCall& call) {
   body["more"] = page->more;
   call.add_clock(body);
   call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace
+
+Run store_message(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_store(fields), run_store);
+}
+
+Run retrieve_messages(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_retrieve(fields), run_retrieve);
 }
 
 }  // namespace allium::control::internal

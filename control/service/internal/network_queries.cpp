@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// get_swarm, info and oxend_request: what any node answers, whose account it may be.
+// get_swarm, info, oxend_request and active_nodes_bin: what any node answers, whose account it may be.
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
 
 #include <boost/json/parse.hpp>
 
@@ -59,19 +64,16 @@ json::object swarm_body(const Membership& membership, SwarmId swarm) {
   return body;
 }
 
-void get_swarm(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const Account account = fields.account(true);
-  if (call.refused(fields)) {
-    return;
-  }
+namespace {
+
+void run_get_swarm(const RpcCall& call, const Account& account) {
   const std::optional<SwarmId> swarm = call.around.membership.swarm_of(account);
   json::object body = swarm_body(call.around.membership, swarm.value_or(kNoSwarm));
   call.add_clock(body);
   call.reply({Status::ok, std::move(body)});
 }
 
-void info(const RpcCall& call) {
+void run_info(const RpcCall& call) {
   json::object body;
   body["version"] = json::array(kStorageVersion.begin(), kStorageVersion.end());
   body["timestamp"] = call.now_ms;
@@ -79,28 +81,69 @@ void info(const RpcCall& call) {
   call.reply({Status::ok, std::move(body)});
 }
 
-void oxend_request(const RpcCall& call) {
-  RpcFields fields = call.fields();
+/// key:256 | swarm:64 | IPv4 address:32 | HTTPS port:16 | OMQ and QUIC port:16 | version:24; big-endian.
+constexpr std::size_t kNodeBytes = 32 + 8 + 4 + 2 + 2 + 3;
+
+/// Empty: a node that is in no swarm, or has no IPv4 address; the format has no room for another.
+std::string packed(const ServiceNode& node) {
+  std::array<std::uint8_t, kNodeBytes> bytes;
+  if (node.swarm == kNoSwarm || inet_pton(AF_INET, node.ip.c_str(), bytes.data() + 40) != 1) {
+    return {};
+  }
+  std::copy(node.ed25519.begin(), node.ed25519.end(), bytes.begin());
+  store_be(bytes.data() + 32, node.swarm, 8);
+  store_be(bytes.data() + 44, node.https_port, 2);
+  store_be(bytes.data() + 46, node.omq_port, 2);
+  // Nodes do not tell their versions: as in the other list, each is said to have ours.
+  std::copy(kStorageVersion.begin(), kStorageVersion.end(), bytes.begin() + 48);
+  return std::string(text_of(bytes));
+}
+
+void run_active_nodes(const RpcCall& call) {
+  std::string list;
+  for (const ServiceNode& node : call.around.membership.nodes()->all()) {
+    list += packed(node);
+  }
+  call.reply({Status::ok, json::value(list), true});
+}
+
+void list_nodes(const RpcCall& call, const json::object& wanted) {
+  const ChainState chain = {call.around.membership.height(), kHardfork, kStorageVersion};
+  json::object body;
+  body["result"] = service_nodes_result(*call.around.membership.nodes(), chain, wanted);
+  call.add_clock(body);
+  call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace
+
+Run get_swarm(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(fields.account(true), run_get_swarm);
+}
+
+Run info(const RpcCall& /*call*/, RpcFields& /*fields*/) {
+  return run_info;
+}
+
+Run active_nodes(const RpcCall& /*call*/, RpcFields& /*fields*/) {
+  return run_active_nodes;
+}
+
+Run oxend_request(const RpcCall& call, RpcFields& fields) {
   const std::string endpoint(fields.required("endpoint", fields.text("endpoint")));
   if (!fields.problem() && endpoint != "get_service_nodes" && endpoint != "ons_resolve") {
     fields.refuse("Invalid oxend endpoint '" + endpoint.substr(0, 64) + "'");
   }
-  const std::optional<json::object> params = oxend_params(call);
+  std::optional<json::object> params = oxend_params(call);
   if (!params) {
     fields.refuse("oxend_request params field does not contain valid json");
   }
-  if (call.refused(fields)) {
-    return;
-  }
   if (endpoint == "ons_resolve") {
-    call.refuse(Status::bad_request, "this network has no names to resolve");
-    return;
+    return [](const RpcCall& asked) {
+      asked.refuse(Status::bad_request, "this network has no names to resolve");
+    };
   }
-  const ChainState chain = {call.around.membership.height(), kHardfork, kStorageVersion};
-  json::object body;
-  body["result"] = service_nodes_result(*call.around.membership.nodes(), chain, *params);
-  call.add_clock(body);
-  call.reply({Status::ok, std::move(body)});
+  return run_with(std::move(params).value_or(json::object()), list_nodes);
 }
 
 }  // namespace allium::control::internal

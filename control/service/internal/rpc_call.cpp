@@ -113,10 +113,10 @@ bool RpcCall::refused(const RpcFields& fields) const {
   return fields.problem().has_value();
 }
 
-bool RpcCall::turned_away(const Account& account) const {
+bool RpcCall::turned_away(const Account& account, Asker asker) const {
   if (around.membership.is_ours(account)) {
     const bool is_too_much =
-        source == RpcSource::onion && around.may_go_on && !around.may_go_on(account);
+        source == RpcSource::onion && around.may_go_on && !around.may_go_on(account, asker);
     if (is_too_much) {
       refuse(Status::too_many_requests, "too many requests for this account: slow down");
     }
@@ -148,7 +148,11 @@ bool RpcCall::is_signed(const Authentication& who, std::string_view message, Acc
     }
     revoked = *std::move(known);
   }
-  return holds(who, message, wanted, revoked);
+  const bool is_good = holds(who, message, wanted, revoked);
+  if (is_good && source == RpcSource::onion && around.on_proved) {
+    around.on_proved(who.account);
+  }
+  return is_good;
 }
 
 json::string RpcCall::receipt(std::string_view message) const {
@@ -181,7 +185,12 @@ void SwarmRound::own_result(json::object mine, json::object top) {
   one_less();
 }
 
-void SwarmRound::own_failure(std::string_view reason) {
+void SwarmRound::own_failure(const Error& error) {
+  // The store's own words name files of this machine, and are for its log.
+  const std::string_view reason = error.code == Errc::full || error.code == Errc::unavailable ||
+                                          error.code == Errc::out_of_range
+                                      ? std::string_view(error.text)
+                                      : "the message store cannot be written";
   json::object mine;
   mine["failed"] = true;
   mine["query_failure"] = true;

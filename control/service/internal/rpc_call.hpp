@@ -22,7 +22,7 @@
 
 namespace allium::control::internal {
 
-/// Tolerances of clocks, milliseconds.
+/// Tolerances of clocks, milliseconds. What a member handed on has passed the member's own: ours may be behind or ahead of it.
 inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
 inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
@@ -53,7 +53,12 @@ struct RpcCall {
   [[nodiscard]] bool refused(const RpcFields& fields) const;
 
   /// Answers 421 where the account is of another swarm, 429 where too much is asked for it.
-  [[nodiscard]] bool turned_away(const Account& account) const;
+  /// For signatures.
+  [[nodiscard]] std::uint64_t tolerance_ms() const noexcept {
+    return is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs;
+  }
+
+  [[nodiscard]] bool turned_away(const Account& account, Asker asker) const;
 
   /// Within `tolerance_ms` of now; always so for what comes late.
   [[nodiscard]] bool is_timely(std::uint64_t timestamp_ms,
@@ -67,6 +72,24 @@ struct RpcCall {
   [[nodiscard]] boost::json::string receipt(std::string_view message) const;
 
   void refuse(Status status, std::string_view text) const { reply(control::refuse(status, text)); }
+};
+
+/// What is left of a request when its parameters were read: does what was asked, and replies. Called once at most.
+using Run = std::function<void(const RpcCall&)>;
+
+/// Hands over what was read.
+template <typename Request, typename F>
+[[nodiscard]] Run run_with(Request request, F run) {
+  return [request = std::move(request), run](const RpcCall& call) mutable {
+    run(call, std::move(request));
+  };
+}
+
+/// A command to the messages of one namespace or of all.
+struct SpacesRequest {
+  Authentication who;
+  Spaces spaces;
+  std::uint64_t at_ms = 0;  ///< `timestamp`, `before` or `expiry`; it is signed
 };
 
 /// A `done` for the store that is called on the service thread.
@@ -92,7 +115,7 @@ class SwarmRound {
   void own_result(boost::json::object mine, boost::json::object top = {});
 
   /// This node could not.
-  void own_failure(std::string_view reason);
+  void own_failure(const Error& error);
 
   /// Looks at the answer before it goes out.
   void set_finish(std::function<void(Answer&)> finish) { finish_ = std::move(finish); }
@@ -130,35 +153,40 @@ void append_all(std::string& text, const Range& pieces) {
 
 [[nodiscard]] boost::json::object swarm_body(const Membership& membership, SwarmId swarm);
 
-// The methods, by file.
-void store_message(const RpcCall& call);
-void retrieve_messages(const RpcCall& call);
+// The methods, by file. Each reads its parameters, and gives what is to be done where `fields` has no problem with
+// them; nothing was done yet.
+Run store_message(const RpcCall& call, RpcFields& fields);
+Run retrieve_messages(const RpcCall& call, RpcFields& fields);
 
-void delete_messages(const RpcCall& call);
-void delete_all(const RpcCall& call);
-void delete_before(const RpcCall& call);
+Run delete_messages(const RpcCall& call, RpcFields& fields);
+Run delete_all(const RpcCall& call, RpcFields& fields);
+Run delete_before(const RpcCall& call, RpcFields& fields);
 
-void expire_messages(const RpcCall& call);
-void expire_all(const RpcCall& call);
-void get_expiries(const RpcCall& call);
+Run expire_messages(const RpcCall& call, RpcFields& fields);
+Run expire_all(const RpcCall& call, RpcFields& fields);
+Run get_expiries(const RpcCall& call, RpcFields& fields);
 
-void revoke_subaccount(const RpcCall& call);
-void unrevoke_subaccount(const RpcCall& call);
-void revoked_subaccounts(const RpcCall& call);
+Run revoke_subaccount(const RpcCall& call, RpcFields& fields);
+Run unrevoke_subaccount(const RpcCall& call, RpcFields& fields);
+Run revoked_subaccounts(const RpcCall& call, RpcFields& fields);
 
-void get_swarm(const RpcCall& call);
-void info(const RpcCall& call);
-void oxend_request(const RpcCall& call);
+Run get_swarm(const RpcCall& call, RpcFields& fields);
+Run info(const RpcCall& call, RpcFields& fields);
+Run oxend_request(const RpcCall& call, RpcFields& fields);
+Run active_nodes(const RpcCall& call, RpcFields& fields);
+
+Run batch(const RpcCall& call, RpcFields& fields);
+Run sequence(const RpcCall& call, RpcFields& fields);
+Run if_else(const RpcCall& call, RpcFields& fields);
 
 /// Runs a method of that name; false: there is none.
 [[nodiscard]] bool run_method(std::string_view name, const RpcCall& call);
 
+/// The first half of that. Requires is_method(name).
+[[nodiscard]] Run read_method(std::string_view name, const RpcCall& call, RpcFields& fields);
+
 [[nodiscard]] bool is_composite(std::string_view name) noexcept;
 [[nodiscard]] bool is_method(std::string_view name) noexcept;
 [[nodiscard]] std::vector<std::string_view> method_names();
-
-void batch(const RpcCall& call);
-void sequence(const RpcCall& call);
-void if_else(const RpcCall& call);
 
 }  // namespace allium::control::internal

@@ -15,13 +15,16 @@ struct TokenRequest {
   std::uint64_t signed_ms = 0;
 };
 
+/// What is taken back may be more than what an account keeps revoked: clients hand in all they know of.
+constexpr std::size_t kUnrevokedMax = SIZE_MAX;
+
 /// `tokens` names their field; empty: there is none.
-TokenRequest read_request(RpcFields& fields, std::string_view tokens) {
+TokenRequest read_request(RpcFields& fields, std::string_view tokens, std::size_t count_max = 0) {
   TokenRequest request;
   request.who = fields.authentication();
   request.who.subaccount.reset();
   if (!tokens.empty()) {
-    request.tokens = fields.tokens(tokens);
+    request.tokens = fields.tokens(tokens, count_max);
   }
   request.signed_ms = fields.required("timestamp", fields.timestamp("timestamp"));
   return request;
@@ -34,7 +37,7 @@ void append_tokens(std::string& text, const std::vector<Token>& tokens) {
 }
 
 bool refuses(const RpcCall& call, const TokenRequest& request, const std::string& method) {
-  if (!call.is_timely(request.signed_ms, kSignatureToleranceMs)) {
+  if (!call.is_timely(request.signed_ms, call.tolerance_ms())) {
     call.refuse(Status::not_acceptable, method + " timestamp too far from current time");
     return true;
   }
@@ -54,7 +57,7 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
       call.around,
       [call, round = std::move(round), request, with_count](const Result<std::size_t>& count) {
         if (!count) {
-          round->own_failure(count.error().text);
+          round->own_failure(count.error());
           return;
         }
         std::string text = to_hex(request.who.account) + std::to_string(request.signed_ms);
@@ -68,12 +71,8 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
       });
 }
 
-}  // namespace
-
-void revoke_subaccount(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const TokenRequest request = read_request(fields, "revoke");
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
+void run_revoke(const RpcCall& call, const TokenRequest& request) {
+  if (call.turned_away(request.who.account, Asker::owner) ||
       refuses(call, request, "revoke_subaccount")) {
     return;
   }
@@ -82,10 +81,8 @@ void revoke_subaccount(const RpcCall& call) {
                            answer_with_receipt(call, round, request, false));
 }
 
-void unrevoke_subaccount(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const TokenRequest request = read_request(fields, "unrevoke");
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
+void run_unrevoke(const RpcCall& call, const TokenRequest& request) {
+  if (call.turned_away(request.who.account, Asker::owner) ||
       refuses(call, request, "unrevoke_subaccount")) {
     return;
   }
@@ -94,10 +91,8 @@ void unrevoke_subaccount(const RpcCall& call) {
                              answer_with_receipt(call, round, request, true));
 }
 
-void revoked_subaccounts(const RpcCall& call) {
-  RpcFields fields = call.fields();
-  const TokenRequest request = read_request(fields, "");
-  if (call.refused(fields) || call.turned_away(request.who.account) ||
+void run_list_revoked(const RpcCall& call, const TokenRequest& request) {
+  if (call.turned_away(request.who.account, Asker::owner) ||
       refuses(call, request, "revoked_subaccounts")) {
     return;
   }
@@ -114,6 +109,20 @@ void revoked_subaccounts(const RpcCall& call) {
   body["revoked_subaccounts"] = std::move(tokens);
   call.add_clock(body);
   call.reply({Status::ok, std::move(body)});
+}
+
+}  // namespace
+
+Run revoke_subaccount(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_request(fields, "revoke", storage::kRevokedMax), run_revoke);
+}
+
+Run unrevoke_subaccount(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_request(fields, "unrevoke", kUnrevokedMax), run_unrevoke);
+}
+
+Run revoked_subaccounts(const RpcCall& /*call*/, RpcFields& fields) {
+  return run_with(read_request(fields, ""), run_list_revoked);
 }
 
 }  // namespace allium::control::internal

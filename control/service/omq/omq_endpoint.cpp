@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -17,6 +18,7 @@
 
 #include "control/service/omq/internal/connection_table.hpp"
 #include "control/service/omq/internal/listener.hpp"
+#include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/request_table.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_message.hpp"
@@ -84,6 +86,8 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
         options(std::move(options_)),
         is_service_node(std::move(is_service_node_)),
         context(static_cast<int>(options.limits.peers + kOwnSockets)),
+        pool(options.limits, [this](const std::shared_ptr<Output>& output) { cut(output); }),
+        links(pool, [this] { return make_pipe(); }),
         requests(io_),
         retry_timer(io_),
         idle_timer(io_) {
@@ -109,7 +113,8 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   void take_refusal(const Link& link, const OmqMessage& message);
 
   bool deliver(const Link& link, OmqParts frames);
-  bool put_in_outbox(const Link& link, OmqParts frames);
+  [[nodiscard]] std::shared_ptr<PipeTally> make_pipe();
+  void cut(const std::shared_ptr<Output>& output);
   void flush(const Link& link);
   void flush_waiting();
   void retry_later();
@@ -134,12 +139,16 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   OmqCounters counters;
   std::map<std::string, Registered, std::less<>> commands;
   ZmqContext context;  // outlives every socket
+  OutputPool pool;
   ConnectionTable links;
   RequestTable requests;
   std::unique_ptr<Listener> listener;
   boost::asio::steady_timer retry_timer;
   boost::asio::steady_timer idle_timer;
   bool is_retry_armed = false;
+
+  /// libzmq's thread has posted a look at all outboxes.
+  std::shared_ptr<std::atomic<bool>> is_flush_posted = std::make_shared<std::atomic<bool>>(false);
 };
 
 struct OmqReply::Target {
@@ -352,36 +361,57 @@ void OmqEndpoint::State::take_refusal(const Link& link, const OmqMessage& messag
 }
 
 bool OmqEndpoint::State::deliver(const Link& link, OmqParts frames) {
-  const std::string* routing_id = link->is_outgoing ? nullptr : &link->routing_id;
   link->last_used = Clock::now();
-  // Not past those that wait.
-  const ZmqSent sent =
-      link->outbox.is_empty() ? link->socket->send(frames, routing_id) : ZmqSent::full;
-  link->socket->drain_soon();
-  if (sent == ZmqSent::gone) {
-    ++counters.unsent_gone;
-    close(link);
-    return false;
-  }
-  return sent == ZmqSent::sent || put_in_outbox(link, std::move(frames));
-}
-
-bool OmqEndpoint::State::put_in_outbox(const Link& link, OmqParts frames) {
-  const bool is_peer = link->is_outgoing || is_service_node(link->key);
-  const std::size_t bytes_max = is_peer ? options.limits.peer_bytes : options.limits.client_bytes;
-  if (!link->outbox.push(std::move(frames), bytes_max, options.limits.all_bytes)) {
+  const bool is_node = link->is_outgoing || is_service_node(link->key);
+  if (!pool.admit(link->output, waiting_bytes(frames), is_node)) {
     ++counters.unsent_full;
     return false;
   }
-  links.waiting.insert(link->number);
-  retry_later();
+  link->output->outbox.push(std::move(frames));
+  flush(link);
+  if (link->is_closed) {
+    return false;
+  }
+  link->socket->drain_soon();
+  pool.count(link->output);
+  if (!link->output->outbox.is_empty()) {
+    links.waiting.insert(link->number);
+    retry_later();
+  }
   return true;
+}
+
+std::shared_ptr<PipeTally> OmqEndpoint::State::make_pipe() {
+  return std::make_shared<PipeTally>(
+      [weak = weak_from_this(), executor = io.get_executor(), is_posted = is_flush_posted] {
+        if (is_posted->exchange(true)) {
+          return;
+        }
+        boost::asio::post(executor, [weak, is_posted] {
+          *is_posted = false;
+          if (const std::shared_ptr<State> self = weak.lock()) {
+            self->flush_waiting();
+          }
+        });
+      });
+}
+
+void OmqEndpoint::State::cut(const std::shared_ptr<Output>& output) {
+  ++counters.cut_slow;
+  listener->cut(*output);
+  links.descriptor_closed(output->descriptor);
 }
 
 void OmqEndpoint::State::flush(const Link& link) {
   const std::string* routing_id = link->is_outgoing ? nullptr : &link->routing_id;
-  while (!link->outbox.is_empty()) {
-    const ZmqSent sent = link->socket->send(link->outbox.front(), routing_id);
+  Output& output = *link->output;
+  // Before the pipe is looked at: a frame that leaves it after that wakes us.
+  output.pipe->set_waited_for(true);
+  while (!output.outbox.is_empty()) {
+    if (!output.has_pipe_room(output.outbox.front_bytes())) {
+      return;
+    }
+    const ZmqSent sent = link->socket->send(output.outbox.front(), routing_id, output.pipe);
     if (sent == ZmqSent::full) {
       return;
     }
@@ -390,9 +420,10 @@ void OmqEndpoint::State::flush(const Link& link) {
       close(link);
       return;
     }
-    link->outbox.pop();
+    output.outbox.pop();
     link->socket->drain_soon();
   }
+  output.pipe->set_waited_for(false);
   links.waiting.erase(link->number);
 }
 

@@ -90,10 +90,12 @@ struct OmqLimits {
   std::size_t peers = 512;      ///< outgoing connections
   std::size_t requests = 8192;  ///< of ours without an answer
   std::size_t served = 256;     ///< requests of one connection without an answer; more are dropped
-  std::size_t client_bytes =
-      64 * 1024;  ///< waiting for one client; one bigger message may wait alone
-  std::size_t peer_bytes = 16 * 1024 * 1024;  ///< the same for a service node
-  std::size_t all_bytes = 256 * 1024 * 1024;  ///< waiting for all together
+  std::size_t client_bytes = 64UL * 1024;  ///< waiting for one client, whatever others do
+  /// What clients may have waiting beyond that, together. When it is used up, the one that has taken nothing for longest is cut off.
+  std::size_t pool_bytes = 128UL * 1024 * 1024;
+  std::size_t client_bytes_max = 64UL * 1024 * 1024;  ///< waiting for one client at most
+  std::size_t peer_bytes = 64UL * 1024 * 1024;        ///< waiting for one service node
+  std::size_t peers_bytes = 256UL * 1024 * 1024;      ///< waiting for service nodes together
 };
 
 struct OmqOptions {
@@ -115,6 +117,8 @@ struct OmqCounters {
   std::uint64_t oversized = 0;    ///< messages over kOmqMessageBytesMax in all
   std::uint64_t unsent_gone = 0;  ///< answers whose peer had left
   std::uint64_t unsent_full = 0;  ///< messages dropped, since the peer does not read
+  std::uint64_t cut_slow =
+      0;  ///< connections of clients that do not read while others need the memory
   std::uint64_t requested = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t unknown_tags = 0;  ///< replies nobody waits for (any more)

@@ -81,6 +81,16 @@ TEST(SessionAccount, SignsWhatEachMethodWants) {
                 "expireshorten9aa"));
   EXPECT_TRUE(
       is_signed(complete("get_expiries", {{"messages", {"aa"}}}), "get_expiries" + now + "aa"));
+  const std::string token(36, 'A');  // raw
+  const std::string hex =
+      "41414141414141414141414141414141414141414141414141414141414141414141414"
+      "1";
+  const std::string base64 = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB";
+  EXPECT_TRUE(is_signed(complete("revoke_subaccount", {{"revoke", hex}}),
+                        "revoke_subaccount" + now + token));
+  EXPECT_TRUE(is_signed(complete("unrevoke_subaccount", {{"unrevoke", {hex, base64}}}),
+                        "unrevoke_subaccount" + now + token + token));
+  EXPECT_TRUE(is_signed(complete("revoked_subaccounts", {}), "revoked_subaccounts" + now));
 }
 
 TEST(SessionAccount, LeavesWhatTheCallerGave) {

@@ -199,5 +199,18 @@ TEST_F(FileRegistryTest, RemembersTheSerialOverARestart) {
   EXPECT_EQ(updates, 2);
 }
 
+TEST_F(FileRegistryTest, TrustsNothingWhereItsMemoryIsDamaged) {
+  publish(5);
+  std::ofstream(directory + "/serial").close();
+  start();
+  run();
+  EXPECT_EQ(updates, 0);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].code, Errc::refused);
+  std::filesystem::remove(directory + "/serial");
+  start();
+  EXPECT_EQ(updates, 1);
+}
+
 }  // namespace
 }  // namespace allium::control

@@ -123,7 +123,9 @@ TEST_F(OmqBounds, RefusesMoreClientsButNoServiceNode) {
 // The kernel's buffers take some megabytes on loopback; what is beyond them must be dropped, not
 // kept.
 TEST_F(OmqBounds, KeepsLittleForAClientThatDoesNotRead) {
-  TestNode node(io);
+  OmqOptions options;
+  options.limits.client_bytes_max = 1 << 20;
+  TestNode node(io, 1, options);
   std::optional<OmqConnection> connection;
   node.omq->add_command("monitor.messages", OmqAccess::open, OmqForm::request,
                         [&](const OmqCommand& command, const OmqReply& reply) {
@@ -157,6 +159,96 @@ TEST_F(OmqBounds, KeepsLittleForAClientThatDoesNotRead) {
   }
   EXPECT_TRUE(node.omq->send(*connection, "notify.message", {"again"}));
   EXPECT_EQ(lazy.receive(io), (Frames{"notify.message", "again"}));
+}
+
+/// A client that asks for many answers at once and then reads them.
+class OmqAnswers : public OmqBounds {
+ protected:
+  /// How many of `count` answers of `bytes` each come to a client that reads as fast as it can.
+  std::size_t answers_of(TestNode& node, std::size_t count, std::size_t bytes,
+                         std::uint8_t seed = 9) {
+    RawPeer client;
+    connect(client, node, seed);
+    for (std::size_t i = 0; i < count; ++i) {
+      client.send({"storage.answer", "t" + std::to_string(i), std::to_string(bytes)});
+    }
+    std::size_t answers = 0;
+    run_until(
+        io,
+        [&] {
+          while (client.try_receive()) {
+            ++answers;
+          }
+          return answers + node.omq->counters().unsent_full >= count;
+        },
+        std::chrono::seconds(20));
+    return answers;
+  }
+
+  static void add_answer(TestNode& node) {
+    node.omq->add_command("storage.answer", OmqAccess::open, OmqForm::request,
+                          [](const OmqCommand& command, const OmqReply& reply) {
+                            reply({std::string(std::stoul(command.parts.at(0)), 'x')});
+                          });
+  }
+
+  /// Clients that ask for large answers and never read them, until as much as the pool has waits for them.
+  void add_lazy(TestNode& node, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      lazy.push_back(std::make_unique<RawPeer>());
+      lazy.back()->set_receive_bound(1);
+      connect(*lazy.back(), node, static_cast<std::uint8_t>(20 + i));
+      const std::uint64_t before = node.omq->counters().received;
+      for (int asked = 0; asked < 20; ++asked) {
+        lazy.back()->send({"storage.answer", "t", "1000000"});
+      }
+      ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().received == before + 20; }));
+    }
+  }
+
+  std::vector<std::unique_ptr<RawPeer>> lazy;
+};
+
+TEST_F(OmqAnswers, ReachAClientThatReadsHoweverManyItAskedForAtOnce) {
+  TestNode node(io);
+  add_answer(node);
+  EXPECT_EQ(answers_of(node, 7, 1'500'000), 7U);
+  EXPECT_EQ(answers_of(node, 100, 93'000), 100U);
+  EXPECT_EQ(answers_of(node, 200, 1000), 200U);
+  EXPECT_EQ(node.omq->counters().unsent_full, 0U);
+}
+
+TEST_F(OmqAnswers, OfThoseWhoDoNotReadGiveWayToThoseWhoDo) {
+  OmqOptions options;
+  options.limits.pool_bytes = 24'000'000;
+  TestNode node(io, 1, options);
+  add_answer(node);
+  add_lazy(node, 4);
+  ASSERT_FALSE(HasFatalFailure());
+  EXPECT_GT(node.omq->counters().cut_slow, 0U);
+  const std::uint64_t unsent = node.omq->counters().unsent_full;
+
+  EXPECT_EQ(answers_of(node, 10, 1'500'000), 10U);
+  EXPECT_EQ(node.omq->counters().unsent_full, unsent);
+}
+
+TEST_F(OmqAnswers, UpToTheirOwnShareReachClientsThatOwnNothingOfThePool) {
+  OmqOptions options;
+  options.limits.pool_bytes = 0;
+  TestNode node(io, 1, options);
+  add_answer(node);
+  EXPECT_EQ(answers_of(node, 40, 1000), 40U);
+}
+
+TEST_F(OmqAnswers, ThatWereNeverReadAreForgottenWithTheConnection) {
+  OmqOptions options;
+  options.limits.pool_bytes = 24'000'000;
+  TestNode node(io, 1, options);
+  add_answer(node);
+  add_lazy(node, 1);
+  ASSERT_FALSE(HasFatalFailure());
+  lazy.clear();
+  EXPECT_EQ(answers_of(node, 10, 1'500'000), 10U);
 }
 
 }  // namespace

@@ -38,9 +38,18 @@ TEST(Base64, TakesBothPaddings) {
 
 TEST(Base64, RefusesWhatIsNone) {
   for (const std::string_view text :
-       {"Z", "Zg=", "Z===", "Zm9v=", "Zm9v====", "Zm9 ", "Zm-_", "Zh"}) {
+       {"Z", "Zg=", "Z===", "Zm9v=", "Zm9v====", "Zm9 ", "Zm-_", "Z-", "Zm_", "Zh=", "Zm9vZ"}) {
     EXPECT_FALSE(from_base64(text)) << text;
   }
+}
+
+TEST(Base64, PassesByTheBitsThatBelongToNoByte) {
+  for (const std::string_view text : {"Zh", "Zh==", "Zv=="}) {
+    EXPECT_EQ(from_base64(text), "f") << text;
+  }
+  EXPECT_EQ(from_base64("YWJ="), "ab");
+  EXPECT_EQ(from_base64("YWL"), "ab");
+  EXPECT_EQ(from_base64(std::string(43, '/')), std::string(32, '\xff'));
 }
 
 TEST(Base64, GoesRoundForAllLengths) {

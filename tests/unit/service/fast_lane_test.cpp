@@ -78,6 +78,13 @@ TEST_F(FastLaneTest, AnswersARequestInOnePacket) {
   EXPECT_EQ(lane.counters().answered, 1U);
 }
 
+TEST_F(FastLaneTest, GivesBytesAsTheyAre) {
+  ask("active_nodes_bin", {});
+  const json::object nodes = answer();
+  EXPECT_EQ(code(nodes), 200);
+  EXPECT_EQ(nodes.at("body").as_string().size(), 3 * 51U);
+}
+
 TEST_F(FastLaneTest, GivesErrorsTheSameStatusAndText) {
   ask("no_such_method", {});
   const json::object refused = answer();

@@ -37,7 +37,7 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
       TestNode& node = world.node(i);
       onions.push_back(std::make_unique<OnionRequests>(
           OnionSurroundings{
-              node.membership, node.rpc(), *this, *kernels.x25519, system_random(),
+              node.membership, node.rpc(), *this, *kernels.x25519, *kernels.aead, system_random(),
               [this](std::function<void()> what) { world.at(world.now_ms, std::move(what)); }},
           node.identity.x25519_secret()));
     }
@@ -130,6 +130,40 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
 };
 
 const std::string kInfo = R"({"method":"info","params":{}})";
+
+TEST_F(OnionRequestsTest, RefusesAPathThatIsTooLongInTheOpen) {
+  const auto ask_at_hop = [this](int hop) {
+    Channel end;
+    const std::string body = request({0, 1}, kInfo, EncryptType::aes_gcm, end);
+    OnionEnvelope envelope = parse_client_envelope(body).value();
+    envelope.hop = hop;
+    std::optional<OnionAnswer> answer;
+    onions[0]->from_node(serialise_node_envelope(envelope),
+                         [&](OnionAnswer given) { answer = std::move(given); });
+    world.run(100);
+    return answer.value_or(OnionAnswer{Status::internal, "none"});
+  };
+  EXPECT_EQ(ask_at_hop(kHopsMax - 1).status, Status::ok);
+  parts.clear();
+  for (const int hop : {kHopsMax, kHopsMax + 1}) {
+    const OnionAnswer answer = ask_at_hop(hop);
+    EXPECT_EQ(answer.status, Status::bad_request);
+    EXPECT_EQ(answer.body, "onion request max path length exceeded");
+  }
+  EXPECT_EQ(parts.size(), 1U) << "the node one too far says it, or this one of itself";
+}
+
+TEST_F(OnionRequestsTest, WritesBytesInBase64) {
+  for (const bool as_json : {false, true}) {
+    Channel end;
+    const json::object headers = {{"headers", json::object{}}, {"json", as_json}};
+    const std::string body = request({0, 1}, R"({"method":"active_nodes_bin","params":{}})",
+                                     EncryptType::aes_gcm, end, headers);
+    const json::object inner = opened(ask(0, body), end, EncryptType::aes_gcm);
+    EXPECT_EQ(inner.at("status"), 200);
+    EXPECT_EQ(from_base64(inner.at("body").as_string()).value_or("").size(), 5 * 51U);
+  }
+}
 
 class EveryEncryption : public OnionRequestsTest,
                         public testing::WithParamInterface<EncryptType> {};
@@ -257,11 +291,52 @@ TEST_F(OnionRequestsTest, OpensWhatArrivesTogetherInOneBatch) {
   EXPECT_EQ(onions[0]->counters().batches, 4U) << "three full ones and the rest";
 }
 
+TEST_F(OnionRequestsTest, TellsGoodFromBadWithinABatch) {
+  constexpr std::array kTypes{EncryptType::aes_gcm, EncryptType::xchacha20, EncryptType::aes_cbc};
+  std::vector<Channel> ends(30);
+  std::vector<OnionAnswer> answers(ends.size());
+  const auto is_bad = [](std::size_t i) { return i % 4 == 1; };
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    std::string body = request({0}, kInfo, kTypes[i % 3], ends[i]);
+    if (is_bad(i)) {
+      // Sealed for another node; or a byte of the nonce changed, which no padding would notice.
+      body = kTypes[i % 3] == EncryptType::aes_cbc ? request({1}, kInfo, kTypes[i % 3], ends[i])
+                                                   : body.replace(5, 1, 1, char(body[5] + 1));
+    }
+    onions[0]->from_client(body, [&, i](OnionAnswer answer) { answers[i] = std::move(answer); });
+  }
+  world.run(1);
+  EXPECT_EQ(onions[0]->counters().batches, 1U);
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    if (is_bad(i)) {
+      // What the wrong key makes of CBC is now and then padded well, and then no JSON.
+      EXPECT_TRUE(answers[i].body == "Invalid ciphertext" || kTypes[i % 3] == EncryptType::aes_cbc);
+      EXPECT_EQ(answers[i].body.find("version"), std::string::npos);
+    } else {
+      EXPECT_EQ(opened(answers[i], ends[i], kTypes[i % 3]).at("status"), 200) << i;
+    }
+  }
+}
+
 TEST_F(OnionRequestsTest, RefusesPointsOfLowOrder) {
   const json::object control = {{"ephemeral_key", std::string(64, '0')}};
   const OnionAnswer answer = ask(0, frame(std::string(64, 'x'), control));
   EXPECT_EQ(answer.status, Status::bad_request);
   EXPECT_EQ(answer.body, "Invalid ciphertext");
+}
+
+TEST_F(OnionRequestsTest, OpensNothingThatIsSealedWithTheSecretOfALowOrderPoint) {
+  Channel nobody;
+  nobody.node = x25519_of(world.node(0).key()).value();
+  const std::string inner = frame(kInfo, {{"headers", json::object{}}});
+  for (const EncryptType type :
+       {EncryptType::aes_gcm, EncryptType::xchacha20, EncryptType::aes_cbc}) {
+    const json::object control = {{"ephemeral_key", std::string(64, '0')},
+                                  {"enc_type", encrypt_type_name(type)}};
+    const OnionAnswer answer = ask(0, frame(seal(nobody, type, inner, system_random()), control));
+    EXPECT_EQ(answer.status, Status::bad_request);
+    EXPECT_EQ(answer.body, "Invalid ciphertext");
+  }
 }
 
 TEST_F(OnionRequestsTest, IsNotReadyBeforeItKnowsAnyNode) {
@@ -283,7 +358,11 @@ TEST_F(OnionRequestsTest, ComeAsAClientWithTheAccountsLimit) {
        [this] { return world.now_ms; },
        [this](std::function<void()> what) { world.at(world.now_ms, std::move(what)); },
        {},
-       [&asked](const storage::Account&) { return ++asked < 2; }});
+       [&asked](const storage::Account&, Asker asker) {
+         EXPECT_EQ(asker, Asker::anybody) << "a public inbox proves nobody";
+         return ++asked < 2;
+       },
+       {}});
   const TestAccount owner(5, 1);
   const std::string store = json::serialize(
       json::object{{"method", "store"}, {"params", owner.store("x", world.now_ms)}});
@@ -294,6 +373,37 @@ TEST_F(OnionRequestsTest, ComeAsAClientWithTheAccountsLimit) {
   world.run(10);
   EXPECT_EQ(std::multiset<Status>(statuses.begin(), statuses.end()),
             (std::multiset<Status>{Status::ok, Status::ok, Status::too_many_requests}));
+}
+
+TEST_F(OnionRequestsTest, CountForTheOwnerOnlyWhenHeSigned) {
+  TestNode& node = world.node(0);
+  std::vector<Asker> asked;
+  int proved = 0;
+  StorageRpc limited({node.store(),
+                      node.identity,
+                      node.membership,
+                      node.swarm(),
+                      [this] { return world.now_ms; },
+                      [this](std::function<void()> what) { world.at(world.now_ms, what); },
+                      {},
+                      [&asked](const storage::Account&, Asker asker) {
+                        asked.push_back(asker);
+                        return true;
+                      },
+                      [&proved](const storage::Account&) { ++proved; }});
+  const TestAccount owner(5, 1);
+  const auto retrieve = [&](const json::object& params, RpcSource source) {
+    limited.call("retrieve", params, Format::json, source, [](const Answer&) {});
+  };
+  json::object forged = owner.retrieve(world.now_ms);
+  forged["timestamp"] = world.now_ms + 1;
+  retrieve(forged, RpcSource::onion);
+  EXPECT_EQ(proved, 0);
+  retrieve(owner.retrieve(world.now_ms), RpcSource::onion);
+  EXPECT_EQ(proved, 1);
+  retrieve(owner.retrieve(world.now_ms), RpcSource::client);
+  EXPECT_EQ(proved, 1) << "who comes himself counts by his address";
+  EXPECT_EQ(asked, (std::vector<Asker>{Asker::owner, Asker::owner}));
 }
 
 }  // namespace

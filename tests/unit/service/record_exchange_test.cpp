@@ -208,6 +208,24 @@ TEST(RecordExchange, RefusesForgeriesAndSaysSo) {
   EXPECT_TRUE(world.nodes_[0]->exchange.book().numbers().empty());
 }
 
+TEST(RecordExchange, DoesNotHearThousandsOfForgeriesToTheEnd) {
+  RecordWorld world(2);
+  world.nodes_[0]->start();
+  SignedNodeRecord forged = sign(test::node_record(2), test::key_of(2)).value();
+  const std::string good(forged.signature.begin(), forged.signature.end());
+  std::string bad = good;
+  bad[1] = static_cast<char>(bad[1] ^ 1);
+  const std::string text = std::to_string(forged.text.size()) + ":" + forged.text;
+  std::string question = "d1:rl";
+  for (int i = 0; i < 100; ++i) {
+    question += "l" + text + "64:" + bad + "e";
+  }
+  question += "l" + text + "64:" + good + "eee";
+  world.nodes_[0]->exchange.answer(question, [](const PeerParts&) {});
+  EXPECT_EQ(world.nodes_[0]->exchange.counters().refused, 16U);
+  EXPECT_TRUE(world.nodes_[0]->exchange.book().numbers().empty());
+}
+
 TEST(RecordExchange, AnswersNonsenseWithAStatus) {
   RecordWorld world(2);
   const auto ask = [&](std::string_view part) {

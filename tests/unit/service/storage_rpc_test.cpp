@@ -175,6 +175,34 @@ TEST_F(StorageRpcTest, KeepsTheNewestOnlyInAPublicOutboxWhichAnyoneReads) {
   }
 }
 
+TEST_F(StorageRpcTest, ExtendsWhatIsStoredAgainInAnOutboxButKeepsItsTimestamp) {
+  const std::string hash = stored("same", -1);
+  world.now_ms += 5;
+  const Answer again = world.call(1, "store", owner.store("same", world.now_ms, -1, 2 * 3'600'000));
+  EXPECT_EQ(member(again, 1).at("already"), json::value(true));
+  const Answer page = world.call(2, "retrieve", {{"pubkey", owner.hex()}, {"namespace", -1}});
+  const json::object& kept = body(page).at("messages").at(0).as_object();
+  EXPECT_EQ(kept.at("hash"), json::value(hash));
+  EXPECT_EQ(kept.at("timestamp").to_number<std::uint64_t>(), kStartMs);
+  EXPECT_EQ(kept.at("expiration").to_number<std::uint64_t>(), kStartMs + 5 + 2 * 3'600'000);
+}
+
+TEST_F(StorageRpcTest, LetsNoOlderMessageReplaceTheOneInAnOutbox) {
+  const json::object older = owner.store("older", world.now_ms, -21);
+  world.now_ms += 5;
+  stored("newer", -21);
+  const Answer answer = world.call(1, "store", older);
+  ASSERT_EQ(answer.status, Status::ok);
+  const json::object& mine = member(answer, 1);
+  EXPECT_EQ(mine.at("hash"), body(answer).at("hash"));
+  EXPECT_FALSE(mine.contains("already")) << "it is not there";
+  EXPECT_TRUE(receipt_holds(mine, 1, std::string(mine.at("hash").as_string())));
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(data_in(world.call(node, "retrieve", {{"pubkey", owner.hex()}, {"namespace", -21}})),
+              std::vector<std::string>{"newer"});
+  }
+}
+
 TEST_F(StorageRpcTest, PagesByTheLastHash) {
   std::vector<std::string> hashes;
   for (int i = 0; i < 5; ++i) {
@@ -231,6 +259,24 @@ TEST_F(StorageRpcTest, RefusesARetrieveInTheWordsOfThePeers) {
   params["signature"] = "abc";
   expect(world.call(0, "retrieve", params), Status::bad_request,
          "invalid request: invalid signature: expected base64 encoded Ed25519 signature");
+}
+
+TEST_F(StorageRpcTest, TakesTheFakeHashThatClientsAskFor) {
+  const std::string fake(43, '/');
+  EXPECT_EQ(world.call(0, "delete", owner.remove({fake})).status, Status::ok);
+  const std::string text = std::to_string(world.now_ms + 60'000) + fake;
+  const json::object params = owner.signed_params(
+      "expire" + text, {{"messages", json::array{fake}}, {"expiry", world.now_ms + 60'000}});
+  EXPECT_EQ(world.call(0, "expire", params).status, Status::ok);
+  const json::object look =
+      owner.signed_params("get_expiries" + std::to_string(world.now_ms) + fake,
+                          {{"messages", json::array{fake}}, {"timestamp", world.now_ms}});
+  EXPECT_EQ(world.call(0, "get_expiries", look).status, Status::ok);
+  json::object page = owner.retrieve(world.now_ms);
+  page["last_hash"] = fake;
+  EXPECT_EQ(world.call(0, "retrieve", page).status, Status::ok);
+  expect(world.call(0, "delete", owner.remove({std::string(43, '-')})), Status::bad_request,
+         "invalid request: invalid message hash: " + std::string(43, '-'));
 }
 
 TEST_F(StorageRpcTest, DeletesEverywhereAndSaysWhat) {
@@ -424,19 +470,58 @@ TEST_F(StorageRpcTest, RevokedSubaccountsReadNothingButTheUnrevocable) {
   EXPECT_EQ(read(11).status, Status::ok);
 }
 
+TEST_F(StorageRpcTest, TakesBackMoreTokensThanItTakesAtOnce) {
+  const auto answer_to = [this](const std::string& name) {
+    std::string text = name + "_subaccount" + std::to_string(world.now_ms);
+    json::array tokens;
+    for (std::uint8_t number = 0; number < 61; ++number) {
+      std::string token("\3\3\0\0", 4);
+      token += text_of(TestAccount(3, number).key().public_key());
+      text += token;
+      tokens.emplace_back(to_base64(bytes_of(token)));
+    }
+    return world.call(0, name + "_subaccount",
+                      owner.signed_params(text, {{name, tokens}, {"timestamp", world.now_ms}}));
+  };
+  const Answer answer = answer_to("unrevoke");
+  ASSERT_EQ(answer.status, Status::ok) << json::serialize(answer.body);
+  EXPECT_EQ(member(answer, 1).at("count"), 0);
+  expect(answer_to("revoke"), Status::bad_request,
+         "invalid request: invalid revoke: cannot revoke more than 50 subaccounts at once");
+}
+
 TEST_F(StorageRpcTest, RunsABatchInWhateverOrderAndASequenceUntilItFails) {
   const json::object store_one = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
-  const json::object bad = {{"method", "store"}, {"params", json::object{}}};
+  const json::object bad = {{"method", "retrieve"}, {"params", {{"pubkey", owner.hex()}}}};
   const json::object info = {{"method", "info"}, {"params", json::object{}}};
   Answer answer = world.call(0, "batch", {{"requests", json::array{bad, store_one, info}}});
   const json::array& results = body(answer).at("results").as_array();
   EXPECT_EQ(body(answer).size(), 1U);
   ASSERT_EQ(results.size(), 3U);
-  EXPECT_EQ(results[0].at("code"), 400);
+  EXPECT_EQ(results[0].at("code"), 401);
   EXPECT_EQ(results[1].at("code"), 200);
   EXPECT_EQ(results[2].at("body").at("version"), (json::array{2, 8, 0}));
   answer = world.call(0, "sequence", {{"requests", json::array{info, bad, store_one}}});
   EXPECT_EQ(body(answer).at("results").as_array().size(), 2U) << "the failure is the last";
+}
+
+TEST_F(StorageRpcTest, RunsNoneOfABatchWhereOneCannotBeRead) {
+  const json::object good = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
+  const json::object bad = {{"method", "delete"}, {"params", {{"pubkey", owner.hex()}}}};
+  for (const std::string_view method : {"batch", "sequence"}) {
+    expect(world.call(0, method, {{"requests", json::array{good, bad, json::object{}}}}),
+           Status::bad_request, "invalid request: Required field 'signature' missing");
+  }
+  EXPECT_TRUE(data_in(world.call(0, "retrieve", owner.retrieve(world.now_ms))).empty());
+}
+
+TEST_F(StorageRpcTest, LooksIntoTheBranchAloneThatItTakes) {
+  const json::object info = {{"method", "info"}, {"params", json::object{}}};
+  const json::object bad = {{"method", "store"}, {"params", json::object{}}};
+  json::object params = {{"if", {{"v_at_least", {2}}}}, {"then", info}, {"else", bad}};
+  EXPECT_EQ(body(world.call(0, "ifelse", params)).at("result").at("code"), 200);
+  params["then"] = bad;
+  EXPECT_EQ(body(world.call(0, "ifelse", params)).at("result").at("code"), 400);
 }
 
 TEST_F(StorageRpcTest, RefusesBatchesThatAreNone) {
@@ -490,6 +575,38 @@ TEST_F(StorageRpcTest, GivesTheListOfNodesAsOxendDoes) {
             Status::bad_request);
   expect(world.call(0, "oxend_request", {{"endpoint", "stop"}}), Status::bad_request,
          "invalid request: Invalid oxend endpoint 'stop'");
+}
+
+TEST_F(StorageRpcTest, PacksTheNodesOfSwarmsThatHaveAnIpv4Address) {
+  std::vector<ServiceNode> nodes(3);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    nodes[i].ed25519 = world.node(i).key();
+    nodes[i].ip = i == 1 ? "fd00::1" : "10.1.2.255";
+    nodes[i].https_port = 22021;
+    nodes[i].omq_port = 22020;
+    nodes[i].swarm = i == 2 ? kNoSwarm : 0x0102030405060708;
+  }
+  world.node(0).membership.update(std::make_shared<const ServiceNodes>(nodes), 1);
+  std::string expected(text_of(world.node(0).key()));
+  expected += std::string("\1\2\3\4\5\6\7\10\12\1\2\377\126\5\126\4\2\10\0", 19);
+  ASSERT_EQ(expected.size(), 51U);
+
+  const Answer answer = world.call(0, "active_nodes_bin", {});
+  EXPECT_EQ(answer.status, Status::ok);
+  EXPECT_EQ(body_text(answer, Format::json), expected);
+  EXPECT_EQ(body_text(answer, Format::bt), expected);
+  EXPECT_EQ(content_type(answer), "application/octet-stream");
+  const json::object part = {{"method", "active_nodes_bin"}, {"params", json::object{}}};
+  for (const Format format : {Format::json, Format::bt}) {
+    const std::string inside = format == Format::bt ? expected : to_base64(bytes_of(expected));
+    for (const std::string_view method : {"batch", "sequence"}) {
+      const Answer many = world.call(0, method, {{"requests", json::array{part}}}, format);
+      EXPECT_EQ(body(many).at("results").at(0).at("body"), json::value(inside));
+    }
+    const Answer chosen =
+        world.call(0, "ifelse", {{"if", {{"v_at_least", json::array{2}}}}, {"then", part}}, format);
+    EXPECT_EQ(body(chosen).at("result").at("body"), json::value(inside));
+  }
 }
 
 TEST_F(StorageRpcTest, ForwardsNothingThatAMemberHandsIn) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "control/service/encoding.hpp"
+#include "control/service/internal/message_hash.hpp"
 #include "tests/unit/service/swarm_world.hpp"
 
 namespace allium::control::test {
@@ -152,6 +153,21 @@ TEST(DeadMember, IsNotHandedWhatHasExpiredMeanwhileAndNobodyKeepsIt) {
   world.node(1).is_up = true;
   world.run(30'000);
   EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"long"});
+}
+
+TEST(SlowClock, CostsAMemberNothingThatOthersHave) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).clock_behind_ms = 9'000;
+  Answer answer = world.call(0, "store", owner.store("one", world.now_ms + 9'000));
+  EXPECT_FALSE(member(answer, world.node(1)).contains("failed")) << "a little: members bear it";
+  world.node(1).clock_behind_ms = 600'000;
+  answer = world.call(0, "store", owner.store("two", world.now_ms));
+  EXPECT_TRUE(member(answer, world.node(1)).contains("failed"));
+  world.run(60'000);
+  world.node(1).clock_behind_ms = 0;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
 }
 
 TEST(SuspectedMember, IsAliveUntilItDoesNotAnswerItself) {
@@ -365,6 +381,31 @@ TEST(Pushed, GoesRoundAndReadsTheOldFormWithoutNamespace) {
   EXPECT_EQ(again[0].second, message);
   const std::string old = "\x01ll33:" + std::string(33, 'k') + "4:hashi1ei2e1:dee";
   EXPECT_EQ(parse_pushed(old).value().front().second.space, 0);
+}
+
+TEST(Pushed, IsStoredOnlyWhereAClientCouldHaveStoredIt) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  storage::Message message;
+  message.data = "data";
+  message.timestamp_ms = world.now_ms;
+  message.expiry_ms = world.now_ms + 60'000;
+  message.hash = internal::message_hash(owner.account(), 0, "data");
+  std::vector<OwnedMessage> pushed(5, {owner.account(), message});
+  pushed[0].second.hash = "\xff\xfe\x80";
+  pushed[1].second.hash = internal::message_hash(owner.account(), 10, "data");
+  pushed[2].second.expiry_ms = std::uint64_t{1} << 62;
+  pushed[3].second.timestamp_ms = world.now_ms + 3'600'000;
+  PeerParts reply{"none"};
+  world.node(0).swarm().take_data(serialise_pushed({pushed.begin(), pushed.end() - 1}),
+                                  [&reply](PeerParts parts) { reply = std::move(parts); });
+  world.run(10);
+  EXPECT_TRUE(reply.empty()) << "a member that lies is not asked to repeat it";
+  EXPECT_EQ(world.node(0).store().status().messages, 0U);
+  EXPECT_EQ(world.node(0).swarm().counters().messages_refused, 4U);
+  world.node(0).swarm().take_data(serialise_pushed(pushed), [](const PeerParts&) {});
+  world.run(10);
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"data"});
 }
 
 TEST(Pushed, RefusesWhatIsNotOne) {

@@ -73,7 +73,7 @@ void TestNode::restart() {
   fetch_.reset();
   swarm_.reset();
   transport_ = std::make_unique<Transport>(world_, *this);
-  const auto now = [this] { return world_.now_ms; };
+  const auto now = [this] { return world_.now_ms - clock_behind_ms; };
   const auto post = [this](std::function<void()> what) {
     world_.at(world_.now_ms, std::move(what));
   };
@@ -87,7 +87,7 @@ void TestNode::restart() {
                         [this](const std::string& text) { held = text; }},
       held);
   rpc_ = std::make_unique<StorageRpc>(
-      RpcSurroundings{*store_, identity, membership, *swarm_, now, post, {}, {}});
+      RpcSurroundings{*store_, identity, membership, *swarm_, now, post, {}, {}, {}});
 }
 
 void TestNode::restart_empty() {

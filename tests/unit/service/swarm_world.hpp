@@ -79,6 +79,7 @@ class TestNode {
   IdentitySecret identity;
   Membership membership;
   bool is_up = true;
+  std::uint64_t clock_behind_ms = 0;
   bool is_of_our_kind = true;    ///< false: answers as the peers' software does
   std::set<std::string> served;  ///< commands that came
 

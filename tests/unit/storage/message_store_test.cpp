@@ -174,11 +174,52 @@ TYPED_TEST(AnyStore, KeepsTheNewestOfAPublicOutbox) {
   this->put(message_of("new", -1, kNow + kHour, 20), Origin::client, true);
   EXPECT_EQ(hashes_of(this->in(), this->account_, -1), (Hashes{"new"}));
 
-  EXPECT_EQ(this->put(message_of("old", -1, kNow + kHour, 10), Origin::replica, true),
-            StoreEffect::tombstoned);
+  for (const Origin origin : {Origin::client, Origin::replica}) {
+    EXPECT_EQ(this->put(message_of("old", -1, kNow + kHour, 10), origin, true),
+              StoreEffect::outdated);
+  }
   EXPECT_EQ(this->put(message_of("newer", -1, kNow + kHour, 30), Origin::replica, true),
             StoreEffect::inserted);
   EXPECT_EQ(hashes_of(this->in(), this->account_, -1), (Hashes{"newer"}));
+}
+
+TYPED_TEST(AnyStore, KeepsTheTimestampOfWhatIsStoredAgainInAnOutbox) {
+  this->put(message_of("a", -1, kNow + kHour, kNow - 20), Origin::client, true);
+
+  EXPECT_EQ(this->put(message_of("a", -1, kNow + 2 * kHour, kNow - 10), Origin::client, true),
+            StoreEffect::already);
+  const Message kept = this->in().retrieve(this->account_, -1, "", {}, kNow)->messages.at(0);
+  EXPECT_EQ(kept, message_of("a", -1, kNow + 2 * kHour, kNow - 20));
+
+  EXPECT_EQ(this->put(message_of("late", -1, kNow + kHour, kNow - 15), Origin::client, true),
+            StoreEffect::outdated);
+  EXPECT_EQ(this->put(message_of("newer", -1, kNow + kHour, kNow - 5), Origin::client, true),
+            StoreEffect::inserted);
+}
+
+TYPED_TEST(AnyStore, KeepsTheSameOfAnOutboxInWhateverOrderItComes) {
+  const auto stored_at = [](const char* hash, std::uint64_t before_ms) {
+    return message_of(hash, -1, kNow + kHour, kNow - before_ms);
+  };
+  const std::vector<std::vector<Message>> cases = {
+      {stored_at("a", 10), stored_at("b", 20), stored_at("c", 20), stored_at("a", 30)},
+      {stored_at("a", 30), stored_at("b", 20), stored_at("a", 25), stored_at("a", 20)},
+      {stored_at("b", 20), stored_at("c", 20), stored_at("a", 30), stored_at("d", 25)},
+  };
+  const std::vector<Hash> newest = {"a", "b", "c"};
+  std::uint8_t number = 0;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    std::vector<std::size_t> order = {0, 1, 2, 3};
+    do {
+      for (const Origin origin : {Origin::client, Origin::replica}) {
+        const Account account = account_of(++number, 3);
+        for (const std::size_t next : order) {
+          ASSERT_TRUE(store(this->in(), account, cases[i][next], origin, true));
+        }
+        EXPECT_EQ(hashes_of(this->in(), account, -1), Hashes{newest[i]}) << "case " << i;
+      }
+    } while (std::next_permutation(order.begin(), order.end()));
+  }
 }
 
 TYPED_TEST(AnyStore, HidesAMessageAtTheMillisecondOfItsExpiry) {

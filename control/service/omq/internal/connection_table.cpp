@@ -8,23 +8,25 @@
 
 namespace allium::control {
 
-namespace {
+namespace ip = boost::asio::ip;
 
-// A listener for IPv6 gives addresses of IPv4 in IPv6's spelling.
-boost::asio::ip::address address_of(const std::string& text) {
-  namespace ip = boost::asio::ip;
-  boost::system::error_code ignored;
-  const ip::address address = ip::make_address(text, ignored);
+ip::address without_mapping(const ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return ip::make_address_v4(ip::v4_mapped, address.to_v6());
   }
   return address;
 }
 
-}  // namespace
+void ConnectionTable::descriptor_opened(int descriptor) {
+  auto output = std::make_shared<Output>(make_pipe_());
+  output->descriptor = descriptor;
+  outputs_.insert_or_assign(descriptor, std::move(output));
+}
 
 void ConnectionTable::descriptor_closed(int descriptor) {
-  open_descriptors_.erase(descriptor);
+  if (const auto output = outputs_.extract(descriptor)) {
+    pool_.close(output.mapped());
+  }
   const auto found = by_descriptor_.find(descriptor);
   if (found != by_descriptor_.end()) {
     close(*find(found->second));
@@ -33,7 +35,8 @@ void ConnectionTable::descriptor_closed(int descriptor) {
 
 ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const X25519Key& key,
                                               const std::shared_ptr<ZmqSocket>& listener) {
-  if (!open_descriptors_.contains(message.descriptor)) {
+  const auto output = outputs_.find(message.descriptor);
+  if (output == outputs_.end()) {
     return nullptr;
   }
   const auto known = by_routing_id_.find(message.routing_id);
@@ -48,10 +51,12 @@ ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const 
   if (same_descriptor != by_descriptor_.end()) {
     close(*find(same_descriptor->second));
   }
-  auto link = std::make_shared<OmqLink>(next_number(), key, listener, total_bytes_);
+  auto link = std::make_shared<OmqLink>(next_number(), key, listener, output->second);
   link->routing_id = message.routing_id;
   link->descriptor = message.descriptor;
-  link->address = address_of(message.address);
+  boost::system::error_code ignored;
+  link->address = without_mapping(ip::make_address(message.address, ignored));
+  link->output->address = link->address;
   links_.emplace(link->number, link);
   by_routing_id_.emplace(link->routing_id, link->number);
   by_descriptor_.emplace(link->descriptor, link->number);
@@ -60,8 +65,8 @@ ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const 
 
 ConnectionTable::Link ConnectionTable::add_outgoing(const OmqPeer& peer,
                                                     std::shared_ptr<ZmqSocket> socket) {
-  auto link =
-      std::make_shared<OmqLink>(next_number(), peer.x25519, std::move(socket), total_bytes_);
+  auto link = std::make_shared<OmqLink>(next_number(), peer.x25519, std::move(socket),
+                                        std::make_shared<Output>(make_pipe_()));
   link->is_outgoing = true;
   link->endpoint = peer.endpoint;
   link->address = peer.endpoint.address();
@@ -96,12 +101,15 @@ void ConnectionTable::close(OmqLink& link) {
   if (std::exchange(link.is_closed, true)) {
     return;
   }
+  link.output->outbox.clear();
   if (link.is_outgoing) {
     outgoing_.erase(link.key);
     link.socket->close();
+    pool_.close(link.output);
   } else {
     by_routing_id_.erase(link.routing_id);
     by_descriptor_.erase(link.descriptor);
+    pool_.count(link.output);
   }
   const OmqConnection number = link.number;
   waiting.erase(number);

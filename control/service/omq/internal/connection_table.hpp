@@ -19,18 +19,21 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
-#include "control/service/omq/internal/outbox.hpp"
+#include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 
 namespace allium::control {
 
+/// A listener for IPv6 gives addresses of IPv4 in IPv6's spelling.
+[[nodiscard]] boost::asio::ip::address without_mapping(const boost::asio::ip::address& address);
+
 struct OmqLink {
   using Clock = std::chrono::steady_clock;
 
   OmqLink(OmqConnection number_, const X25519Key& key_, std::shared_ptr<ZmqSocket> socket_,
-          std::size_t& total_bytes)
-      : number(number_), key(key_), socket(std::move(socket_)), outbox(total_bytes) {}
+          std::shared_ptr<Output> output_)
+      : number(number_), key(key_), socket(std::move(socket_)), output(std::move(output_)) {}
 
   OmqConnection number;
   X25519Key key;                      ///< of the other end
@@ -41,7 +44,7 @@ struct OmqLink {
   int descriptor = -1;                      ///< client only
   boost::asio::ip::address address;         ///< of the other end
   boost::asio::ip::tcp::endpoint endpoint;  ///< outgoing only
-  Outbox outbox;
+  std::shared_ptr<Output> output;
   bool is_silent = false;           ///< outgoing: nothing has come since requests began to wait
   std::size_t served_count = 0;     ///< requests of the other end that have no answer yet
   std::size_t requested_count = 0;  ///< requests of ours that have no answer yet
@@ -51,13 +54,16 @@ struct OmqLink {
 class ConnectionTable {
  public:
   using Link = std::shared_ptr<OmqLink>;
+  using MakePipe = std::function<std::shared_ptr<PipeTally>()>;
 
-  /// A TCP connection of the listener has come or gone.
-  void descriptor_opened(int descriptor) { open_descriptors_.insert(descriptor); }
+  ConnectionTable(OutputPool& pool, MakePipe make_pipe)
+      : pool_(pool), make_pipe_(std::move(make_pipe)) {}
 
+  /// A TCP connection of the listener has come or gone, or is not to be listened to any more.
+  void descriptor_opened(int descriptor);
   void descriptor_closed(int descriptor);
 
-  [[nodiscard]] std::size_t open_count() const noexcept { return open_descriptors_.size(); }
+  [[nodiscard]] std::size_t open_count() const noexcept { return outputs_.size(); }
 
   /// The connection that a message of the listener came by. A routing id seen with another key or
   /// another TCP connection than before is a new connection, and the one before is over. Null: the
@@ -84,9 +90,10 @@ class ConnectionTable {
  private:
   [[nodiscard]] OmqConnection next_number() noexcept { return OmqConnection{++last_number_}; }
 
+  OutputPool& pool_;
+  MakePipe make_pipe_;
   std::uint64_t last_number_ = 0;
-  std::size_t total_bytes_ = 0;
-  std::set<int> open_descriptors_;
+  std::unordered_map<int, std::shared_ptr<Output>> outputs_;  ///< of every open descriptor
   std::map<OmqConnection, Link> links_;
   std::unordered_map<std::string, OmqConnection> by_routing_id_;
   std::unordered_map<int, OmqConnection> by_descriptor_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/internal/listener.hpp"
 
+#include <sys/socket.h>
 #include <zmq.h>
 
 #include <algorithm>
@@ -23,9 +24,8 @@ constexpr std::string_view kZapDomain = "allium";
 constexpr int kZapQuestionFrames = 7;  // version, id, domain, address, routing id, mechanism, key
 constexpr ZmqBounds kEventBounds{.frames = 16, .bytes = 4096};
 
-// One message in libzmq's pipe for each client; what more there is waits in our own outbox, which
-// counts bytes.
-constexpr int kPipeOutMessages = 1;
+// What a pipe holds is bounded in bytes (Output::has_pipe_room); this is for the frames too small to be counted.
+constexpr int kPipeOutMessages = 32;
 constexpr int kPipeInMessages = 8;
 constexpr int kHandshakeMs = 10'000;
 constexpr int kBacklog = 512;
@@ -129,6 +129,26 @@ void Listener::drain_events() {
     answer(*question);
   }
   drain_monitor();
+}
+
+void Listener::cut(const Output& output) const {
+  namespace ip = boost::asio::ip;
+  ip::tcp::endpoint peer;
+  ip::tcp::endpoint own;
+  auto peer_length = static_cast<socklen_t>(peer.capacity());
+  auto own_length = static_cast<socklen_t>(own.capacity());
+  if (::getpeername(output.descriptor, peer.data(), &peer_length) != 0 ||
+      ::getsockname(output.descriptor, own.data(), &own_length) != 0) {
+    return;
+  }
+  // libzmq's thread may have closed it a moment ago, and its number may be another's now.
+  const bool is_ours =
+      without_mapping(peer.address()) == output.address &&
+      std::any_of(endpoints_.begin(), endpoints_.end(),
+                  [&own](const auto& endpoint) { return endpoint.port() == own.port(); });
+  if (is_ours) {
+    ::shutdown(output.descriptor, SHUT_RDWR);
+  }
 }
 
 void Listener::answer(const ZmqReceived& question) {

@@ -43,6 +43,9 @@ class Listener {
   /// new one waits for our answer.
   void drain_events();
 
+  /// Ends a client's TCP connection. libzmq has no call for that, so its descriptor is shut down under it, if it is still what it was.
+  void cut(const Output& output) const;
+
  private:
   Listener(ConnectionTable& table, Admit admit) : table_(table), admit_(std::move(admit)) {}
 

@@ -7,10 +7,11 @@ namespace allium::control {
 
 namespace {
 
-// What a frame costs beyond its bytes; so that many empty ones are not free.
 constexpr std::size_t kFrameBytes = 64;
 
-std::size_t bytes_of_message(const std::vector<std::string>& frames) noexcept {
+}  // namespace
+
+std::size_t waiting_bytes(const std::vector<std::string>& frames) noexcept {
   std::size_t bytes = 0;
   for (const std::string& frame : frames) {
     bytes += kFrameBytes + frame.size();
@@ -18,30 +19,20 @@ std::size_t bytes_of_message(const std::vector<std::string>& frames) noexcept {
   return bytes;
 }
 
-}  // namespace
-
-Outbox::~Outbox() {
-  total_bytes_ -= bytes_;
-}
-
-bool Outbox::push(std::vector<std::string>&& frames, std::size_t bytes_max,
-                  std::size_t total_bytes_max) {
-  const std::size_t bytes = bytes_of_message(frames);
-  if ((!messages_.empty() && bytes_ + bytes > bytes_max) ||
-      total_bytes_ + bytes > total_bytes_max) {
-    return false;
-  }
-  messages_.push_back(std::move(frames));
+void Outbox::push(std::vector<std::string>&& frames) {
+  const std::size_t bytes = waiting_bytes(frames);
+  messages_.push_back({std::move(frames), bytes});
   bytes_ += bytes;
-  total_bytes_ += bytes;
-  return true;
 }
 
 void Outbox::pop() {
-  const std::size_t bytes = bytes_of_message(messages_.front());
+  bytes_ -= messages_.front().bytes;
   messages_.pop_front();
-  bytes_ -= bytes;
-  total_bytes_ -= bytes;
+}
+
+void Outbox::clear() {
+  messages_.clear();
+  bytes_ = 0;
 }
 
 }  // namespace allium::control

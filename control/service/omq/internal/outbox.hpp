@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Messages that wait for one connection to take them, bounded in bytes.
+// Messages that wait for one connection to take them. Who may add to it is OutputPool's to say.
 //
-//   Ownership  owns the messages. `total` is the sum of all outboxes of an endpoint and outlives
-//              them.
+//   Ownership  owns the messages.
 //   Threads    the service thread.
 
 #include <cstddef>
@@ -14,29 +13,31 @@
 
 namespace allium::control {
 
+/// What a message costs while it waits, with what its frames cost beyond their bytes: many empty ones are not free.
+[[nodiscard]] std::size_t waiting_bytes(const std::vector<std::string>& frames) noexcept;
+
 class Outbox {
  public:
-  explicit Outbox(std::size_t& total_bytes) : total_bytes_(total_bytes) {}
-
-  ~Outbox();
-  Outbox(const Outbox&) = delete;
-  Outbox& operator=(const Outbox&) = delete;
-
-  /// False: it would be more than `bytes_max` here, or `total_bytes_max` everywhere. The first
-  /// message may be bigger than `bytes_max`.
-  [[nodiscard]] bool push(std::vector<std::string>&& frames, std::size_t bytes_max,
-                          std::size_t total_bytes_max);
+  void push(std::vector<std::string>&& frames);
+  void pop();
+  void clear();
 
   [[nodiscard]] bool is_empty() const noexcept { return messages_.empty(); }
 
-  [[nodiscard]] const std::vector<std::string>& front() const { return messages_.front(); }
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
-  void pop();
+  [[nodiscard]] std::vector<std::string>& front() { return messages_.front().frames; }
+
+  [[nodiscard]] std::size_t front_bytes() const { return messages_.front().bytes; }
 
  private:
-  std::size_t& total_bytes_;
+  struct Message {
+    std::vector<std::string> frames;
+    std::size_t bytes;
+  };
+
   std::size_t bytes_ = 0;
-  std::deque<std::vector<std::string>> messages_;
+  std::deque<Message> messages_;
 };
 
 }  // namespace allium::control

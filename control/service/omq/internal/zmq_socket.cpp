@@ -72,6 +72,37 @@ int send_frame(void* socket, const std::string& frame, bool has_more) {
   return result;
 }
 
+struct CountedFrame {
+  std::string text;
+  std::shared_ptr<PipeTally> pipe;
+};
+
+void free_counted(void* /*data*/, void* frame) {
+  const std::unique_ptr<CountedFrame> owned(static_cast<CountedFrame*>(frame));
+  owned->pipe->taken(owned->text.size());
+}
+
+/// Not copied: libzmq says when it is done with it.
+int send_counted(void* socket, std::string frame, bool has_more,
+                 const std::shared_ptr<PipeTally>& pipe) {
+  pipe->put(frame.size());
+  auto* counted = new CountedFrame{std::move(frame), pipe};
+  zmq_msg_t message;
+  ALLIUM_CHECK(zmq_msg_init_data(&message, counted->text.data(), counted->text.size(), free_counted,
+                                 counted) == 0);
+  const int flags = ZMQ_DONTWAIT | (has_more ? ZMQ_SNDMORE : 0);
+  int result = 0;
+  do {
+    result = zmq_msg_send(&message, socket, flags);
+  } while (result < 0 && errno == EINTR);
+  if (result < 0) {
+    const int reason = errno;
+    zmq_msg_close(&message);
+    errno = reason;
+  }
+  return result;
+}
+
 }  // namespace
 
 ZmqContext::ZmqContext(int sockets_max) : context_(zmq_ctx_new()) {
@@ -245,13 +276,24 @@ std::optional<ZmqReceived> ZmqSocket::receive(const ZmqBounds& bounds) {
   return message;
 }
 
-ZmqSent ZmqSocket::send(std::span<const std::string> frames, const std::string* routing_id) {
+ZmqSent ZmqSocket::send(std::span<const std::string> frames) {
+  std::vector<std::string> copy(frames.begin(), frames.end());
+  return send(copy, nullptr, nullptr);
+}
+
+ZmqSent ZmqSocket::send(std::span<std::string> frames, const std::string* routing_id,
+                        const std::shared_ptr<PipeTally>& pipe) {
   ALLIUM_CHECK(!frames.empty());
   if (routing_id != nullptr && send_frame(socket_, *routing_id, true) < 0) {
     return errno == EAGAIN ? ZmqSent::full : ZmqSent::gone;
   }
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    if (send_frame(socket_, frames[i], i + 1 < frames.size()) < 0) {
+    // The first is copied: it is still wanted when there is no room.
+    const bool is_counted = pipe && i > 0 && frames[i].size() > PipeTally::kCopiedBytesMax;
+    const bool has_more = i + 1 < frames.size();
+    const int result = is_counted ? send_counted(socket_, std::move(frames[i]), has_more, pipe)
+                                  : send_frame(socket_, frames[i], has_more);
+    if (result < 0) {
       // A pipe that takes the first frame has room for the rest; later it can only have died.
       return errno == EAGAIN && i == 0 ? ZmqSent::full : ZmqSent::gone;
     }

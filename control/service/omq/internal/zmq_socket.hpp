@@ -21,6 +21,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+#include "control/service/omq/internal/pipe_tally.hpp"
 #include "crypto_accel/base/bytes.hpp"
 #include "crypto_accel/base/result.hpp"
 
@@ -92,9 +93,11 @@ class ZmqSocket {
   /// Nothing: no message is there.
   [[nodiscard]] std::optional<ZmqReceived> receive(const ZmqBounds& bounds);
 
-  /// `routing_id`: ROUTER only.
-  [[nodiscard]] ZmqSent send(std::span<const std::string> frames,
-                             const std::string* routing_id = nullptr);
+  [[nodiscard]] ZmqSent send(std::span<const std::string> frames);
+
+  /// Takes the frames that are counted by `pipe` out of `frames`, unless it is full. `routing_id`: ROUTER only.
+  [[nodiscard]] ZmqSent send(std::span<std::string> frames, const std::string* routing_id,
+                             const std::shared_ptr<PipeTally>& pipe);
 
   /// At once; nothing unsent leaves. After it nothing else may be called.
   void close();

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// How much of one connection's output is inside libzmq. libzmq does not say; but it calls back when it is done with a frame that it
+// did not copy, and that is what is counted here.
+//
+//   Units    bytes.
+//   Threads  `taken` is called on libzmq's thread, everything else on the service thread.
+//   Limits   frames of up to kCopiedBytesMax are copied and not counted; there are at most as many as fit into a pipe.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <utility>
+
+namespace allium::control {
+
+class PipeTally {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  static constexpr std::size_t kCopiedBytesMax = 64;
+
+  /// `wake` is called on libzmq's thread after a frame was taken, while somebody waits for that.
+  explicit PipeTally(std::function<void()> wake) : wake_(std::move(wake)) {}
+
+  PipeTally(const PipeTally&) = delete;
+  PipeTally& operator=(const PipeTally&) = delete;
+
+  /// A frame goes into the pipe.
+  void put(std::size_t bytes) noexcept { in_pipe_ += bytes; }
+
+  /// libzmq's thread has taken it to write it, or threw it away.
+  void taken(std::size_t bytes);
+
+  [[nodiscard]] std::size_t in_pipe() const noexcept { return in_pipe_; }
+
+  /// In the pipe, and the frame that is being written: libzmq keeps that, encrypted, until the kernel has all of it.
+  [[nodiscard]] std::size_t held() const noexcept { return in_pipe_ + in_writing_; }
+
+  /// A descriptor that takes more bytes has taken the frame before, or does so in a moment. -1: nothing is known of it, and the
+  /// frame does not count.
+  void settle(int descriptor);
+
+  /// When a frame was taken last.
+  [[nodiscard]] Clock::time_point moved_at() const noexcept {
+    return Clock::time_point(Clock::duration(moved_at_));
+  }
+
+  void set_waited_for(bool is_waited_for) noexcept { is_waited_for_ = is_waited_for; }
+
+ private:
+  std::function<void()> wake_;
+  std::atomic<std::size_t> in_pipe_ = 0;
+  std::atomic<std::size_t> in_writing_ = 0;
+  std::atomic<Clock::rep> moved_at_ = 0;
+  std::atomic<bool> is_waited_for_ = false;
+};
+
+}  // namespace allium::control
