@@ -583,7 +583,8 @@ class TooMuch(Cases):
     def test_a_request_that_is_too_long_for_omq(self):
         """Which has no words for it: the connection is cut, and the next one serves."""
         omq = Omq(world.nodes[0])
-        self.assertEqual(omq.call("info", {})[0], 200)
+        # With CURVE around it, the frame is a little longer than what it carries.
+        self.assertEqual(omq.request("storage.info", b"{" * (BODY_BYTES_MAX - 1000))[0], b"400")
         omq.socket.rcvtimeo = 2000
         with self.assertRaises(zmq.Again):
             omq.request("storage.info", b"{" * (BODY_BYTES_MAX + 1))
