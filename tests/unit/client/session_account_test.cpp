@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/client/session_account.hpp"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include <gtest/gtest.h>
 
 #include "control/service/authentication.hpp"
@@ -32,6 +36,30 @@ TEST(SessionAccount, HasTheIdThatClientsShow) {
   const std::string id = account().id();
   EXPECT_EQ(id.size(), 66U);
   EXPECT_EQ(id.substr(0, 2), "05");
+}
+
+// Vectors of other clients. A seed is what the words of a recovery phrase stand for, and ends in 16 zero bytes.
+TEST(SessionAccount, IsTheOneThatOtherClientsMakeOfARecoveryPhrase) {
+  const std::pair<const char*, const char*> kVectors[] = {
+      // puffin luxury annoyed rustled memoir faxed smidgen puddle kiwi nylon utopia zinger kiwi
+      {"39038c8988db02c1af44e8c847bd9713",
+       "054830367d369d94605247999a375dbd0a0f65fdec5de1535612bcb6d4de452c69"},
+      // thirteen times "session"
+      {"dc040000dc040000dc040000dc040000",
+       "0512742fb4ac033a8a33f5776aa0e7e88f35f7af9f65dee31e57fbc7d6f8664b12"},
+      // thirteen times "love"
+      {"37030000370300003703000037030000",
+       "053db493811f729da20289e31498b8fe2b28edc90358cd3ec11a6b12ac1b9fb818"},
+      // unknown number jukebox pledge lipstick sieve tumbling federal womanly outbreak tapestry gorilla sieve
+      {"ec45addd629e84472edbfab1f7deee83",
+       "05ab0badfc19ac18f71d7bb10d5ca5c92731aa301cc483169c691cf697b83e765a"},
+  };
+  for (const auto& [words, id] : kVectors) {
+    const std::string half = control::from_hex(words).value();
+    control::Seed seed;
+    std::copy(half.begin(), half.end(), seed.bytes().begin());
+    EXPECT_EQ(SessionAccount::from_seed(seed).value().id(), id);
+  }
 }
 
 TEST(SessionAccount, SignsWhatEachMethodWants) {

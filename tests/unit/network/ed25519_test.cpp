@@ -27,6 +27,23 @@ TEST(Ed25519, AnswersTheFirstVectorOfRfc8032) {
   EXPECT_TRUE(signature_holds(secret.public_key(), {}, signature));
 }
 
+// Vectors of Session's clients.
+TEST(Ed25519, HasTheMontgomeryFormThatOtherClientsGiveIt) {
+  const std::pair<const char*, const char*> kVectors[] = {
+      {"4cb76fdc6d32278e3f83dbf608360ecc6b65727934b85d2fb86862ff98c46ab7",
+       "d2ad010eeb72d72e561d9de7bd7b6989af77dcabffa03a5111a6c859ae5c3a72"},
+      {"5ea34e72bb044654a6a23675690ef5ffaaf1656b02f93fb76655f9cbdbe89876",
+       "aa654f00fc39fc69fd0db829410ca38177d7732a8d2f0934ab3872ac56d5aa74"},
+      {"f661a69453ef81a3b75bfcf954eb1f439d4d74edcab0e72a5c435ee418a907be",
+       "4830367d369d94605247999a375dbd0a0f65fdec5de1535612bcb6d4de452c69"},
+  };
+  for (const auto& [edwards, montgomery] : kVectors) {
+    const auto converted = x25519_of(parse_identity_key(edwards).value());
+    ASSERT_TRUE(converted);
+    EXPECT_EQ(identity_key_text(*converted), montgomery);
+  }
+}
+
 TEST(Ed25519, RefusesAnyChangedBit) {
   const IdentitySecret secret = key_of(1);
   std::array<std::uint8_t, 20> message{};

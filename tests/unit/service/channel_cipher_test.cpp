@@ -2,6 +2,8 @@
 #include "control/service/channel_cipher.hpp"
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <sodium.h>
 
 #include "control/service/encoding.hpp"
 #include "crypto_accel/primitives.hpp"
@@ -55,6 +57,43 @@ TEST(Channel, OpensTheVectors) {
                    "87d1638d765db75de02b032")
               .value()),
       "Hello world");
+}
+
+/// With the key alone: AES-256-GCM, nonce in front, tag behind.
+std::string opened_gcm(const PublicKey& key, std::string_view sealed) {
+  const auto* data = reinterpret_cast<const unsigned char*>(sealed.data());
+  const std::size_t body_bytes = sealed.size() - 12 - 16;
+  std::string plain(body_bytes, '\0');
+  std::string tag(sealed.substr(12 + body_bytes));
+  int count = 0;
+  EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
+  const bool is_open =
+      EVP_DecryptInit_ex(context, EVP_aes_256_gcm(), nullptr, key.data(), data) == 1 &&
+      EVP_DecryptUpdate(context, reinterpret_cast<unsigned char*>(plain.data()), &count, data + 12,
+                        static_cast<int>(body_bytes)) == 1 &&
+      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, tag.data()) == 1 &&
+      EVP_DecryptFinal_ex(context, nullptr, &count) == 1;
+  EVP_CIPHER_CTX_free(context);
+  return is_open ? plain : "does not open";
+}
+
+TEST(Channel, SealsUnderTheKeysOfTheVectors) {
+  const Channel node = channel(kNodeSecret, kClient);
+  EXPECT_EQ(opened_gcm(key("4f310f62c43f14d7fea7c084819a4e394d9fc7005919275ac18d9eb8bf3e4231"),
+                       seal(node, EncryptType::aes_gcm, "Hello world", system_random())),
+            "Hello world");
+
+  const PublicKey xchacha_key =
+      key("37a3af90eb276c0b4069998e97edf956b6933bd3c77d330a072cdf274e757ab5");
+  const std::string sealed = seal(node, EncryptType::xchacha20, "Hello world", system_random());
+  const auto* data = reinterpret_cast<const unsigned char*>(sealed.data());
+  std::string plain(11, '\0');
+  ASSERT_EQ(sealed.size(), 24 + plain.size() + 16);
+  EXPECT_EQ(crypto_aead_xchacha20poly1305_ietf_decrypt(
+                reinterpret_cast<unsigned char*>(plain.data()), nullptr, nullptr, data + 24,
+                plain.size() + 16, nullptr, 0, data, xchacha_key.data()),
+            0);
+  EXPECT_EQ(plain, "Hello world");
 }
 
 class EveryType : public testing::TestWithParam<EncryptType> {};
