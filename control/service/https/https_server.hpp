@@ -61,7 +61,7 @@ struct ServerOptions {
   /// of these either, it is closed at once.
   std::size_t connections_max = 10'000;
   /// Of one IPv4 address or IPv6 /64. Beyond it, a new connection is closed at once.
-  std::size_t connections_per_address_max = 256;
+  std::size_t connections_per_address_max = 4096;
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(60);

@@ -294,6 +294,17 @@ TEST(HttpsServerBounds, ClosesConnectionsBeyondTheLimitOfAnAddress) {
   EXPECT_TRUE(fourth.receive_answer());
 }
 
+TEST(HttpsServerBounds, LetsHundredsOfClientsBehindOneAddressIn) {
+  TestServer server(plain_options());
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server.endpoint()));
+    ASSERT_TRUE(clients.back()->send(get_request("/")));
+    ASSERT_TRUE(clients.back()->receive_answer()) << i;
+  }
+  EXPECT_EQ(server.counters().connections_open, 300U);
+}
+
 TEST(HttpsServerBounds, GivesThePlaceOfTheLongestIdleToANewConnection) {
   auto options = plain_options();
   options.connections_max = 2;
