@@ -4,7 +4,7 @@
 
         this script: 10.88.200.1 .. 10.88.200.80 on br0 ---- n1: alliumd, HTTPS
 
-The slow ones come from 80 addresses, since a node lets 256 connections of one address in:
+The slow ones come from 80 addresses: one alone may not have so many connections (4,096), nor so much of what arrives:
 
        300  are through the handshake, ask for an answer of about 2 MB and never read it
        700  are through the handshake and send half of a request

@@ -48,9 +48,9 @@ void sweep_regularly(const CorePtr& core) {
 
 /// False: the connection is to be closed.
 bool make_room(ServerCore& core, AddressBlock block) {
-  const auto same_address = core.connections_of.find(block);
-  if (same_address != core.connections_of.end() &&
-      same_address->second >= core.options.connections_per_address_max) {
+  const auto same_address = core.addresses.find(block);
+  if (same_address != core.addresses.end() &&
+      same_address->second.connections >= core.options.connections_per_address_max) {
     ++core.counters.refused_address_full;
     return false;
   }

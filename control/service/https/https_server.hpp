@@ -44,8 +44,14 @@ struct ServerOptions {
   std::size_t header_bytes_max = 8UL * 1024;        ///< beyond: 431
   std::size_t body_bytes_max = 10UL * 1024 * 1024;  ///< beyond: 413
   // Both together are 26 KiB for each of connections_max, beside 30 KiB of TLS and session.
-  std::size_t bodies_bytes_max =
-      128 * 1024 * 1024;  ///< bodies that are still arriving, together; beyond: 503
+  /// Bodies that are still arriving, together. Beyond it, the one that has been arriving longest is closed.
+  std::size_t bodies_bytes_max = 128UL * 1024 * 1024;
+  /// The same of one IPv4 address or IPv6 /64; beyond: 503.
+  std::size_t bodies_bytes_per_address_max = 32UL * 1024 * 1024;
+  /// A body that holds more than this has to go on arriving, body_rate_min bytes a second over each body_window.
+  std::size_t body_bytes_unhurried_max = 64UL * 1024;
+  std::size_t body_rate_min = 16UL * 1024;
+  std::chrono::milliseconds body_window = std::chrono::seconds(5);
   /// Answers that are not with the kernel yet, together. Beyond it, the connection that has been
   /// taking its answer longest is closed.
   std::size_t answers_bytes_max = 128 * 1024 * 1024;
@@ -55,7 +61,7 @@ struct ServerOptions {
   /// of these either, it is closed at once.
   std::size_t connections_max = 10'000;
   /// Of one IPv4 address or IPv6 /64. Beyond it, a new connection is closed at once.
-  std::size_t connections_per_address_max = 256;
+  std::size_t connections_per_address_max = 4096;
 
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(60);
@@ -82,16 +88,16 @@ struct ServerCounters {
   std::uint64_t refused_all_full = 0;      ///< connections_max
   std::uint64_t refused_address_full = 0;  ///< connections_per_address_max
   std::uint64_t evicted_idle = 0;
-  std::uint64_t evicted_unfinished = 0;  ///< in a handshake or a request
+  std::uint64_t evicted_unfinished = 0;  ///< in a handshake or a request, also by bodies_bytes_max
   std::uint64_t evicted_writing = 0;     ///< answers_bytes_max
   std::uint64_t refused_header_size = 0;
   std::uint64_t refused_body_size = 0;
-  std::uint64_t refused_bodies_full = 0;  ///< bodies_bytes_max
+  std::uint64_t refused_bodies_full = 0;  ///< bodies_bytes_per_address_max
   std::uint64_t refused_malformed = 0;
 
   std::uint64_t timeouts_handshake = 0;
   std::uint64_t timeouts_idle = 0;
-  std::uint64_t timeouts_request = 0;
+  std::uint64_t timeouts_request = 0;  ///< request_timeout, or slower than body_rate_min
   std::uint64_t timeouts_answer = 0;
   std::uint64_t timeouts_write = 0;
   std::uint64_t accept_errors = 0;

@@ -120,23 +120,84 @@ TEST(HttpsServerBounds, Answers400ToWhatIsNotHttp) {
   }
 }
 
-TEST(HttpsServerBounds, BoundsAllArrivingBodiesTogether) {
+/// The head of a request for 400,000 bytes, and some of them.
+std::string begun_upload(std::size_t bytes) {
+  return "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + std::string(bytes, 'x');
+}
+
+TEST(HttpsServerBounds, BoundsTheArrivingBodiesOfAnAddressAndNotThoseOfOthers) {
+  auto options = plain_options();
+  options.bodies_bytes_per_address_max = 300'000;
+  TestServer server(std::move(options));
+  RawClient first(server.endpoint());
+  RawClient second(server.endpoint());
+
+  ASSERT_TRUE(first.send(begun_upload(150'000)));
+  ASSERT_TRUE(second.send(begun_upload(350'000)));
+  EXPECT_EQ(second.receive_answer().value().status, 503);
+  EXPECT_EQ(server.counters().refused_bodies_full, 1U);
+
+  RawClient other(server.endpoint(), boost::asio::ip::make_address("127.0.0.2"));
+  ASSERT_TRUE(other.send(post_request("/", std::string(250'000, 'x'))));
+  EXPECT_EQ(other.receive_answer().value().status, 200);
+  second.close();
+  RawClient third(server.endpoint());  // the memory of the second is free again
+  ASSERT_TRUE(third.send(post_request("/", std::string(30'000, 'x'))));
+  EXPECT_EQ(third.receive_answer().value().status, 200);
+}
+
+TEST(HttpsServerBounds, ServesOthersWhileBodiesOfOneAddressStall) {
+  TestServer server(plain_options());
+  std::vector<std::unique_ptr<RawClient>> stalled;
+  for (int i = 0; i < 8; ++i) {
+    stalled.push_back(std::make_unique<RawClient>(server.endpoint()));
+    stalled.back()->send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n");
+    stalled.back()->send(std::string(9'900'000, 'x'));  // or until it is refused
+  }
+
+  RawClient other(server.endpoint(), boost::asio::ip::make_address("127.0.0.2"));
+  ASSERT_TRUE(other.send(post_request("/", std::string(9'900'000, 'x'))));
+  EXPECT_EQ(other.receive_answer().value().status, 200);
+}
+
+TEST(HttpsServerBounds, GivesThePlaceOfTheLongestArrivingBodyWhenAllTogetherAreTooMuch) {
   auto options = plain_options();
   options.bodies_bytes_max = 300'000;
   TestServer server(std::move(options));
   RawClient first(server.endpoint());
+  ASSERT_TRUE(first.send(begun_upload(150'000)));
+  ASSERT_TRUE(
+      server.eventually([](const auto& counters) { return counters.connections_open == 1; }));
   RawClient second(server.endpoint());
-  const std::string half =
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n" + std::string(150'000, 'x');
+  ASSERT_TRUE(second.send(post_request("/", std::string(290'000, 'x'))));
 
-  ASSERT_TRUE(first.send(half));
-  ASSERT_TRUE(second.send(half + std::string(200'000, 'x')));
-  EXPECT_EQ(second.receive_answer().value().status, 503);
-  second.close();
+  EXPECT_EQ(second.receive_answer().value().status, 200);
+  EXPECT_TRUE(first.is_closed_by_server());
+  EXPECT_EQ(server.counters().evicted_unfinished, 1U);
+}
 
-  RawClient third(server.endpoint());  // the memory of the second is free again
-  ASSERT_TRUE(third.send(post_request("/", std::string(30'000, 'x'))));
-  EXPECT_EQ(third.receive_answer().value().status, 200);
+TEST(HttpsServerBounds, ClosesABodyThatArrivesTooSlowly) {
+  auto options = plain_options();
+  options.body_window = 50ms;
+  TestServer server(std::move(options));
+  RawClient small(server.endpoint());
+  RawClient large(server.endpoint());
+
+  ASSERT_TRUE(small.send(begun_upload(60'000)));  // which may take its time
+  ASSERT_TRUE(large.send(begun_upload(100'000)));
+  EXPECT_TRUE(large.is_closed_by_server());
+  EXPECT_EQ(server.counters().timeouts_request, 1U);
+  EXPECT_EQ(server.counters().connections_open, 1U);
+}
+
+TEST(HttpsServerBounds, HoldsNoMuchMoreOfABodyThanHasArrived) {
+  auto options = plain_options();
+  options.bodies_bytes_per_address_max = 130'000;
+  TestServer server(std::move(options));
+  RawClient client(server.endpoint());
+  // A doubling buffer would hold 160,000 and more for it.
+  ASSERT_TRUE(client.send(post_request("/", std::string(100'000, 'x'))));
+  EXPECT_EQ(client.receive_answer().value().status, 200);
 }
 
 TEST(HttpsServerBounds, ClosesAConnectionThatDoesNotFinishItsHandshake) {
@@ -231,6 +292,17 @@ TEST(HttpsServerBounds, ClosesConnectionsBeyondTheLimitOfAnAddress) {
   RawClient fourth(server.endpoint());
   ASSERT_TRUE(fourth.send(get_request("/")));
   EXPECT_TRUE(fourth.receive_answer());
+}
+
+TEST(HttpsServerBounds, LetsHundredsOfClientsBehindOneAddressIn) {
+  TestServer server(plain_options());
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server.endpoint()));
+    ASSERT_TRUE(clients.back()->send(get_request("/")));
+    ASSERT_TRUE(clients.back()->receive_answer()) << i;
+  }
+  EXPECT_EQ(server.counters().connections_open, 300U);
 }
 
 TEST(HttpsServerBounds, GivesThePlaceOfTheLongestIdleToANewConnection) {

@@ -20,12 +20,20 @@ std::optional<std::string> RawAnswer::header(std::string_view name) const {
   return head.substr(begin, head.find("\r\n", begin) - begin);
 }
 
-RawClient::RawClient(const boost::asio::ip::tcp::endpoint& server) {
+RawClient::RawClient(const boost::asio::ip::tcp::endpoint& server)
+    : RawClient(server, server.protocol() == boost::asio::ip::tcp::v6()
+                            ? boost::asio::ip::address(boost::asio::ip::address_v6())
+                            : boost::asio::ip::address(boost::asio::ip::address_v4())) {}
+
+RawClient::RawClient(const boost::asio::ip::tcp::endpoint& server,
+                     const boost::asio::ip::address& source) {
   descriptor_ = ::socket(server.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   const timeval patience{5, 0};
   ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-  if (::connect(descriptor_, server.data(), static_cast<socklen_t>(server.size())) != 0) {
+  const boost::asio::ip::tcp::endpoint own(source, 0);
+  if (::bind(descriptor_, own.data(), static_cast<socklen_t>(own.size())) != 0 ||
+      ::connect(descriptor_, server.data(), static_cast<socklen_t>(server.size())) != 0) {
     close();
   }
 }

@@ -27,6 +27,9 @@ class RawClient {
  public:
   /// Connected; every call fails after 5 s without a byte.
   explicit RawClient(const boost::asio::ip::tcp::endpoint& server);
+
+  /// From another address of this machine.
+  RawClient(const boost::asio::ip::tcp::endpoint& server, const boost::asio::ip::address& source);
   ~RawClient();
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;

@@ -15,7 +15,7 @@ ServerCore::ServerCore(boost::asio::io_context& io, ServerOptions the_options,
       random(the_random),
       handler(std::move(the_handler)),
       server_header("Oxen Storage Server/" + options.version),
-      connections_of(0, AddressBlockHash(random)),
+      addresses(0, AddressBlockHash(random)),
       sweep_timer(io) {}
 
 void ServerCore::stop() {

@@ -23,6 +23,12 @@
 
 namespace allium::control {
 
+/// What all connections of one address use. There while there is a connection.
+struct AddressUse {
+  std::size_t connections = 0;
+  std::size_t bodies_bytes = 0;
+};
+
 struct ServerCore {
   using Clock = std::chrono::steady_clock;
 
@@ -50,7 +56,7 @@ struct ServerCore {
   std::list<ServerSession*> idle_sessions;
   std::list<ServerSession*> unfinished_sessions;  ///< in the handshake, or with a part of a request
   std::list<ServerSession*> writing_sessions;
-  std::unordered_map<AddressBlock, std::size_t, AddressBlockHash> connections_of;
+  std::unordered_map<AddressBlock, AddressUse, AddressBlockHash> addresses;
   std::size_t bodies_bytes = 0;
   std::size_t answers_bytes = 0;
 

@@ -62,7 +62,7 @@ ServerSession::ServerSession(std::shared_ptr<ServerCore> core, Channel channel,
 
 void ServerSession::start() {
   place_ = core_->sessions.insert(core_->sessions.end(), shared_from_this());
-  ++core_->connections_of[block_];
+  ++core_->addresses[block_].connections;
   ++core_->counters.connections;
   ++core_->counters.connections_open;
   registered_ = true;
@@ -80,18 +80,18 @@ void ServerSession::close() {
   channel_.close();
   leave_queue();
   forget_answer();
-  core_->bodies_bytes -= std::exchange(body_bytes_counted_, 0);
   if (std::exchange(registered_, false)) {
+    count_body(0);
     --core_->counters.connections_open;
-    if (const auto mine = core_->connections_of.find(block_); --mine->second == 0) {
-      core_->connections_of.erase(mine);
+    if (const auto mine = core_->addresses.find(block_); --mine->second.connections == 0) {
+      core_->addresses.erase(mine);
     }
     core_->sessions.erase(place_);
   }
 }
 
 void ServerSession::expire(TimePoint now) {
-  if (now < deadline_ || state_ == State::closed) {
+  if (state_ == State::closed || (now < deadline_ && !is_too_slow(now))) {
     return;
   }
   ServerCounters& counters = core_->counters;
@@ -240,6 +240,7 @@ void ServerSession::begin_request() {
   parser_->header_limit(static_cast<std::uint32_t>(core_->options.header_bytes_max));
   parser_->body_limit(core_->options.body_bytes_max);
   continue_sent_ = false;
+  window_end_ = {};
   set_deadline(core_->options.request_timeout);
 }
 
@@ -252,7 +253,7 @@ void ServerSession::judge(boost::system::error_code error) {
     refuse(413, counters.refused_body_size);
   } else if (error && error != http::error::need_more) {
     refuse(400, counters.refused_malformed);
-  } else if (core_->bodies_bytes > core_->options.bodies_bytes_max) {
+  } else if (!make_room_for_bodies()) {
     refuse(503, counters.refused_bodies_full);
   } else if (parser_->is_done()) {
     dispatch();
@@ -264,9 +265,51 @@ void ServerSession::judge(boost::system::error_code error) {
 }
 
 void ServerSession::account_body() {
-  const std::size_t held = parser_->get().body().capacity();
-  core_->bodies_bytes += held;
-  core_->bodies_bytes -= std::exchange(body_bytes_counted_, held);
+  const std::string& body = parser_->get().body();
+  count_body(body.capacity());
+  if (window_end_ == TimePoint{} && body.size() > core_->options.body_bytes_unhurried_max) {
+    window_end_ = ServerCore::Clock::now() + core_->options.body_window;
+    window_bytes_ = body.size();
+  }
+}
+
+void ServerSession::count_body(std::size_t bytes) {
+  const std::size_t before = std::exchange(body_bytes_counted_, bytes);
+  core_->bodies_bytes += bytes - before;
+  core_->addresses[block_].bodies_bytes += bytes - before;
+}
+
+bool ServerSession::is_too_slow(TimePoint now) {
+  if (state_ != State::reading || !parser_ || window_end_ == TimePoint{} || now < window_end_) {
+    return false;
+  }
+  const ServerOptions& options = core_->options;
+  const std::size_t arrived = parser_->get().body().size() - window_bytes_;
+  window_bytes_ += arrived;
+  window_end_ = now + options.body_window;
+  return arrived * 1000 <
+         options.body_rate_min * static_cast<std::size_t>(options.body_window.count());
+}
+
+bool ServerSession::make_room_for_bodies() {
+  const ServerOptions& options = core_->options;
+  if (core_->addresses[block_].bodies_bytes > options.bodies_bytes_per_address_max) {
+    return false;
+  }
+  // Whoever means it has sent all of it long before as much has come from others.
+  for (auto next = core_->unfinished_sessions.begin();
+       core_->bodies_bytes > options.bodies_bytes_max &&
+       next != core_->unfinished_sessions.end();) {
+    ServerSession* const slowest = *next++;
+    if (slowest == this) {
+      return false;
+    }
+    if (slowest->body_bytes_counted_ > 0) {
+      ++core_->counters.evicted_unfinished;
+      slowest->close();
+    }
+  }
+  return true;
 }
 
 void ServerSession::expect_more() {
@@ -293,7 +336,7 @@ void ServerSession::dispatch() {
   keep_alive_ = parser_->keep_alive() && message.version() == 11;
   head_only_ = message.method() == http::verb::head;
   parser_.reset();
-  core_->bodies_bytes -= std::exchange(body_bytes_counted_, 0);
+  count_body(0);
 
   state_ = State::handling;
   leave_queue();
@@ -323,7 +366,7 @@ bool ServerSession::step_handle() {
 void ServerSession::refuse(unsigned status, std::uint64_t& counter) {
   ++counter;
   parser_.reset();
-  core_->bodies_bytes -= std::exchange(body_bytes_counted_, 0);
+  count_body(0);
   input_ = std::string();
   then_ = Then::end;
   const auto reason = http::obsolete_reason(http::int_to_status(status));

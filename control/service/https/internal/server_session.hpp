@@ -74,6 +74,9 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   void judge(boost::system::error_code error);
   void expect_more();
   void account_body();
+  void count_body(std::size_t bytes);
+  [[nodiscard]] bool is_too_slow(TimePoint now);
+  [[nodiscard]] bool make_room_for_bodies();
   void dispatch();
   void refuse(unsigned status, std::uint64_t& counter);
   void begin_writing(const HttpResponse& response);
@@ -103,6 +106,8 @@ class ServerSession : public std::enable_shared_from_this<ServerSession> {
   bool starved_ = true;           ///< `input_` is not enough to go on
   bool continue_sent_ = false;
   std::size_t body_bytes_counted_ = 0;
+  TimePoint window_end_{};        ///< until when window_bytes_ have to be passed; zero: no hurry
+  std::size_t window_bytes_ = 0;  ///< of the body, when the window began
 
   bool keep_alive_ = true;
   bool head_only_ = false;
