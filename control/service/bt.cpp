@@ -29,6 +29,17 @@ class Parser {
     return value;
   }
 
+  Result<std::vector<std::string_view>> split(std::size_t elements_max) {
+    std::vector<std::string_view> elements;
+    if (!split(elements, elements_max)) {
+      return fail(Errc::malformed, "not a bt list: " + std::string(problem_));
+    }
+    if (!rest_.empty()) {
+      return fail(Errc::malformed, "not bt: something follows the list");
+    }
+    return elements;
+  }
+
  private:
   bool refuse(std::string_view problem) {
     problem_ = problem;
@@ -43,12 +54,62 @@ class Parser {
     return true;
   }
 
-  bool parse(json::value& value, std::size_t depth) {
+  bool split(std::vector<std::string_view>& elements, std::size_t elements_max) {
+    if (!skip('l')) {
+      return refuse("no list");
+    }
+    while (!skip('e')) {
+      const std::string_view begin = rest_;
+      if (elements.size() == elements_max) {
+        return refuse("too many elements");
+      }
+      if (!pass(1)) {
+        return false;
+      }
+      elements.push_back(begin.substr(0, begin.size() - rest_.size()));
+    }
+    return true;
+  }
+
+  /// Over one value.
+  bool pass(std::size_t depth) {
+    if (!may_enter(depth)) {
+      return false;
+    }
+    json::value number;
+    std::string_view bytes;
+    if (skip('i')) {
+      return integer(number);
+    }
+    if (skip('l')) {
+      while (!skip('e')) {
+        if (!pass(depth + 1)) {
+          return false;
+        }
+      }
+      return true;
+    }
+    if (skip('d')) {
+      while (!skip('e')) {
+        if (!string(bytes) || !pass(depth + 1)) {
+          return false;
+        }
+      }
+      return true;
+    }
+    return string(bytes);
+  }
+
+  bool may_enter(std::size_t depth) {
     if (depth > kBtDepthMax) {
       return refuse("nested too deep");
     }
-    if (++elements_ > kBtElementsMax) {
-      return refuse("too many elements");
+    return ++elements_ <= kBtElementsMax || refuse("too many elements");
+  }
+
+  bool parse(json::value& value, std::size_t depth) {
+    if (!may_enter(depth)) {
+      return false;
     }
     if (skip('i')) {
       return integer(value);
@@ -192,6 +253,11 @@ void append(std::string& text, const json::value& value) {
 
 Result<json::value> parse_bt(std::string_view text) {
   return Parser(text).whole();
+}
+
+Result<std::vector<std::string_view>> split_bt_list(std::string_view text,
+                                                    std::size_t elements_max) {
+  return Parser(text).split(elements_max);
 }
 
 std::string serialise_bt(const json::value& value) {

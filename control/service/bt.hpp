@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/json/value.hpp>
 
@@ -19,10 +20,17 @@
 namespace allium::control {
 
 inline constexpr std::size_t kBtDepthMax = 16;
-inline constexpr std::size_t kBtElementsMax = 100'000;
+
+/// A message of 10 MiB from another node has so many where its parts are small; each costs some 50 bytes while it is held.
+inline constexpr std::size_t kBtElementsMax = 1'000'000;
 
 /// The whole text is one value. Keys that are not sorted are taken; of two equal ones the last.
 [[nodiscard]] Result<boost::json::value> parse_bt(std::string_view text);
+
+/// The elements of a list as they are written, without making values of them. Whole and well-formed, but its dicts' keys may come
+/// twice. Errc::malformed also for more than `elements_max`.
+[[nodiscard]] Result<std::vector<std::string_view>> split_bt_list(std::string_view text,
+                                                                  std::size_t elements_max);
 
 /// Keys sorted. Booleans are 0 and 1; null members of a dict are left out, others are empty strings. A double
 /// is our own mistake (ALLIUM_CHECK).

@@ -2,6 +2,7 @@
 #include "control/service/monitor.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -32,7 +33,12 @@ enum class MonitorError : int {
   bad_timestamp = 4,
   bad_signature = 5,
   wrong_swarm = 6,
+  too_much = 7,  ///< of ours: later it may do
 };
+
+/// Between other work; a few milliseconds.
+constexpr std::size_t kForgottenAtOnce = 5'000;
+constexpr std::size_t kExpiredAtOnce = 20'000;
 
 json::object error_object(MonitorError error, std::string_view text) {
   return {{"errcode", static_cast<int>(error)}, {"error", text}};
@@ -120,28 +126,74 @@ std::string notification(const storage::Account& account, const storage::Message
 
 }  // namespace
 
-std::string Monitor::subscribe(std::string_view request, ConnectionNumber connection,
-                               std::uint64_t now_ms) {
-  const Result<json::value> parsed = parse_bt(request);
-  if (parsed && parsed->is_object()) {
-    return serialise_bt(subscribe_one(parsed->get_object(), connection, now_ms));
-  }
-  const auto* list = parsed ? parsed->if_array() : nullptr;
+void Monitor::subscribe(std::string request, const Subscriber& who, std::uint64_t now_ms,
+                        const Answered& answered) {
+  const bool is_dict = request.starts_with('d');
+  auto list = is_dict ? Result<std::vector<std::string_view>>(std::vector<std::string_view>(1))
+                      : split_bt_list(request, kMonitorRequestsMax);
   const bool is_list_of_dicts =
-      list != nullptr && list->size() <= kMonitorRequestsMax &&
-      std::all_of(list->begin(), list->end(), [](const json::value& v) { return v.is_object(); });
+      list && (is_dict || std::all_of(list->begin(), list->end(), [](std::string_view element) {
+                 return element.starts_with('d');
+               }));
   if (!is_list_of_dicts) {
-    return serialise_bt(
-        error_object(MonitorError::bad_arguments, "expected a bt dict, or a list of dicts"));
+    answered(serialise_bt(
+        error_object(MonitorError::bad_arguments, "expected a bt dict, or a list of dicts")));
+    return;
   }
-  json::array answers;
-  for (const json::value& one : *list) {
-    answers.emplace_back(subscribe_one(one.get_object(), connection, now_ms));
+  if ((list->size() > kMonitorSliceMax && !may_queue(who)) ||
+      (!list->empty() && !around_.may_ask(who, list->size()))) {
+    answered(serialise_bt(error_object(MonitorError::too_much, "too many requests, try later")));
+    return;
   }
-  return serialise_bt(answers);
+  if (is_dict) {
+    answered(subscribe_dict(request, who, now_ms));
+    return;
+  }
+  // The elements point into the text, which must not move any more.
+  auto batch = std::make_unique<Batch>();
+  batch->text = std::move(request);
+  batch->requests = split_bt_list(batch->text, kMonitorRequestsMax).value();
+  batch->who = who;
+  batch->now_ms = now_ms;
+  batch->answer = "l";
+  batch->answered = answered;
+  if (!answer_slice(*batch)) {
+    batches_.push_back(std::move(batch));
+    work_later();
+  }
 }
 
-json::object Monitor::subscribe_one(const json::object& request, ConnectionNumber connection,
+bool Monitor::may_queue(const Subscriber& who) const {
+  const auto mine = std::count_if(batches_.begin(), batches_.end(), [&who](const auto& batch) {
+    return batch->who.address == who.address;
+  });
+  return batches_.size() < kMonitorQueueMax &&
+         static_cast<std::size_t>(mine) < kMonitorQueuePerAddressMax;
+}
+
+std::string Monitor::subscribe_dict(std::string_view request, const Subscriber& who,
+                                    std::uint64_t now_ms) {
+  const Result<json::value> parsed = parse_bt(request);
+  const auto* dict = parsed ? parsed->if_object() : nullptr;
+  return serialise_bt(dict == nullptr
+                          ? error_object(MonitorError::bad_arguments, "expected a bt dict")
+                          : subscribe_one(*dict, who, now_ms));
+}
+
+bool Monitor::answer_slice(Batch& batch) {
+  const std::size_t end = std::min(batch.done + kMonitorSliceMax, batch.requests.size());
+  for (; batch.done < end; ++batch.done) {
+    batch.answer += subscribe_dict(batch.requests[batch.done], batch.who, batch.now_ms);
+  }
+  if (batch.done < batch.requests.size()) {
+    return false;
+  }
+  batch.answer += 'e';
+  batch.answered(std::move(batch.answer));
+  return true;
+}
+
+json::object Monitor::subscribe_one(const json::object& request, const Subscriber& subscriber,
                                     std::uint64_t now_ms) {
   std::optional<Authentication> who = account_in(request);
   if (!who) {
@@ -166,33 +218,57 @@ json::object Monitor::subscribe_one(const json::object& request, ConnectionNumbe
   const bool wants_data = number_in(request, "d").value_or(0) != 0;
   const std::string text =
       signed_request(*who, static_cast<std::uint64_t>(signed_s), wants_data, *spaces);
-  const Result<std::vector<Token>> revoked = store_.revoked(who->account);
+  const Result<std::vector<Token>> revoked = around_.store.revoked(who->account);
   if (!revoked || !holds(*who, text, Access::read, *revoked)) {
     return error_object(MonitorError::bad_signature, "signature verification failed");
   }
-  if (!membership_.is_ours(who->account)) {
+  if (!around_.membership.is_ours(who->account)) {
     return error_object(MonitorError::wrong_swarm, "the account is of another swarm");
   }
-  if (!keep(who->account, connection, {*spaces, wants_data, now_ms + kSubscriptionMs})) {
-    return error_object(MonitorError::bad_arguments, "too many subscriptions");
+  const Right right = who->subaccount ? Right(who->subaccount->token) : std::nullopt;
+  if (!keep(who->account, right, subscriber, {*spaces, wants_data, now_ms + kSubscriptionMs})) {
+    return error_object(MonitorError::too_much, "too many subscriptions, try later");
   }
   return {{"success", 1}};
 }
 
-bool Monitor::keep(const storage::Account& account, ConnectionNumber connection,
+bool Monitor::keep(const storage::Account& account, const Right& right, const Subscriber& who,
                    Subscription subscription) {
   const auto known = by_account_.find(account);
-  const bool is_new = known == by_account_.end() || !known->second.contains(connection);
-  if (is_new) {
-    std::size_t& of_connection = per_connection_[connection];
-    if (count_ >= kSubscriptionsMax || of_connection >= kSubscriptionsPerConnectionMax) {
-      return false;
+  if (known != by_account_.end()) {
+    const auto mine = known->second.find({who.connection, right});
+    if (mine != known->second.end()) {
+      const std::uint64_t now_ms = subscription.until_ms - kSubscriptionMs;
+      if (mine->second.until_ms > now_ms) {
+        merge(mine->second, subscription);
+      } else {
+        mine->second = std::move(subscription);
+      }
+      return true;
     }
-    ++of_connection;
-    ++count_;
   }
-  by_account_[account][connection] = std::move(subscription);
+  const auto of_address = per_address_.find(who.address);
+  if (count_ >= kSubscriptionsMax ||
+      (of_address != per_address_.end() && of_address->second >= kSubscriptionsPerAddressMax)) {
+    return false;
+  }
+  const auto entry = by_account_.try_emplace(account).first;
+  entry->second.emplace(std::pair(who.connection, right), std::move(subscription));
+  Connection& connection = connections_[who.connection];
+  connection.address = who.address;
+  connection.accounts.insert(&*entry);
+  ++per_address_[who.address];
+  ++count_;
   return true;
+}
+
+void Monitor::merge(Subscription& known, const Subscription& more) {
+  std::vector<Namespace> spaces;
+  std::set_union(known.spaces.begin(), known.spaces.end(), more.spaces.begin(), more.spaces.end(),
+                 std::back_inserter(spaces));
+  known.spaces = std::move(spaces);
+  known.wants_data = known.wants_data || more.wants_data;
+  known.until_ms = std::max(known.until_ms, more.until_ms);
 }
 
 void Monitor::on_stored(const storage::Account& account, const storage::Message& message,
@@ -201,43 +277,117 @@ void Monitor::on_stored(const storage::Account& account, const storage::Message&
   if (found == by_account_.end()) {
     return;
   }
-  std::vector<ConnectionNumber> gone;
-  for (const auto& [connection, subscription] : found->second) {
+  std::optional<Result<std::vector<storage::Token>>> revoked;  // read once, where it counts
+  const auto may_know = [&](const Right& right) {
+    if (!right) {
+      return true;
+    }
+    if (!revoked) {
+      revoked = around_.store.revoked(account);
+    }
+    return revoked->has_value() &&
+           std::find((*revoked)->begin(), (*revoked)->end(), *right) == (*revoked)->end();
+  };
+  std::map<ConnectionNumber, bool> wants_data;  // of those to be told
+  for (const auto& [key, subscription] : found->second) {
     const bool is_wanted =
         subscription.until_ms > now_ms &&
         std::binary_search(subscription.spaces.begin(), subscription.spaces.end(), message.space);
-    if (is_wanted && !push_(connection, notification(account, message, subscription.wants_data))) {
-      gone.push_back(connection);
+    if (is_wanted && may_know(key.second)) {
+      bool& with_data = wants_data[key.first];
+      with_data = with_data || subscription.wants_data;
     }
   }
-  for (const ConnectionNumber connection : gone) {
-    drop_connection(connection);
+  for (const auto& [connection, with_data] : wants_data) {
+    around_.push(connection, notification(account, message, with_data));
   }
 }
 
-void Monitor::drop_connection(ConnectionNumber connection) {
-  for (auto it = by_account_.begin(); it != by_account_.end();) {
-    count_ -= it->second.erase(connection);
-    it = it->second.empty() ? by_account_.erase(it) : std::next(it);
+void Monitor::connection_closed(ConnectionNumber connection) {
+  std::erase_if(batches_,
+                [connection](const auto& batch) { return batch->who.connection == connection; });
+  if (connections_.contains(connection)) {
+    leaving_.push_back(connection);
+    work_later();
   }
-  per_connection_.erase(connection);
+}
+
+void Monitor::work_later() {
+  if (std::exchange(is_work_posted_, true)) {
+    return;
+  }
+  around_.post([this, alive = std::weak_ptr<bool>(is_alive_)] {
+    if (!alive.expired()) {
+      is_work_posted_ = false;
+      work();
+    }
+  });
+}
+
+void Monitor::work() {
+  if (!leaving_.empty()) {
+    forget_slice(leaving_.front());
+    if (!connections_.contains(leaving_.front())) {
+      leaving_.pop_front();
+    }
+  }
+  if (!batches_.empty()) {
+    // Taken out: the answer may come back here. And to the end of the line, so that all go on.
+    std::unique_ptr<Batch> batch = std::move(batches_.front());
+    batches_.pop_front();
+    if (!answer_slice(*batch)) {
+      batches_.push_back(std::move(batch));
+    }
+  }
+  if (!leaving_.empty() || !batches_.empty()) {
+    work_later();
+  }
+}
+
+void Monitor::forget_slice(ConnectionNumber leaving) {
+  for (std::size_t i = 0; i < kForgottenAtOnce; ++i) {
+    const auto connection = connections_.find(leaving);
+    if (connection == connections_.end()) {
+      return;
+    }
+    const auto account = by_account_.find((*connection->second.accounts.begin())->first);
+    static_cast<void>(forget(account, account->second.lower_bound({leaving, std::nullopt})));
+    if (account->second.empty()) {
+      by_account_.erase(account);
+    }
+  }
+}
+
+Monitor::OfAccount::iterator Monitor::forget(Accounts::iterator account, OfAccount::iterator one) {
+  const ConnectionNumber number = one->first.first;
+  const auto connection = connections_.find(number);
+  const auto next = account->second.erase(one);
+  --count_;
+  if (const auto of_address = per_address_.find(connection->second.address);
+      --of_address->second == 0) {
+    per_address_.erase(of_address);
+  }
+  const auto another = account->second.lower_bound({number, std::nullopt});
+  const bool is_last_of_connection =
+      another == account->second.end() || another->first.first != number;
+  if (is_last_of_connection) {
+    connection->second.accounts.erase(&*account);
+    if (connection->second.accounts.empty()) {
+      connections_.erase(connection);
+    }
+  }
+  return next;
 }
 
 void Monitor::expire(std::uint64_t now_ms) {
-  for (auto it = by_account_.begin(); it != by_account_.end();) {
+  auto it = by_account_.lower_bound(expired_to_);
+  for (std::size_t i = 0; i < kExpiredAtOnce && it != by_account_.end(); ++i) {
     for (auto one = it->second.begin(); one != it->second.end();) {
-      if (one->second.until_ms > now_ms) {
-        ++one;
-        continue;
-      }
-      --count_;
-      if (--per_connection_[one->first] == 0) {
-        per_connection_.erase(one->first);
-      }
-      one = it->second.erase(one);
+      one = one->second.until_ms > now_ms ? std::next(one) : forget(it, one);
     }
     it = it->second.empty() ? by_account_.erase(it) : std::next(it);
   }
+  expired_to_ = it == by_account_.end() ? storage::Account{} : it->first;
 }
 
 }  // namespace allium::control

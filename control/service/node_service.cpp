@@ -14,6 +14,7 @@
 #include "control/service/https/https_client.hpp"
 #include "control/service/monitor.hpp"
 #include "control/service/node_links.hpp"
+#include "control/service/omq/omq_message.hpp"
 #include "crypto_accel/kernel_registry.hpp"
 
 namespace allium::control {
@@ -25,6 +26,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kVersionText = "2.8.0";
 constexpr std::chrono::seconds kTidyInterval{10};
+
+/// Signatures of monitor.messages, for each address: a push server asks for many at once, and again every hour.
+constexpr TokenBuckets::Settings kMonitorRate{2 * kMonitorRequestsMax, 2'000, 10'000};
 
 std::uint64_t unix_ms() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -63,6 +67,7 @@ struct NodeService::State {
         membership(secret.public_key()),
         per_address(options.per_address, source),
         per_account(options.per_account, source),
+        per_monitor(kMonitorRate, source),
         tidy_timer(service) {
     random(account_key);
   }
@@ -75,6 +80,8 @@ struct NodeService::State {
   void on_network_http(const HttpRequest& request, const Respond& respond);
   void on_storage_http(const HttpRequest& request, const Respond& respond);
   void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
+  void on_monitor_omq(OmqCommand command, const OmqReply& reply);
+  std::unique_ptr<Monitor> make_monitor();
   bool may_go_on(const storage::Account& account, Asker asker);
   [[nodiscard]] AddressBlock bucket_of(const storage::Account& account, Asker asker) const;
   void tidy_later();
@@ -88,6 +95,7 @@ struct NodeService::State {
   Membership membership;
   TokenBuckets per_address;
   TokenBuckets per_account;
+  TokenBuckets per_monitor;
   std::array<std::uint8_t, crypto_shorthash_KEYBYTES> account_key{};
   asio::steady_timer tidy_timer;
   std::uint64_t rpc_requests = 0;
@@ -137,6 +145,8 @@ Result<void> NodeService::State::open() {
   }
   omq = *std::move(endpoint);
   ClientOptions client_options;
+  // What comes from outside goes on to other nodes, with a status and some words around it.
+  client_options.answer_body_bytes_max = kOmqMessageBytesMax - 16UL * 1024;
   client_options.user_agent = "Oxen Storage Server/" + std::string(kVersionText);
   if (!options.may_exit_to_private) {
     client_options.may_connect = [](const asio::ip::address& address) {
@@ -160,10 +170,7 @@ Result<void> NodeService::State::open() {
       options.held);
   links->set_is_dead([this](const NodeKey& key) { return swarm->is_dead(key); });
   links->set_on_timeout([this](const NodeKey& key) { swarm->suspect(key); });
-  monitor = std::make_unique<Monitor>(
-      store, membership, [this](ConnectionNumber connection, std::string payload) {
-        return omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
-      });
+  monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
       store, identity, membership, *swarm, unix_ms, poster(),
       [this](const storage::Account& account, const storage::Message& message) {
@@ -320,12 +327,40 @@ void NodeService::State::add_omq_commands() {
                      });
   }
   omq->add_command("monitor.messages", OmqAccess::open, OmqForm::request,
-                   [this](const OmqCommand& command, const OmqReply& reply) {
-                     const std::string_view request =
-                         command.parts.empty() ? std::string_view() : command.parts.front();
-                     const auto connection = static_cast<ConnectionNumber>(command.connection);
-                     reply({monitor->subscribe(request, connection, unix_ms())});
+                   [this](OmqCommand command, const OmqReply& reply) {
+                     on_monitor_omq(std::move(command), reply);
                    });
+}
+
+std::unique_ptr<Monitor> NodeService::State::make_monitor() {
+  auto made = std::make_unique<Monitor>(MonitorSurroundings{
+      store, membership,
+      [this](ConnectionNumber connection, std::string payload) {
+        omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
+      },
+      poster(),
+      [this](const Subscriber& who, std::size_t count) {
+        const bool may =
+            per_monitor.take_block(who.address, Clock::now(), static_cast<std::uint32_t>(count));
+        rate_limited += may ? 0U : 1U;
+        return may;
+      }});
+  omq->set_on_closed([this](OmqConnection connection) {
+    monitor->connection_closed(static_cast<ConnectionNumber>(connection));
+  });
+  return made;
+}
+
+void NodeService::State::on_monitor_omq(OmqCommand command, const OmqReply& reply) {
+  if (!per_address.take(command.address, Clock::now())) {
+    ++rate_limited;
+    reply({"429", "Too Many Requests"});
+    return;
+  }
+  std::string request = command.parts.empty() ? std::string() : std::move(command.parts.front());
+  const auto connection = static_cast<ConnectionNumber>(command.connection);
+  monitor->subscribe(std::move(request), {connection, address_block(command.address)}, unix_ms(),
+                     [reply](std::string answer) { reply({std::move(answer)}); });
 }
 
 void NodeService::State::add_swarm_commands() {

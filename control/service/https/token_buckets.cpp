@@ -14,24 +14,27 @@ TokenBuckets::TokenBuckets(const Settings& settings, const Random& random)
   token_time_ = std::chrono::nanoseconds(std::chrono::seconds(1)) / settings.refill_per_second;
 }
 
-bool TokenBuckets::take(const boost::asio::ip::address& address, TimePoint now) {
-  return take_block(address_block(address), now);
+bool TokenBuckets::take(const boost::asio::ip::address& address, TimePoint now,
+                        std::uint32_t tokens) {
+  return take_block(address_block(address), now, tokens);
 }
 
-bool TokenBuckets::take_block(AddressBlock block, TimePoint now) {
+bool TokenBuckets::take_block(AddressBlock block, TimePoint now, std::uint32_t tokens) {
+  ALLIUM_CHECK(tokens > 0 && tokens <= settings_.capacity);
   if (const auto known = places_.find(block); known != places_.end()) {
     const auto bucket = known->second;
-    if (!take_from(bucket->full_at, now)) {
+    if (!take_from(bucket->full_at, now, tokens)) {
       return false;
     }
     buckets_.splice(buckets_.end(), buckets_, bucket);
     return true;
   }
   if (!make_room(now)) {
-    return take_from(shared_full_at_, now);
+    return take_from(shared_full_at_, now, tokens);
   }
-  // A new bucket is full and has at least one token.
-  places_.emplace(block, buckets_.insert(buckets_.end(), Bucket{block, now + token_time_}));
+  // A new bucket is full.
+  places_.emplace(block,
+                  buckets_.insert(buckets_.end(), Bucket{block, now + token_time_ * tokens}));
   return true;
 }
 
@@ -42,8 +45,9 @@ bool TokenBuckets::has_token(AddressBlock block, TimePoint now) const {
                                        token_time_ * settings_.capacity;
 }
 
-bool TokenBuckets::take_from(TimePoint& full_at, TimePoint now) const noexcept {
-  const TimePoint after = std::max(full_at, now) + token_time_;
+bool TokenBuckets::take_from(TimePoint& full_at, TimePoint now,
+                             std::uint32_t tokens) const noexcept {
+  const TimePoint after = std::max(full_at, now) + token_time_ * tokens;
   if (after - now > token_time_ * settings_.capacity) {
     return false;
   }

@@ -4,7 +4,7 @@
 // How many requests each peer may make: one token bucket an address block (session storage RPC,
 // "Transports"). A bucket is one point in time, the one at which it is full again.
 //
-//   Units      rates are tokens a second; one request is one token.
+//   Units      rates are tokens a second; one request is one token, unless the caller says otherwise.
 //   Threads    the service thread.
 //   Limits     `addresses_max` blocks. When the table is full, the block whose last token was taken
 //              longest ago gives its place if its bucket is full again, for then nothing is lost.
@@ -35,12 +35,13 @@ class TokenBuckets {
 
   TokenBuckets(const Settings& settings, const Random& random);
 
-  /// Takes one token of the address's block. False: there is none, and nothing changed. `now` never
-  /// goes back.
-  [[nodiscard]] bool take(const boost::asio::ip::address& address, TimePoint now);
+  /// Takes tokens of the address's block. False: there are not enough, and nothing changed. `now` never
+  /// goes back. Requires 1 <= tokens <= capacity.
+  [[nodiscard]] bool take(const boost::asio::ip::address& address, TimePoint now,
+                          std::uint32_t tokens = 1);
 
   /// The same for whatever else a caller counts as one peer, by a number of its own.
-  [[nodiscard]] bool take_block(AddressBlock block, TimePoint now);
+  [[nodiscard]] bool take_block(AddressBlock block, TimePoint now, std::uint32_t tokens = 1);
 
   /// Whether take_block() would take one.
   [[nodiscard]] bool has_token(AddressBlock block, TimePoint now) const;
@@ -54,7 +55,8 @@ class TokenBuckets {
     TimePoint full_at;
   };
 
-  [[nodiscard]] bool take_from(TimePoint& full_at, TimePoint now) const noexcept;
+  [[nodiscard]] bool take_from(TimePoint& full_at, TimePoint now,
+                               std::uint32_t tokens) const noexcept;
   [[nodiscard]] bool make_room(TimePoint now);
 
   Settings settings_;

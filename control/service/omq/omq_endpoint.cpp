@@ -34,6 +34,7 @@ using Clock = OmqLink::Clock;
 constexpr ZmqBounds kMessageBounds{.frames = kOmqFramesMax, .bytes = kOmqMessageBytesMax};
 constexpr std::size_t kBurstMax = 64;  // messages of one socket before others have their turn
 constexpr std::size_t kOwnSockets = 8;
+constexpr std::string_view kReplyName = "REPLY";
 constexpr int kPipeMessages = 16;
 constexpr int kHandshakeMs = 10'000;
 constexpr int kConnectMs = 5'000;
@@ -87,7 +88,9 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
         is_service_node(std::move(is_service_node_)),
         context(static_cast<int>(options.limits.peers + kOwnSockets)),
         pool(options.limits, [this](const std::shared_ptr<Output>& output) { cut(output); }),
-        links(pool, [this] { return make_pipe(); }),
+        links(
+            pool, [this] { return make_pipe(); },
+            [this](OmqConnection connection) { tell_closed(connection); }),
         requests(io_),
         retry_timer(io_),
         idle_timer(io_) {
@@ -114,13 +117,15 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
 
   bool deliver(const Link& link, OmqParts frames);
   [[nodiscard]] std::shared_ptr<PipeTally> make_pipe();
+  void tell_closed(OmqConnection connection);
   void cut(const std::shared_ptr<Output>& output);
   void flush(const Link& link);
   void flush_waiting();
   void retry_later();
 
   void reply(OmqConnection connection, const std::string& tag, OmqParts parts);
-  void release(OmqConnection connection);
+  void release(OmqConnection connection, std::size_t bytes);
+  [[nodiscard]] bool may_serve(const Link& link, std::size_t bytes) const;
 
   [[nodiscard]] Result<Link> link_to(const OmqPeer& peer);
   [[nodiscard]] Result<Link> connect(const OmqPeer& peer);
@@ -136,6 +141,7 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   X25519Key own_key;
   OmqOptions options;
   IsServiceNode is_service_node;
+  std::function<void(OmqConnection)> on_closed;
   OmqCounters counters;
   std::map<std::string, Registered, std::less<>> commands;
   ZmqContext context;  // outlives every socket
@@ -152,8 +158,9 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
 };
 
 struct OmqReply::Target {
-  Target(std::weak_ptr<OmqEndpoint::State> state_, OmqConnection connection_, std::string tag_)
-      : state(std::move(state_)), connection(connection_), tag(std::move(tag_)) {}
+  Target(std::weak_ptr<OmqEndpoint::State> state_, OmqConnection connection_, std::string tag_,
+         std::size_t bytes_)
+      : state(std::move(state_)), connection(connection_), tag(std::move(tag_)), bytes(bytes_) {}
 
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
@@ -161,20 +168,21 @@ struct OmqReply::Target {
   ~Target() {
     const std::shared_ptr<OmqEndpoint::State> alive = state.lock();
     if (alive && !tag.empty()) {
-      alive->release(connection);
+      alive->release(connection, bytes);
     }
   }
 
   std::weak_ptr<OmqEndpoint::State> state;
   OmqConnection connection;
-  std::string tag;  // empty: answered, or a push
+  std::string tag;    // empty: answered, or a push
+  std::size_t bytes;  // of the request
 };
 
 void OmqReply::operator()(OmqParts parts) const {
   const std::string tag = std::exchange(target_->tag, {});
   const auto state = target_->state.lock();
   if (state && !tag.empty()) {
-    state->release(target_->connection);
+    state->release(target_->connection, target_->bytes);
     state->reply(target_->connection, tag, std::move(parts));
   }
 }
@@ -313,12 +321,15 @@ void OmqEndpoint::State::refuse(const Link& link, const Registered& command,
 
 void OmqEndpoint::State::call(const Link& link, const Registered& command, OmqParts frames) {
   std::string tag;
+  const std::size_t bytes = bytes_of(frames);
   if (command.form == OmqForm::request) {
-    if (link->served_count >= options.limits.served) {
+    if (!may_serve(link, bytes)) {
       ++counters.refused_busy;
+      deliver(link, {std::string(kReplyName), frames[1], "503", "too many requests at once"});
       return;
     }
     ++link->served_count;
+    link->served_bytes += bytes;
     tag = frames[1];
   } else if (frames.size() > kOmqPartsMax + 1) {
     ++counters.malformed;
@@ -326,7 +337,7 @@ void OmqEndpoint::State::call(const Link& link, const Registered& command, OmqPa
   }
   const auto first = frames.begin() + (command.form == OmqForm::request ? 2 : 1);
   const OmqReply reply(
-      std::make_shared<OmqReply::Target>(weak_from_this(), link->number, std::move(tag)));
+      std::make_shared<OmqReply::Target>(weak_from_this(), link->number, std::move(tag), bytes));
   command.handler({.name = frames[0],
                    .parts = {std::make_move_iterator(first), std::make_move_iterator(frames.end())},
                    .peer = link->key,
@@ -396,6 +407,15 @@ std::shared_ptr<PipeTally> OmqEndpoint::State::make_pipe() {
       });
 }
 
+void OmqEndpoint::State::tell_closed(OmqConnection connection) {
+  boost::asio::post(io, [weak = weak_from_this(), connection] {
+    const std::shared_ptr<State> self = weak.lock();
+    if (self && self->on_closed) {
+      self->on_closed(connection);
+    }
+  });
+}
+
 void OmqEndpoint::State::cut(const std::shared_ptr<Output>& output) {
   ++counters.cut_slow;
   listener->cut(*output);
@@ -462,15 +482,29 @@ void OmqEndpoint::State::reply(OmqConnection connection, const std::string& tag,
     ++counters.unsent_gone;
     return;
   }
-  if (deliver(link, frames_of({"REPLY", tag}, std::move(parts)))) {
+  if (kReplyName.size() + tag.size() + bytes_of(parts) > kOmqMessageBytesMax) {
+    ++counters.answers_oversized;
+    parts = {"413", "the answer is larger than a message may be"};
+  }
+  if (deliver(link, frames_of({kReplyName, tag}, std::move(parts)))) {
     ++counters.answered;
   }
 }
 
-void OmqEndpoint::State::release(OmqConnection connection) {
+void OmqEndpoint::State::release(OmqConnection connection, std::size_t bytes) {
   if (const Link link = links.find(connection)) {
     --link->served_count;
+    link->served_bytes -= bytes;
   }
+}
+
+bool OmqEndpoint::State::may_serve(const Link& link, std::size_t bytes) const {
+  const OmqLimits& limits = options.limits;
+  if (!link->is_outgoing && !is_service_node(link->key)) {
+    return link->served_count < limits.served;
+  }
+  return link->served_count < limits.node_served &&
+         (link->served_count == 0 || link->served_bytes + bytes <= limits.node_served_bytes);
 }
 
 Result<Link> OmqEndpoint::State::link_to(const OmqPeer& peer) {
@@ -650,6 +684,10 @@ bool OmqEndpoint::send(OmqConnection connection, std::string command, OmqParts p
   state_->listener->drain_events();
   const Link link = state_->links.find(connection);
   return link && state_->deliver(link, frames_of({command}, std::move(parts)));
+}
+
+void OmqEndpoint::set_on_closed(std::function<void(OmqConnection)> on_closed) {
+  state_->on_closed = std::move(on_closed);
 }
 
 const OmqCounters& OmqEndpoint::counters() const noexcept {

@@ -69,8 +69,7 @@ class OmqReply {
 
   explicit OmqReply(std::shared_ptr<Target> target) : target_(std::move(target)) {}
 
-  /// Requires at most kOmqPartsMax parts. Over kOmqMessageBytesMax in all, peers cut the
-  /// connection.
+  /// Requires at most kOmqPartsMax parts. What is over kOmqMessageBytesMax in all would not arrive: the peer gets "413" instead.
   void operator()(OmqParts parts) const;
 
  private:
@@ -89,7 +88,9 @@ struct OmqLimits {
   std::size_t clients = 4096;   ///< more are refused; service nodes are not counted out
   std::size_t peers = 512;      ///< outgoing connections
   std::size_t requests = 8192;  ///< of ours without an answer
-  std::size_t served = 256;     ///< requests of one connection without an answer; more are dropped
+  std::size_t served = 256;     ///< requests of a client without an answer; more are answered 503
+  std::size_t node_served = 8192;                       ///< the same of a service node
+  std::size_t node_served_bytes = 128UL * 1024 * 1024;  ///< of these requests together
   std::size_t client_bytes = 64UL * 1024;  ///< waiting for one client, whatever others do
   /// What clients may have waiting beyond that, together. When it is used up, the one that has taken nothing for longest is cut off.
   std::size_t pool_bytes = 128UL * 1024 * 1024;
@@ -108,10 +109,11 @@ struct OmqOptions {
 struct OmqCounters {
   std::uint64_t received = 0;  ///< commands
   std::uint64_t answered = 0;
+  std::uint64_t answers_oversized = 0;  ///< of `answered`: 413 instead of more than a message holds
   std::uint64_t refused_unknown = 0;
   std::uint64_t refused_forbidden = 0;
   std::uint64_t refused_no_tag = 0;
-  std::uint64_t refused_busy = 0;     ///< over OmqLimits::served; dropped
+  std::uint64_t refused_busy = 0;     ///< over OmqLimits::served and the like; answered 503
   std::uint64_t refused_clients = 0;  ///< connections over OmqLimits::clients
   std::uint64_t malformed = 0;
   std::uint64_t oversized = 0;    ///< messages over kOmqMessageBytesMax in all
@@ -160,6 +162,9 @@ class OmqEndpoint {
   /// A command without tag to whoever is at the other end; requires parts within the bounds of a
   /// request. False: it has gone, or does not read.
   bool send(OmqConnection connection, std::string command, OmqParts parts);
+
+  /// Called, soon after, with every connection that is over, whoever ended it. Before the first command.
+  void set_on_closed(std::function<void(OmqConnection)> on_closed);
 
   [[nodiscard]] const OmqCounters& counters() const noexcept;
 

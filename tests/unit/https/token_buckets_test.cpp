@@ -33,6 +33,15 @@ TEST(TokenBuckets, GiveTheBurstAndThenTheRate) {
   EXPECT_EQ(taken(buckets, v4(1), kStart + std::chrono::hours(5)), 600);
 }
 
+TEST(TokenBuckets, GiveSeveralAtOnceOrNone) {
+  TokenBuckets buckets({}, system_random());
+
+  EXPECT_TRUE(buckets.take(v4(1), kStart, 500));
+  EXPECT_FALSE(buckets.take(v4(1), kStart, 101));
+  EXPECT_TRUE(buckets.take(v4(1), kStart, 100));
+  EXPECT_FALSE(buckets.take(v4(1), kStart));
+}
+
 TEST(TokenBuckets, AreOnePerAddress) {
   TokenBuckets buckets({}, system_random());
 

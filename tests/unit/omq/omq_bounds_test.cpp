@@ -93,10 +93,73 @@ TEST_F(OmqBounds, ServesOnlySoManyRequestsOfAConnectionAtOnce) {
   }
   ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().refused_busy == 1; }));
   EXPECT_EQ(waiting.size(), 2U);
+  EXPECT_EQ(client.receive(io), (Frames{"REPLY", "3", "503", "too many requests at once"}));
 
   waiting.pop_back();  // never answered: its place is free again all the same
   client.send({"storage.wait", "4"});
   EXPECT_TRUE(run_until(io, [&] { return waiting.size() == 2; }));
+}
+
+TEST_F(OmqBounds, ServesThousandsOfRequestsOfAServiceNodeAtOnce) {
+  TestNode node(io);
+  const test::KeyPair peer_keys = test::key_pair(11);
+  node.nodes.insert(peer_keys.key);
+  std::vector<OmqReply> waiting;
+  node.omq->add_command(
+      "sn.wait", OmqAccess::service_node, OmqForm::request,
+      [&](const OmqCommand&, const OmqReply& reply) { waiting.push_back(reply); });
+  RawPeer peer;
+  peer.connect(node.endpoint(), node.key(), peer_keys, test::node_routing_id(peer_keys.key));
+  constexpr std::size_t kCount = 3000;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    peer.send({"sn.wait", "t" + std::to_string(i)});
+  }
+  ASSERT_TRUE(run_until(io, [&] { return waiting.size() == kCount; }));
+  for (const OmqReply& reply : waiting) {
+    reply({"done"});
+  }
+  for (std::size_t i = 0; i < kCount; ++i) {
+    ASSERT_EQ(peer.receive(io), (Frames{"REPLY", "t" + std::to_string(i), "done"}));
+  }
+}
+
+TEST_F(OmqBounds, BoundsTheBytesOfRequestsOfAServiceNode) {
+  OmqOptions options;
+  options.limits.node_served_bytes = 1000;
+  TestNode node(io, 1, options);
+  const test::KeyPair peer_keys = test::key_pair(11);
+  node.nodes.insert(peer_keys.key);
+  std::vector<OmqReply> waiting;
+  node.omq->add_command(
+      "sn.wait", OmqAccess::service_node, OmqForm::request,
+      [&](const OmqCommand&, const OmqReply& reply) { waiting.push_back(reply); });
+  RawPeer peer;
+  connect(peer, node, 11);
+  peer.send({"sn.wait", "1", std::string(2000, 'x')});
+  peer.send({"sn.wait", "2", std::string(2000, 'x')});
+  EXPECT_EQ(peer.receive(io), (Frames{"REPLY", "2", "503", "too many requests at once"}));
+  EXPECT_EQ(waiting.size(), 1U);
+
+  waiting.clear();
+  peer.send({"sn.wait", "3", std::string(2000, 'x')});
+  EXPECT_TRUE(run_until(io, [&] { return waiting.size() == 1; }));
+}
+
+TEST_F(OmqBounds, AnswersThatAnAnswerIsTooLargeInsteadOfLosingIt) {
+  TestNode node(io);
+  node.omq->add_command("storage.size", OmqAccess::open, OmqForm::request,
+                        [](const OmqCommand& command, const OmqReply& reply) {
+                          reply({std::string(std::stoul(command.parts.at(0)), 'x')});
+                        });
+  RawPeer client;
+  connect(client, node, 9);
+  const std::size_t room = kOmqMessageBytesMax - std::string("REPLYt").size();
+  client.send({"storage.size", "t", std::to_string(room)});
+  EXPECT_EQ(client.receive(io).at(2).size(), room);
+  client.send({"storage.size", "t", std::to_string(room + 1)});
+  EXPECT_EQ(client.receive(io),
+            (Frames{"REPLY", "t", "413", "the answer is larger than a message may be"}));
+  EXPECT_EQ(node.omq->counters().answers_oversized, 1U);
 }
 
 TEST_F(OmqBounds, RefusesMoreClientsButNoServiceNode) {
@@ -173,16 +236,24 @@ class OmqAnswers : public OmqBounds {
       client.send({"storage.answer", "t" + std::to_string(i), std::to_string(bytes)});
     }
     std::size_t answers = 0;
-    run_until(
-        io,
-        [&] {
-          while (client.try_receive()) {
-            ++answers;
-          }
-          return answers + node.omq->counters().unsent_full >= count;
-        },
-        std::chrono::seconds(20));
+    const std::uint64_t unsent = node.omq->counters().unsent_full;
+    run_until(io, [&] {
+      while (client.try_receive()) {
+        ++answers;
+      }
+      return answers + node.omq->counters().unsent_full >= count + unsent;
+    });
     return answers;
+  }
+
+  /// A client that reads gets all it asked for, in the end: the kernel may still be taking some of what lazy ones asked for, so that
+  /// they look like readers for a moment.
+  bool is_served(TestNode& node) {
+    std::size_t answers = 0;
+    for (int round = 0; round < 10 && answers < 10; ++round) {
+      answers = answers_of(node, 10, 1'500'000);
+    }
+    return answers == 10;
   }
 
   static void add_answer(TestNode& node) {
@@ -197,12 +268,17 @@ class OmqAnswers : public OmqBounds {
     for (std::size_t i = 0; i < count; ++i) {
       lazy.push_back(std::make_unique<RawPeer>());
       lazy.back()->set_receive_bound(1);
+      lazy.back()->never_reconnect();
       connect(*lazy.back(), node, static_cast<std::uint8_t>(20 + i));
-      const std::uint64_t before = node.omq->counters().received;
+      const OmqCounters before = node.omq->counters();
       for (int asked = 0; asked < 20; ++asked) {
         lazy.back()->send({"storage.answer", "t", "1000000"});
       }
-      ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().received == before + 20; }));
+      ASSERT_TRUE(run_until(io, [&] {
+        const OmqCounters& now =
+            node.omq->counters();  // whoever is cut may come again and ask more
+        return now.received >= before.received + 20 || now.cut_slow > before.cut_slow;
+      }));
     }
   }
 
@@ -226,10 +302,8 @@ TEST_F(OmqAnswers, OfThoseWhoDoNotReadGiveWayToThoseWhoDo) {
   add_lazy(node, 4);
   ASSERT_FALSE(HasFatalFailure());
   EXPECT_GT(node.omq->counters().cut_slow, 0U);
-  const std::uint64_t unsent = node.omq->counters().unsent_full;
 
-  EXPECT_EQ(answers_of(node, 10, 1'500'000), 10U);
-  EXPECT_EQ(node.omq->counters().unsent_full, unsent);
+  EXPECT_TRUE(is_served(node));
 }
 
 TEST_F(OmqAnswers, UpToTheirOwnShareReachClientsThatOwnNothingOfThePool) {
@@ -248,7 +322,10 @@ TEST_F(OmqAnswers, ThatWereNeverReadAreForgottenWithTheConnection) {
   add_lazy(node, 1);
   ASSERT_FALSE(HasFatalFailure());
   lazy.clear();
-  EXPECT_EQ(answers_of(node, 10, 1'500'000), 10U);
+  add_lazy(node, 2);
+  ASSERT_FALSE(HasFatalFailure());
+  lazy.clear();
+  EXPECT_TRUE(is_served(node));
 }
 
 }  // namespace

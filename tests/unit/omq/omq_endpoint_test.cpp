@@ -166,6 +166,29 @@ TEST_F(OmqServer, PushesToAConnectedClientUntilItHasGone) {
   EXPECT_TRUE(run_until(io, [&] { return !node.omq->send(*connection, "notify.message", {}); }));
 }
 
+TEST_F(OmqServer, TellsOfEachConnectionThatIsOver) {
+  std::vector<OmqConnection> connections;
+  std::vector<OmqConnection> closed;
+  node.omq->set_on_closed([&](OmqConnection connection) { closed.push_back(connection); });
+  node.omq->add_command("storage.who", OmqAccess::open, OmqForm::request,
+                        [&](const OmqCommand& command, const OmqReply& reply) {
+                          connections.push_back(command.connection);
+                          reply({});
+                        });
+  auto leaving = std::make_unique<RawPeer>();
+  connect(*leaving, test::key_pair(33));
+  ASSERT_EQ(ask(*leaving, {"storage.who", "t"}), (Frames{"REPLY", "t"}));
+  connect(client, client_keys);
+  ASSERT_EQ(ask(client, {"storage.who", "t"}), (Frames{"REPLY", "t"}));
+  EXPECT_TRUE(closed.empty());
+
+  leaving.reset();  // without a word
+  ASSERT_TRUE(run_until(io, [&] { return closed.size() == 1; }));
+  client.send({"BYE"});
+  ASSERT_TRUE(run_until(io, [&] { return closed.size() == 2; }));
+  EXPECT_EQ(closed, connections);
+}
+
 TEST_F(OmqServer, ForgetsAClientThatSaysBye) {
   std::optional<OmqConnection> connection;
   node.omq->add_command("storage.who", OmqAccess::open, OmqForm::request,

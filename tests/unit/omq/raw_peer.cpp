@@ -67,6 +67,7 @@ void RawPeer::open(int type, const KeyPair& own) {
   set(socket_, ZMQ_IPV6, 1);
   set(socket_, ZMQ_SNDHWM, 0);
   set(socket_, ZMQ_RCVHWM, receive_bound_);
+  set(socket_, ZMQ_RECONNECT_IVL, reconnect_ms_);
   ALLIUM_CHECK(zmq_setsockopt(socket_, ZMQ_CURVE_SECRETKEY, own.secret.data(), 32) == 0);
 }
 

@@ -58,12 +58,16 @@ class RawPeer {
   /// Before connect: how many messages libzmq reads ahead of the program.
   void set_receive_bound(int messages) { receive_bound_ = messages; }
 
+  /// Before connect: once cut off, it stays so.
+  void never_reconnect() { reconnect_ms_ = -1; }
+
  private:
   void open(int type, const KeyPair& own);
 
   void* context_;
   void* socket_ = nullptr;
   int receive_bound_ = 1000;
+  int reconnect_ms_ = 100;
 };
 
 }  // namespace allium::control::test

@@ -53,6 +53,31 @@ TEST(Bt, RefusesWhatIsNone) {
   }
 }
 
+TEST(Bt, SplitsAListWithoutReadingIt) {
+  const auto parts = split_bt_list("ld1:ai1eeli2ee1:xi3ee", 4);
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(*parts, (std::vector<std::string_view>{"d1:ai1ee", "li2ee", "1:x", "i3e"}));
+  EXPECT_FALSE(split_bt_list("ld1:ai1eeli2ee1:xi3ee", 3));
+  EXPECT_EQ(split_bt_list("le", 0)->size(), 0U);
+  for (const std::string_view text : {"", "l", "de", "i1e", "lde", "lee", "ld1:aee", "lixee"}) {
+    EXPECT_FALSE(split_bt_list(text, 10)) << text;
+  }
+  const std::string deep = std::string(kBtDepthMax + 2, 'l') + std::string(kBtDepthMax + 2, 'e');
+  EXPECT_FALSE(split_bt_list(deep, 10));
+}
+
+TEST(Bt, ReadsTheSmallMessagesOfNineMillionBytes) {
+  const std::string message = "d1:d1:x1:ei1700000000000e1:h10:abcdefghij1:ni0e1:ti1700000000000ee";
+  std::string many = "l";
+  std::size_t count = 0;
+  for (; many.size() + message.size() < 9'000'000; ++count) {
+    many += message;
+  }
+  const auto value = parse_bt(many + "e");
+  ASSERT_TRUE(value);
+  EXPECT_EQ(value->as_array().size(), count);
+}
+
 TEST(Bt, HasBounds) {
   const std::string deep = std::string(kBtDepthMax + 2, 'l') + std::string(kBtDepthMax + 2, 'e');
   EXPECT_FALSE(parse_bt(deep));

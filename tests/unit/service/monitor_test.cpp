@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/monitor.hpp"
 
-#include <set>
+#include <algorithm>
+#include <deque>
 
 #include <gtest/gtest.h>
 
@@ -32,8 +33,47 @@ class MonitorTest : public testing::Test {
     return dict;
   }
 
-  json::object subscribe(const json::object& dict, ConnectionNumber connection = 1) {
-    return parse_bt(monitor.subscribe(serialise_bt(dict), connection, kStartMs))->as_object();
+  /// Whatever is answered, once everything posted is done.
+  std::string ask(std::string text, ConnectionNumber connection = 1,
+                  std::uint64_t now_ms = kStartMs) {
+    std::string answer;
+    monitor.subscribe(std::move(text), {connection, kAddress}, now_ms,
+                      [&answer](std::string given) { answer = std::move(given); });
+    work();
+    return answer;
+  }
+
+  json::object subscribe(const json::object& dict, ConnectionNumber connection = 1,
+                         std::uint64_t now_ms = kStartMs) {
+    return parse_bt(ask(serialise_bt(dict), connection, now_ms))->as_object();
+  }
+
+  void work() {
+    while (!posted.empty()) {
+      work_once();
+    }
+  }
+
+  void work_once() {
+    const auto what = std::move(posted.front());
+    posted.pop_front();
+    what();
+  }
+
+  /// By a subaccount of the group that may read.
+  json::object request_of_member() {
+    json::object dict = request("11", true);
+    dict["s"] = text_of(
+        member.key().sign(bytes_of("MONITOR" + group.hex() + std::to_string(seconds) + "111")));
+    dict["T"] = text_of(token());
+    dict["S"] = text_of(group.key().sign(token()));
+    return dict;
+  }
+
+  [[nodiscard]] Token token() const {
+    Token made{3, static_cast<std::uint8_t>(Access::read)};
+    std::copy(member.key().public_key().begin(), member.key().public_key().end(), made.begin() + 4);
+    return made;
   }
 
   void store(int space, std::uint64_t now_ms = kStartMs) {
@@ -42,19 +82,25 @@ class MonitorTest : public testing::Test {
                       now_ms);
   }
 
+  static constexpr AddressBlock kAddress = 77;
+
   SwarmWorld world{1};
   TestAccount group{3, 1};
+  TestAccount member{3, 9};
   std::int64_t seconds = 0;
   std::vector<std::pair<ConnectionNumber, json::object>> pushed;
-  std::set<ConnectionNumber> gone;
-  Monitor monitor{world.node(0).store(), world.node(0).membership,
-                  [this](ConnectionNumber connection, const std::string& payload) {
-                    if (gone.contains(connection)) {
-                      return false;
-                    }
-                    pushed.emplace_back(connection, parse_bt(payload)->as_object());
-                    return true;
-                  }};
+  std::deque<std::function<void()>> posted;
+  std::size_t may_ask_for = 100'000;
+  Monitor monitor{{world.node(0).store(), world.node(0).membership,
+                   [this](ConnectionNumber connection, const std::string& payload) {
+                     pushed.emplace_back(connection, parse_bt(payload)->as_object());
+                   },
+                   [this](std::function<void()> what) { posted.push_back(std::move(what)); },
+                   [this](const Subscriber&, std::size_t count) {
+                     const bool may = count <= may_ask_for;
+                     may_ask_for -= may ? count : 0;
+                     return may;
+                   }}};
 };
 
 TEST_F(MonitorTest, TellsOfMessagesInTheNamespacesThatWereAskedFor) {
@@ -90,10 +136,16 @@ TEST_F(MonitorTest, ForgetsConnectionsThatHaveGone) {
   subscribe(request("11", false), 1);
   subscribe(request("11", false), 2);
   EXPECT_EQ(monitor.subscriptions(), 2U);
-  gone.insert(1);
-  store(11);
+  monitor.connection_closed(1);
+  work();
   EXPECT_EQ(monitor.subscriptions(), 1U);
+  store(11);
+  ASSERT_EQ(pushed.size(), 1U);
   EXPECT_EQ(pushed.at(0).first, 2U);
+  monitor.connection_closed(2);
+  monitor.connection_closed(3);
+  work();
+  EXPECT_EQ(monitor.subscriptions(), 0U);
 }
 
 TEST_F(MonitorTest, CountsARenewalOnce) {
@@ -101,7 +153,54 @@ TEST_F(MonitorTest, CountsARenewalOnce) {
   subscribe(request("11", true));
   EXPECT_EQ(monitor.subscriptions(), 1U);
   store(11);
-  EXPECT_TRUE(pushed.at(0).second.contains("~")) << "the later one counts";
+  EXPECT_TRUE(pushed.at(0).second.contains("~"));
+}
+
+TEST_F(MonitorTest, AddsWhatIsAskedForLaterToWhatWasAskedForBefore) {
+  subscribe(request("11", true));
+  subscribe(request("12", false), 1, kStartMs + 1000);
+  EXPECT_EQ(monitor.subscriptions(), 1U);
+  store(11, kStartMs + kSubscriptionMs + 999);
+  store(12, kStartMs + kSubscriptionMs + 999);
+  ASSERT_EQ(pushed.size(), 2U);
+  EXPECT_TRUE(pushed[0].second.contains("~"));
+  EXPECT_TRUE(pushed[1].second.contains("~"));
+}
+
+TEST_F(MonitorTest, AddsNothingToWhatHasRunOut) {
+  subscribe(request("11", true));
+  subscribe(request("12", false), 1, kStartMs + kSubscriptionMs);
+  store(11, kStartMs + kSubscriptionMs);
+  store(12, kStartMs + kSubscriptionMs);
+  ASSERT_EQ(pushed.size(), 1U);
+  EXPECT_EQ(pushed[0].second.at("n"), 12);
+  EXPECT_FALSE(pushed[0].second.contains("~"));
+}
+
+TEST_F(MonitorTest, TellsASubaccountNothingFromTheMomentItIsRevoked) {
+  ASSERT_EQ(subscribe(request_of_member()), (json::object{{"success", 1}}));
+  store(11);
+  EXPECT_EQ(pushed.size(), 1U);
+
+  world.node(0).store().revoke(group.account(), {token()}, kStartMs, [](const auto&) {});
+  store(11);
+  EXPECT_EQ(pushed.size(), 1U);
+
+  subscribe(request("11", false));  // the account's own key, by the same connection
+  store(11);
+  ASSERT_EQ(pushed.size(), 2U);
+  EXPECT_FALSE(pushed[1].second.contains("~")) << "what the revoked one asked for does not count";
+}
+
+TEST_F(MonitorTest, TellsAConnectionOnceOfAMessageThatItMayKnowByTwoRights) {
+  subscribe(request_of_member());
+  subscribe(request("11", false));
+  EXPECT_EQ(monitor.subscriptions(), 2U);
+  store(11);
+  ASSERT_EQ(pushed.size(), 1U);
+  EXPECT_TRUE(pushed[0].second.contains("~"));
+  monitor.expire(kStartMs + kSubscriptionMs);
+  EXPECT_EQ(monitor.subscriptions(), 0U);
 }
 
 TEST_F(MonitorTest, TakesTheEdwardsKeyOfASessionAccount) {
@@ -149,19 +248,76 @@ TEST_F(MonitorTest, SaysWhatIsWrongByNumber) {
 
 TEST_F(MonitorTest, AnswersAListWithAListAndNonsenseWithOne) {
   const json::array list = {request("11", false), json::object{}};
-  const json::array answers =
-      parse_bt(monitor.subscribe(serialise_bt(list), 1, kStartMs))->as_array();
+  const json::array answers = parse_bt(ask(serialise_bt(list)))->as_array();
   ASSERT_EQ(answers.size(), 2U);
   EXPECT_TRUE(answers[0].as_object().contains("success"));
   EXPECT_EQ(answers[1].as_object().at("errcode"), 2);
-  for (const std::string_view nonsense : {"", "x", "i1e", "li1ee"}) {
-    EXPECT_EQ(parse_bt(monitor.subscribe(nonsense, 1, kStartMs))->as_object().at("errcode"), 1);
+  for (const char* nonsense : {"", "x", "i1e", "li1ee", "d", "dex", "ld1:aee"}) {
+    const auto answer = parse_bt(ask(nonsense));
+    ASSERT_TRUE(answer && answer->is_object()) << nonsense;
+    EXPECT_EQ(answer->as_object().at("errcode"), 1) << nonsense;
   }
+}
+
+TEST_F(MonitorTest, AnswersThirtyThousandRequestsInSlices) {
+  json::array list(kMonitorRequestsMax, json::object{});
+  list.front() = list.back() = request("11", false);
+  std::string answer;
+  monitor.subscribe(serialise_bt(list), {1, kAddress}, kStartMs,
+                    [&answer](std::string given) { answer = std::move(given); });
+  EXPECT_TRUE(answer.empty());
+
+  // Another one does not wait for them.
+  EXPECT_EQ(parse_bt(serialise_bt(list))->as_array().size(), kMonitorRequestsMax);
+  std::string other;
+  monitor.subscribe(serialise_bt(request("12", false)), {2, kAddress}, kStartMs,
+                    [&other](std::string given) { other = std::move(given); });
+  EXPECT_EQ(other, "d7:successi1ee");
+
+  std::size_t slices = 1;
+  for (; answer.empty(); ++slices) {
+    ASSERT_FALSE(posted.empty());
+    work_once();
+  }
+  EXPECT_EQ(slices, (kMonitorRequestsMax + kMonitorSliceMax - 1) / kMonitorSliceMax);
+  const json::array answers = parse_bt(answer)->as_array();
+  ASSERT_EQ(answers.size(), kMonitorRequestsMax);
+  EXPECT_TRUE(answers.front().as_object().contains("success"));
+  EXPECT_EQ(answers[1].as_object().at("errcode"), 2);
+  EXPECT_TRUE(answers.back().as_object().contains("success"));
+}
+
+TEST_F(MonitorTest, AnswersNobodyWhoHasGoneMeanwhile) {
+  json::array list(kMonitorSliceMax + 1, request("11", false));
+  monitor.subscribe(serialise_bt(list), {1, kAddress}, kStartMs,
+                    [](const std::string&) { FAIL() << "he has gone"; });
+  monitor.connection_closed(1);
+  work();
+  EXPECT_EQ(monitor.subscriptions(), 0U);
+}
+
+TEST_F(MonitorTest, SaysSoWhenAnAddressAsksForTooMuch) {
+  const json::array list(kMonitorSliceMax + 1, json::object{});
+  std::size_t answers = 0;
+  for (std::size_t i = 0; i < kMonitorQueuePerAddressMax; ++i) {
+    monitor.subscribe(serialise_bt(list), {1, kAddress}, kStartMs,
+                      [&answers](const std::string&) { ++answers; });
+  }
+  std::string refused;
+  monitor.subscribe(serialise_bt(list), {1, kAddress}, kStartMs,
+                    [&refused](std::string given) { refused = std::move(given); });
+  EXPECT_EQ(parse_bt(refused)->as_object().at("errcode"), 7);
+  work();
+  EXPECT_EQ(answers, kMonitorQueuePerAddressMax);
+
+  may_ask_for = 1;
+  EXPECT_EQ(subscribe(request("11", false)), (json::object{{"success", 1}}));
+  EXPECT_EQ(subscribe(request("11", false)).at("errcode"), 7);
 }
 
 TEST_F(MonitorTest, BoundsWhatOneConnectionMayAskFor) {
   json::array list(kMonitorRequestsMax + 1, json::object{});
-  EXPECT_TRUE(parse_bt(monitor.subscribe(serialise_bt(list), 1, kStartMs))->is_object());
+  EXPECT_TRUE(parse_bt(ask(serialise_bt(list)))->is_object());
 }
 
 }  // namespace

@@ -18,18 +18,20 @@ ip::address without_mapping(const ip::address& address) {
 }
 
 void ConnectionTable::descriptor_opened(int descriptor) {
+  descriptor_closed(descriptor);
   auto output = std::make_shared<Output>(make_pipe_());
   output->descriptor = descriptor;
-  outputs_.insert_or_assign(descriptor, std::move(output));
+  outputs_.emplace(descriptor, std::move(output));
 }
 
 void ConnectionTable::descriptor_closed(int descriptor) {
-  if (const auto output = outputs_.extract(descriptor)) {
-    pool_.close(output.mapped());
-  }
   const auto found = by_descriptor_.find(descriptor);
   if (found != by_descriptor_.end()) {
     close(*find(found->second));
+  }
+  // Last: whatever else counts it would keep it for ever.
+  if (const auto output = outputs_.extract(descriptor)) {
+    pool_.close(output.mapped());
   }
 }
 
@@ -113,6 +115,7 @@ void ConnectionTable::close(OmqLink& link) {
   }
   const OmqConnection number = link.number;
   waiting.erase(number);
+  closed_(number);
   links_.erase(number);  // the last: it may be what keeps `link`
 }
 

@@ -47,6 +47,7 @@ struct OmqLink {
   std::shared_ptr<Output> output;
   bool is_silent = false;           ///< outgoing: nothing has come since requests began to wait
   std::size_t served_count = 0;     ///< requests of the other end that have no answer yet
+  std::size_t served_bytes = 0;     ///< of these
   std::size_t requested_count = 0;  ///< requests of ours that have no answer yet
   Clock::time_point last_used{};
 };
@@ -55,9 +56,11 @@ class ConnectionTable {
  public:
   using Link = std::shared_ptr<OmqLink>;
   using MakePipe = std::function<std::shared_ptr<PipeTally>()>;
+  using Closed = std::function<void(OmqConnection number)>;
 
-  ConnectionTable(OutputPool& pool, MakePipe make_pipe)
-      : pool_(pool), make_pipe_(std::move(make_pipe)) {}
+  /// `closed` is told of every connection that is over; from within calls of the table.
+  ConnectionTable(OutputPool& pool, MakePipe make_pipe, Closed closed)
+      : pool_(pool), make_pipe_(std::move(make_pipe)), closed_(std::move(closed)) {}
 
   /// A TCP connection of the listener has come or gone, or is not to be listened to any more.
   void descriptor_opened(int descriptor);
@@ -92,6 +95,7 @@ class ConnectionTable {
 
   OutputPool& pool_;
   MakePipe make_pipe_;
+  Closed closed_;
   std::uint64_t last_number_ = 0;
   std::unordered_map<int, std::shared_ptr<Output>> outputs_;  ///< of every open descriptor
   std::map<OmqConnection, Link> links_;

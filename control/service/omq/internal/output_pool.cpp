@@ -91,6 +91,7 @@ bool OutputPool::make_room(const OutputPtr& output, std::size_t bytes) {
                                                   return moved_at(*left) < moved_at(*right);
                                                 });
     cut_(slowest);
+    close(slowest);
     if (slowest == output) {
       return false;
     }

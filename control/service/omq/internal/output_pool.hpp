@@ -47,7 +47,7 @@ class OutputPool {
  public:
   using OutputPtr = std::shared_ptr<Output>;
 
-  /// `cut` is called with those that lose their connection; it calls close().
+  /// `cut` is called with those that lose their connection.
   OutputPool(const OmqLimits& limits, std::function<void(const OutputPtr&)> cut)
       : limits_(limits), cut_(std::move(cut)) {}
 
