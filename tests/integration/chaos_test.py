@@ -70,7 +70,7 @@ EQUAL_WITHIN_S = 60
 CLOCK_MS = 1500  # what is this near to its end may be there or not
 PAIRS = 0.6      # of the faults that may come with another do
 QUIET_S = 1.5    # so long nobody hands anything on
-KINDS_WITHIN_S = 240
+KINDS_WITHIN_S = 200
 
 # What clients have to get done in 40 s for the run to mean something; on a fast machine it is ten times as much.
 DONE_IN_40_S = {"acknowledged": 60, "deleted": 5, "expired": 5, "read": 10}
