@@ -17,22 +17,8 @@ namespace {
 constexpr std::size_t kHashBytes = crypto_auth_hmacsha256_BYTES;
 
 MbManager& manager() noexcept {
-  thread_local MbManager of_thread(MbCode::best);
-  return of_thread;
+  return manager_of_thread();
 }
-
-// A value that is wiped when it goes out of scope.
-template <typename T>
-struct Wiped {
-  T value;
-
-  Wiped() noexcept : value{} {}
-
-  ~Wiped() { wipe(&value, sizeof value); }
-
-  Wiped(const Wiped&) = delete;
-  Wiped& operator=(const Wiped&) = delete;
-};
 
 struct Schedules {
   MbSchedule encrypt;

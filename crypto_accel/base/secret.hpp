@@ -63,4 +63,17 @@ class Secret {
   std::array<std::uint8_t, N> bytes_{};
 };
 
+/// A plain value, zero at first, that is wiped when it goes out of scope.
+template <typename T>
+struct Wiped {
+  T value;
+
+  Wiped() noexcept : value{} {}
+
+  ~Wiped() { wipe(&value, sizeof value); }
+
+  Wiped(const Wiped&) = delete;
+  Wiped& operator=(const Wiped&) = delete;
+};
+
 }  // namespace allium

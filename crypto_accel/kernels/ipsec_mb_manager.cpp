@@ -115,4 +115,9 @@ void MbManager::drain() noexcept {
   }
 }
 
+MbManager& manager_of_thread() noexcept {
+  thread_local MbManager of_thread(MbCode::best);
+  return of_thread;
+}
+
 }  // namespace allium::crypto_accel

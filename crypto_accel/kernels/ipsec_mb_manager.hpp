@@ -71,6 +71,9 @@ class MbManager {
   IMB_MGR* manager_;
 };
 
+/// The calling thread's own, with the best code; made at its first call.
+[[nodiscard]] MbManager& manager_of_thread() noexcept;
+
 /// 16 zero bytes, aligned as the library wants its subkeys.
 alignas(16) inline constexpr Block kZeroBlock{};
 
