@@ -48,8 +48,9 @@ Result<const Kernel*> find(std::string_view kind, std::span<const Kernel> kernel
 }
 
 std::string how_to_wish() {
-  return "write onion=NAME,x25519=NAME with onion one of: " + names_of(onion_kernels()) +
-         "; x25519 one of: " + names_of(x25519_kernels());
+  return "write onion=NAME,x25519=NAME,aead=NAME with onion one of: " + names_of(onion_kernels()) +
+         "; x25519 one of: " + names_of(x25519_kernels()) +
+         "; aead one of: " + names_of(aead_kernels());
 }
 
 // One KIND=NAME of a wish.
@@ -68,6 +69,11 @@ Result<void> apply(std::string_view part, KernelSet& chosen) {
   if (kind == "x25519") {
     return find(kind, x25519_kernels(), name).map([&](const X25519Kernel* found) {
       chosen.x25519 = found;
+    });
+  }
+  if (kind == "aead") {
+    return find(kind, aead_kernels(), name).map([&](const AeadKernel* found) {
+      chosen.aead = found;
     });
   }
   return fail(Errc::not_found,
@@ -90,12 +96,12 @@ std::string describe(std::string_view kind, std::span<const Kernel> kernels, con
 }  // namespace
 
 Result<KernelSet> select_kernels(std::string_view wish) {
-  KernelSet chosen{best_of(onion_kernels()), best_of(x25519_kernels())};
+  KernelSet chosen{best_of(onion_kernels()), best_of(x25519_kernels()), best_of(aead_kernels())};
   if (chosen.onion == nullptr) {
     return fail(Errc::unavailable,
                 "this CPU lacks AES-NI, PCLMUL or SSE4.2, which every onion kernel needs");
   }
-  if (chosen.x25519 == nullptr) {
+  if (chosen.x25519 == nullptr || chosen.aead == nullptr) {
     return fail(Errc::unavailable, "libsodium does not start on this machine");
   }
   if (wish.size() > kWishBytesMax) {
@@ -126,7 +132,8 @@ Result<KernelSet> kernels_from_environment() {
 
 std::string describe_kernels(const KernelSet& chosen) {
   return describe("onion", onion_kernels(), chosen.onion) +
-         describe("x25519", x25519_kernels(), chosen.x25519);
+         describe("x25519", x25519_kernels(), chosen.x25519) +
+         describe("aead", aead_kernels(), chosen.aead);
 }
 
 }  // namespace allium::crypto_accel

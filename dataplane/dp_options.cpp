@@ -38,7 +38,7 @@ usage: allium-dp --vdev DEVICE --control SOCKET [options]
   --kernels           list the crypto kernels of this CPU, and which are chosen
   --version, --help
 
-ALLIUM_KERNEL=onion=NAME,x25519=NAME forces kernels. The relay accepts packets when its controller has
+ALLIUM_KERNEL=onion=NAME,x25519=NAME,aead=NAME forces kernels. The relay accepts packets when its controller has
 configured it and sent the first snapshot of keys. SIGTERM ends it cleanly.
 
 example: allium-dp --vdev net_af_packet0,iface=eth0 --control /run/allium/dp.sock

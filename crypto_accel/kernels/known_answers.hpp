@@ -3,7 +3,7 @@
 
 // The two answers that the start-up self-test knows: the packets that the middle relay of SPEC.md
 // section 15.1 (two hops, class V) takes in and sends out, one in each direction, with the values
-// in between and the keys of the link to the other relay.
+// in between and the keys of the link to the other relay; X25519 and the AEADs have their own.
 
 #include <array>
 #include <cstddef>
@@ -151,5 +151,30 @@ inline constexpr PublicKey kKnownPoint =
     from_hex<32>("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
 inline constexpr SharedSecret kKnownShared =
     from_hex<32>("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+
+template <std::size_t kNonceBytes, std::size_t kTextBytes>
+struct KnownAead {
+  std::array<std::uint8_t, 32> key;
+  std::array<std::uint8_t, kNonceBytes> nonce;
+  std::array<std::uint8_t, kTextBytes> text;
+  std::array<std::uint8_t, kTextBytes + 16> sealed;
+};
+
+/// Test case 15 of the GCM specification.
+inline constexpr KnownAead<12, 64> kKnownGcm{
+    from_hex<32>("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"),
+    from_hex<12>("cafebabefacedbaddecaf888"),
+    from_hex<64>("d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+                 "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255"),
+    from_hex<80>("522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+                 "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
+                 "b094dac5d93471bdec1a502270e3cc6c")};
+
+/// "Hello world", as onion requests are sealed.
+inline constexpr KnownAead<24, 11> kKnownXchacha{
+    from_hex<32>("37a3af90eb276c0b4069998e97edf956b6933bd3c77d330a072cdf274e757ab5"),
+    from_hex<24>("9e1a3abe60eff3ea5c23556cc7e225b6f94355315f7281f6"),
+    from_hex<11>("48656c6c6f20776f726c64"),
+    from_hex<27>("6ecf4dbb06e7899a52b863e03cde3b287d1638d765db75de02b032")};
 
 }  // namespace allium::crypto_accel

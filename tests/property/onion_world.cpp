@@ -163,7 +163,7 @@ void WorldRelay::start() {
         new Worker{*replay, std::move(*handles), std::make_unique<onion::Bridge>(), nullptr}));
     Worker& worker = *workers_.back();
     onion::RelayParts parts;
-    parts.kernels = {&kernel_with(flaw_), sound_kernels().x25519};
+    parts.kernels = {&kernel_with(flaw_), sound_kernels().x25519, sound_kernels().aead};
     parts.replay = &worker.replay;
     parts.handles = &worker.handles;
     parts.bridge = workers_.front()->bridge.get();

@@ -27,6 +27,7 @@ TEST(SelectKernels, TakesTheLastThatTheCpuRunsWithoutAWish) {
   }
   EXPECT_EQ(best().onion, expected);
   EXPECT_EQ(best().x25519->name, "libsodium");
+  EXPECT_EQ(best().aead->name, "ipsec-mb");
 }
 
 TEST(SelectKernels, TakesEveryVariantByItsName) {
@@ -39,6 +40,14 @@ TEST(SelectKernels, TakesEveryVariantByItsName) {
     ASSERT_TRUE(chosen.has_value()) << chosen.error().text;
     EXPECT_EQ(chosen->onion, &kernel);
     EXPECT_EQ(chosen->x25519, &x25519_kernels().front());
+  }
+}
+
+TEST(SelectKernels, TakesEveryAeadByItsName) {
+  for (const AeadKernel& kernel : aead_kernels()) {
+    const Result<KernelSet> chosen = select_kernels("aead=" + std::string(kernel.name));
+    ASSERT_TRUE(chosen.has_value()) << chosen.error().text;
+    EXPECT_EQ(chosen->aead, &kernel);
   }
 }
 
@@ -103,6 +112,7 @@ TEST(DescribeKernels, HasALineAVariantAndMarksTheChosen) {
   }
   EXPECT_TRUE(contains(text, "onion=" + std::string(best().onion->name) + "  chosen"));
   EXPECT_TRUE(contains(text, "x25519=libsodium  chosen"));
+  EXPECT_TRUE(contains(text, "aead=ipsec-mb  chosen"));
 }
 
 TEST(SelfTest, PassesOnEveryVariantThatTheCpuRuns) {
@@ -110,7 +120,11 @@ TEST(SelfTest, PassesOnEveryVariantThatTheCpuRuns) {
     if (!kernel.supported()) {
       continue;
     }
-    const Result<void> result = self_test(KernelSet{&kernel, &x25519_kernels().front()});
+    const Result<void> result = self_test(KernelSet{&kernel, best().x25519, best().aead});
+    EXPECT_TRUE(result.has_value()) << result.error().text;
+  }
+  for (const AeadKernel& kernel : aead_kernels()) {
+    const Result<void> result = self_test(KernelSet{best().onion, best().x25519, &kernel});
     EXPECT_TRUE(result.has_value()) << result.error().text;
   }
 }
@@ -235,7 +249,7 @@ std::vector<Broken> all_broken() {
 TEST(SelfTest, NamesTheFunctionThatIsWrong) {
   for (const Broken& wrong : all_broken()) {
     SCOPED_TRACE(wrong.function);
-    const Result<void> result = self_test(KernelSet{&wrong.kernel, &x25519_kernels().front()});
+    const Result<void> result = self_test(KernelSet{&wrong.kernel, best().x25519, best().aead});
     ASSERT_FALSE(result.has_value());
     EXPECT_EQ(result.error().code, Errc::internal);
     EXPECT_TRUE(contains(result.error().text, "in: " + std::string(wrong.function)))
@@ -260,9 +274,60 @@ TEST(SelfTest, RefusesAWrongX25519) {
   for (const auto run : {wrong_run, run_that_takes_zero}) {
     X25519Kernel wrong = x25519_kernels().front();
     wrong.run = run;
-    const Result<void> result = self_test(KernelSet{best().onion, &wrong});
+    const Result<void> result = self_test(KernelSet{best().onion, &wrong, best().aead});
     ASSERT_FALSE(result.has_value());
     EXPECT_TRUE(contains(result.error().text, "x25519=libsodium")) << result.error().text;
+  }
+}
+
+// Of every kind and length, one thing wrong.
+void seal_with_a_wrong_tag(std::span<AeadJob> jobs) noexcept {
+  aead_kernels().front().seal(jobs);
+  for (const AeadJob& job : jobs) {
+    job.target.back() ^= 1;
+  }
+}
+
+void seal_long_texts_wrong(std::span<AeadJob> jobs) noexcept {
+  aead_kernels().front().seal(jobs);
+  for (const AeadJob& job : jobs) {
+    job.target.front() ^= std::uint8_t{job.source.size() > 4096};
+  }
+}
+
+void open_whatever_the_tag(std::span<AeadJob> jobs) noexcept {
+  aead_kernels().front().open(jobs);
+  for (AeadJob& job : jobs) {
+    job.is_good = true;
+  }
+}
+
+void open_and_keep_bad_texts(std::span<AeadJob> jobs) noexcept {
+  aead_kernels().front().open(jobs);
+  for (const AeadJob& job : jobs) {
+    job.target.front() ^= std::uint8_t{!job.is_good};
+  }
+}
+
+TEST(SelfTest, RefusesAWrongAeadByItsFunction) {
+  struct Case {
+    std::string_view function;
+    decltype(AeadKernel::open) open;
+    decltype(AeadKernel::seal) seal;
+  };
+
+  const AeadKernel& sound = aead_kernels().front();
+  for (const Case& wrong : {Case{"in: seal", sound.open, seal_with_a_wrong_tag},
+                            Case{"in: long texts;", sound.open, seal_long_texts_wrong},
+                            Case{"in: open;", open_whatever_the_tag, sound.seal},
+                            Case{"in: open;", open_and_keep_bad_texts, sound.seal}}) {
+    AeadKernel kernel = sound;
+    kernel.open = wrong.open;
+    kernel.seal = wrong.seal;
+    const Result<void> result = self_test(KernelSet{best().onion, best().x25519, &kernel});
+    ASSERT_FALSE(result.has_value());
+    EXPECT_TRUE(contains(result.error().text, "aead=one-by-one")) << result.error().text;
+    EXPECT_TRUE(contains(result.error().text, wrong.function)) << result.error().text;
   }
 }
 
