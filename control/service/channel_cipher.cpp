@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <vector>
 
 #include <openssl/evp.h>
 #include <sodium.h>
@@ -13,10 +14,13 @@
 namespace allium::control {
 namespace {
 
-constexpr std::size_t kGcmNonceBytes = 12;
-constexpr std::size_t kTagBytes = 16;
+using crypto_accel::AeadJob;
+using crypto_accel::AeadKernel;
+using crypto_accel::AeadKind;
+using crypto_accel::kAeadTagBytes;
+using crypto_accel::kAeadTextBytesMax;
+
 constexpr std::size_t kCbcBlockBytes = 16;
-constexpr std::size_t kXchachaNonceBytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
 
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
@@ -53,86 +57,59 @@ unsigned char* writable(std::string& text, std::size_t offset = 0) noexcept {
   return reinterpret_cast<unsigned char*>(text.data()) + offset;
 }
 
-std::optional<std::string> open_gcm(const Secret<32>& key, std::string_view ciphertext) {
-  if (ciphertext.size() < kGcmNonceBytes + kTagBytes) {
+AeadKind aead_kind(EncryptType type) noexcept {
+  return type == EncryptType::aes_gcm ? AeadKind::aes256_gcm : AeadKind::xchacha20_poly1305;
+}
+
+/// Nonce, ciphertext and tag of `blob`; the plaintext comes where the ciphertext is. nullopt: no such blob.
+std::optional<AeadJob> opening_job(EncryptType type, const Secret<32>& key, std::string& blob) {
+  const AeadKind kind = aead_kind(type);
+  const std::size_t nonce_bytes = crypto_accel::aead_nonce_bytes(kind);
+  const std::size_t frame_bytes = nonce_bytes + kAeadTagBytes;
+  if (blob.size() < frame_bytes || blob.size() - frame_bytes > kAeadTextBytesMax) {
     return std::nullopt;
   }
-  const Bytes nonce = bytes_of(ciphertext.substr(0, kGcmNonceBytes));
-  const Bytes body =
-      bytes_of(ciphertext.substr(kGcmNonceBytes, ciphertext.size() - kGcmNonceBytes - kTagBytes));
-  std::string tag(ciphertext.substr(ciphertext.size() - kTagBytes));
-  std::string plain(body.size(), '\0');
-  const CipherContext context = new_context();
-  int count = 0;
-  const bool is_open =
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) ==
-          1 &&
-      EVP_DecryptUpdate(context.get(), writable(plain), &count, body.data(),
-                        static_cast<int>(body.size())) == 1 &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag.data()) == 1 &&
-      EVP_DecryptFinal_ex(context.get(), writable(plain, plain.size()), &count) == 1;
-  return is_open ? std::optional(std::move(plain)) : std::nullopt;
+  const MutableBytes sealed(writable(blob, nonce_bytes), blob.size() - nonce_bytes);
+  return AeadJob{
+      kind, key.data(), writable(blob), sealed, sealed.first(sealed.size() - kAeadTagBytes), false};
 }
 
-std::string seal_gcm(const Secret<32>& key, std::string_view plaintext, const Random& random) {
-  std::string sealed(kGcmNonceBytes + plaintext.size() + kTagBytes, '\0');
-  random(std::span(writable(sealed), kGcmNonceBytes));
-  const CipherContext context = new_context();
-  int count = 0;
-  const std::size_t end = kGcmNonceBytes + plaintext.size();
-  ALLIUM_CHECK(
-      EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), writable(sealed)) ==
-          1 &&
-      EVP_EncryptUpdate(context.get(), writable(sealed, kGcmNonceBytes), &count,
-                        bytes_of(plaintext).data(), static_cast<int>(plaintext.size())) == 1 &&
-      EVP_EncryptFinal_ex(context.get(), writable(sealed, end), &count) == 1 &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, kTagBytes, writable(sealed, end)) ==
-          1);
-  return sealed;
-}
-
-std::optional<std::string> open_xchacha(const Secret<32>& key, std::string_view ciphertext) {
-  if (ciphertext.size() < kXchachaNonceBytes + kTagBytes) {
+/// In place: the plaintext comes where the ciphertext is.
+std::optional<std::string_view> open_cbc(const Secret<32>& key, std::string& blob) {
+  if (blob.size() < 2 * kCbcBlockBytes || blob.size() % kCbcBlockBytes != 0 ||
+      blob.size() > kAeadTextBytesMax) {
     return std::nullopt;
   }
-  const Bytes body = bytes_of(ciphertext.substr(kXchachaNonceBytes));
-  std::string plain(body.size() - kTagBytes, '\0');
-  const bool is_open = crypto_aead_xchacha20poly1305_ietf_decrypt(
-                           writable(plain), nullptr, nullptr, body.data(), body.size(), nullptr, 0,
-                           bytes_of(ciphertext).data(), key.data()) == 0;
-  return is_open ? std::optional(std::move(plain)) : std::nullopt;
-}
-
-std::string seal_xchacha(const Secret<32>& key, std::string_view plaintext, const Random& random) {
-  std::string sealed(kXchachaNonceBytes + plaintext.size() + kTagBytes, '\0');
-  random(std::span(writable(sealed), kXchachaNonceBytes));
-  crypto_aead_xchacha20poly1305_ietf_encrypt(writable(sealed, kXchachaNonceBytes), nullptr,
-                                             bytes_of(plaintext).data(), plaintext.size(), nullptr,
-                                             0, nullptr, writable(sealed), key.data());
-  return sealed;
-}
-
-std::optional<std::string> open_cbc(const Secret<32>& key, std::string_view ciphertext) {
-  if (ciphertext.size() < 2 * kCbcBlockBytes || ciphertext.size() % kCbcBlockBytes != 0) {
-    return std::nullopt;
-  }
-  const Bytes body = bytes_of(ciphertext.substr(kCbcBlockBytes));
-  std::string plain(body.size() + kCbcBlockBytes, '\0');
+  const MutableBytes body(writable(blob, kCbcBlockBytes), blob.size() - kCbcBlockBytes);
   const CipherContext context = new_context();
   int first = 0;
   int last = 0;
-  const bool is_open =
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_cbc(), nullptr, key.data(),
-                         bytes_of(ciphertext).data()) == 1 &&
-      EVP_DecryptUpdate(context.get(), writable(plain), &first, body.data(),
-                        static_cast<int>(body.size())) == 1 &&
-      EVP_DecryptFinal_ex(context.get(), writable(plain, static_cast<std::size_t>(first)), &last) ==
-          1;
+  const bool is_open = EVP_DecryptInit_ex(context.get(), EVP_aes_256_cbc(), nullptr, key.data(),
+                                          writable(blob)) == 1 &&
+                       EVP_DecryptUpdate(context.get(), body.data(), &first, body.data(),
+                                         static_cast<int>(body.size())) == 1 &&
+                       EVP_DecryptFinal_ex(context.get(), body.data() + first, &last) == 1;
   if (!is_open) {
+    wipe(body.data(), body.size());
     return std::nullopt;
   }
-  plain.resize(static_cast<std::size_t>(first + last));
-  return plain;
+  return text_of(body.first(static_cast<std::size_t>(first) + static_cast<std::size_t>(last)));
+}
+
+std::string seal_aead(const AeadKernel& kernel, EncryptType type, const Secret<32>& key,
+                      std::string_view plaintext, const Random& random) {
+  const AeadKind kind = aead_kind(type);
+  const std::size_t nonce_bytes = crypto_accel::aead_nonce_bytes(kind);
+  std::string sealed(nonce_bytes + plaintext.size() + kAeadTagBytes, '\0');
+  random(std::span(writable(sealed), nonce_bytes));
+  AeadJob job{kind,
+              key.data(),
+              writable(sealed),
+              bytes_of(plaintext),
+              {writable(sealed, nonce_bytes), plaintext.size() + kAeadTagBytes},
+              false};
+  crypto_accel::aead_seal(kernel, std::span(&job, 1));
+  return sealed;
 }
 
 std::string seal_cbc(const Secret<32>& key, std::string_view plaintext, const Random& random) {
@@ -180,32 +157,47 @@ std::string_view encrypt_type_name(EncryptType type) noexcept {
   return "aes-gcm";
 }
 
+void open_batch(const AeadKernel& kernel, std::span<SealedBlob> blobs) {
+  std::vector<Secret<32>> keys(blobs.size());
+  std::vector<AeadJob> jobs;
+  std::vector<SealedBlob*> blob_of_job;
+  for (std::size_t i = 0; i < blobs.size(); ++i) {
+    SealedBlob& blob = blobs[i];
+    blob.plaintext.reset();
+    keys[i] = channel_key(*blob.channel, blob.type);
+    if (blob.type == EncryptType::aes_cbc) {
+      blob.plaintext = open_cbc(keys[i], *blob.bytes);
+    } else if (const auto job = opening_job(blob.type, keys[i], *blob.bytes)) {
+      jobs.push_back(*job);
+      blob_of_job.push_back(&blob);
+    }
+  }
+  crypto_accel::aead_open(kernel, jobs);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i].is_good) {
+      blob_of_job[i]->plaintext = text_of(jobs[i].target);
+    }
+  }
+}
+
 std::optional<std::string> open(const Channel& channel, EncryptType type,
                                 std::string_view ciphertext) {
+  std::string bytes(ciphertext);
+  SealedBlob blob{&channel, type, &bytes, std::nullopt};
+  open_batch(crypto_accel::aead_kernels().front(), std::span(&blob, 1));
+  return blob.plaintext ? std::optional<std::string>(*blob.plaintext) : std::nullopt;
+}
+
+std::string seal(const AeadKernel& kernel, const Channel& channel, EncryptType type,
+                 std::string_view plaintext, const Random& random) {
   const Secret<32> key = channel_key(channel, type);
-  switch (type) {
-    case EncryptType::aes_gcm:
-      return open_gcm(key, ciphertext);
-    case EncryptType::xchacha20:
-      return open_xchacha(key, ciphertext);
-    case EncryptType::aes_cbc:
-      return open_cbc(key, ciphertext);
-  }
-  return std::nullopt;
+  return type == EncryptType::aes_cbc ? seal_cbc(key, plaintext, random)
+                                      : seal_aead(kernel, type, key, plaintext, random);
 }
 
 std::string seal(const Channel& channel, EncryptType type, std::string_view plaintext,
                  const Random& random) {
-  const Secret<32> key = channel_key(channel, type);
-  switch (type) {
-    case EncryptType::aes_gcm:
-      return seal_gcm(key, plaintext, random);
-    case EncryptType::xchacha20:
-      return seal_xchacha(key, plaintext, random);
-    case EncryptType::aes_cbc:
-      break;
-  }
-  return seal_cbc(key, plaintext, random);
+  return seal(crypto_accel::aead_kernels().front(), channel, type, plaintext, random);
 }
 
 }  // namespace allium::control

@@ -11,9 +11,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "crypto_accel/aead_batch.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/x25519_batch.hpp"
 
@@ -32,9 +34,23 @@ struct Channel {
   Secret<32> shared;
 };
 
+/// What came over a channel, to be opened where it is.
+struct SealedBlob {
+  const Channel* channel = nullptr;
+  EncryptType type = EncryptType::aes_gcm;
+  std::string* bytes = nullptr;
+  std::optional<std::string_view> plaintext;  ///< the answer: in `bytes`; nullopt: it does not open
+};
+
+/// Opens each in place; those of AEAD types together by `kernel`. Of one that does not open nothing is left.
+void open_batch(const crypto_accel::AeadKernel& kernel, std::span<SealedBlob> blobs);
+
+[[nodiscard]] std::string seal(const crypto_accel::AeadKernel& kernel, const Channel& channel,
+                               EncryptType type, std::string_view plaintext, const Random& random);
+
+/// One alone, for those who do not choose kernels: by the portable one.
 [[nodiscard]] std::optional<std::string> open(const Channel& channel, EncryptType type,
                                               std::string_view ciphertext);
-
 [[nodiscard]] std::string seal(const Channel& channel, EncryptType type, std::string_view plaintext,
                                const Random& random);
 

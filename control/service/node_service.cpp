@@ -169,9 +169,10 @@ Result<void> NodeService::State::open() {
                         monitor->on_stored(account, message, unix_ms());
                       },
                       [this](const storage::Account& account) { return may_go_on(account); }});
-  onion = std::make_unique<OnionRequests>(
-      OnionSurroundings{membership, *rpc, *links, *kernels->x25519, random, poster()},
-      identity.x25519_secret());
+  onion =
+      std::make_unique<OnionRequests>(OnionSurroundings{membership, *rpc, *links, *kernels->x25519,
+                                                        *kernels->aead, random, poster()},
+                                      identity.x25519_secret());
   fast_lane = std::make_unique<FastLane>(*rpc, [this](control_port::ReturnReply reply) {
     if (options.send_return) {
       options.send_return(std::move(reply));

@@ -111,6 +111,21 @@ void OnionRequests::open_waiting() {
     return;
   }
   ++counters_.batches;
+  const std::vector<std::shared_ptr<Opened>> opened = share_secrets(waiting);
+  std::vector<SealedBlob> blobs;
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    blobs.push_back(
+        {&opened[i]->channel, opened[i]->type, &waiting[i].envelope.blob, std::nullopt});
+  }
+  open_batch(around_.aead, blobs);
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    take_plaintext(blobs[i].plaintext, waiting[i].envelope.hop, opened[i]);
+    waiting[i] = {};  // may be 10 MiB
+  }
+}
+
+std::vector<std::shared_ptr<OnionRequests::Opened>> OnionRequests::share_secrets(
+    std::span<Waiting> waiting) {
   std::array<crypto_accel::PublicKey, kLanesMax> points;
   std::array<crypto_accel::SharedSecret, kLanesMax> secrets;
   for (std::size_t i = 0; i < waiting.size(); ++i) {
@@ -118,11 +133,10 @@ void OnionRequests::open_waiting() {
   }
   const crypto_accel::LaneMask good = around_.x25519.run(
       key_, std::span(points).first(waiting.size()), std::span(secrets).first(waiting.size()));
+  std::vector<std::shared_ptr<Opened>> all;
   for (std::size_t i = 0; i < waiting.size(); ++i) {
     if ((good >> i & 1U) == 0) {
-      ++counters_.refused;
-      waiting[i].reply(refusal(Status::bad_request, "Invalid ciphertext"));
-      continue;
+      waiting[i].envelope.blob.clear();  // the secret is known to everybody: nothing opens with it
     }
     auto opened = std::make_shared<Opened>();
     opened->channel.client = waiting[i].envelope.client;
@@ -130,25 +144,25 @@ void OnionRequests::open_waiting() {
     opened->channel.shared = Secret<32>(secrets[i]);
     opened->type = waiting[i].envelope.type;
     opened->reply = std::move(waiting[i].reply);
-    open_one(std::move(waiting[i]), std::move(opened));
+    all.push_back(std::move(opened));
   }
   wipe(secrets.data(), sizeof secrets);
+  return all;
 }
 
-void OnionRequests::open_one(Waiting waiting, std::shared_ptr<Opened> opened) {
-  const std::optional<std::string> plaintext =
-      open(opened->channel, opened->type, waiting.envelope.blob);
+void OnionRequests::take_plaintext(std::optional<std::string_view> plaintext, int hop,
+                                   std::shared_ptr<Opened> opened) {
   if (!plaintext) {
     ++counters_.refused;
     opened->reply(refusal(Status::bad_request, "Invalid ciphertext"));
     return;
   }
-  Result<OnionLayer> layer = parse_onion_layer(*plaintext, waiting.envelope.hop);
+  Result<OnionLayer> layer = parse_onion_layer(*plaintext, hop);
   if (!layer) {
     ++counters_.refused;
     const Answer inner = refuse(Status::bad_request, "Invalid json");
     opened->reply(
-        {Status::ok, to_base64(bytes_of(seal(opened->channel, opened->type,
+        {Status::ok, to_base64(bytes_of(seal(around_.aead, opened->channel, opened->type,
                                              inner_answer(inner, false), around_.random)))});
     return;
   }
@@ -165,10 +179,10 @@ void OnionRequests::answer(const OnionForUs& layer, std::shared_ptr<Opened> open
   ++counters_.for_us;
   around_.rpc.call_json(
       layer.request, RpcSource::onion,
-      [random = around_.random, opened = std::move(opened), as_json = layer.body_as_json,
-       as_base64 = layer.answer_as_base64](const Answer& inner) {
+      [&aead = around_.aead, random = around_.random, opened = std::move(opened),
+       as_json = layer.body_as_json, as_base64 = layer.answer_as_base64](const Answer& inner) {
         std::string sealed =
-            seal(opened->channel, opened->type, inner_answer(inner, as_json), random);
+            seal(aead, opened->channel, opened->type, inner_answer(inner, as_json), random);
         opened->reply({Status::ok, as_base64 ? to_base64(bytes_of(sealed)) : std::move(sealed)});
       });
 }
@@ -195,7 +209,7 @@ void OnionRequests::post_out(const OnionForServer& layer, const std::shared_ptr<
     ++counters_.refused;
     const Answer inner = refuse(Status::bad_request, "Invalid url");
     opened->reply(
-        {Status::ok, to_base64(bytes_of(seal(opened->channel, opened->type,
+        {Status::ok, to_base64(bytes_of(seal(around_.aead, opened->channel, opened->type,
                                              inner_answer(inner, false), around_.random)))});
     return;
   }

@@ -98,6 +98,32 @@ TEST(Channel, NoticesEveryChangedBit) {
   }
 }
 
+TEST(Channel, OpensABatchInPlaceAndLeavesNothingOfWhatDoesNotOpen) {
+  const Channel node = channel(kNodeSecret, kClient);
+  for (const crypto_accel::AeadKernel& kernel : crypto_accel::aead_kernels()) {
+    std::vector<std::string> bytes;
+    std::vector<SealedBlob> blobs;
+    constexpr std::array kTypes{EncryptType::aes_gcm, EncryptType::xchacha20, EncryptType::aes_cbc};
+    for (std::size_t i = 0; i < 45; ++i) {
+      bytes.push_back(seal(kernel, node, kTypes[i % 3], std::string(97 * i, 'x'), system_random()));
+      if (i % 5 == 0) {
+        bytes.back().resize(bytes.back().size() - 1);
+      }
+    }
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      blobs.push_back({&node, kTypes[i % 3], &bytes[i], "not yet"});
+    }
+
+    open_batch(kernel, blobs);
+
+    for (std::size_t i = 0; i < blobs.size(); ++i) {
+      EXPECT_EQ(blobs[i].plaintext.has_value(), i % 5 != 0) << i;
+      EXPECT_EQ(blobs[i].plaintext.value_or(""), std::string(i % 5 == 0 ? 0 : 97 * i, 'x')) << i;
+      EXPECT_TRUE(i % 5 != 0 || bytes[i].find("xxxxxxxx") == std::string::npos) << i;
+    }
+  }
+}
+
 TEST(EncryptType, IsKnownByItsNamesAndAliases) {
   EXPECT_EQ(parse_encrypt_type("gcm"), EncryptType::aes_gcm);
   EXPECT_EQ(parse_encrypt_type("xchacha20-poly1305"), EncryptType::xchacha20);
