@@ -7,6 +7,7 @@
 #include <iterator>
 #include <memory>
 
+#include "crypto_accel/aead_batch.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "crypto_accel/onion_batch.hpp"
 #include "crypto_accel/x25519_batch.hpp"
@@ -165,6 +166,49 @@ std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
   });
 }
 
+/// Texts of one kind and size, each under its own key; sealed once, opened again and again.
+class AeadBench {
+ public:
+  AeadBench(crypto_accel::AeadKind kind, std::size_t text_bytes) {
+    const Random random = system_random();
+    for (std::size_t i = 0; i < kLanesMax; ++i) {
+      random(inputs_[i]);
+      sealed_[i].resize(text_bytes + crypto_accel::kAeadTagBytes);
+      plain_[i].resize(text_bytes);
+      jobs_[i] = {kind,      inputs_[i].data(), inputs_[i].data() + crypto_accel::kAeadKeyBytes,
+                  plain_[i], sealed_[i],        false};
+    }
+    crypto_accel::aead_seal(crypto_accel::aead_kernels().front(), jobs_);
+    for (std::size_t i = 0; i < kLanesMax; ++i) {
+      jobs_[i].source = sealed_[i];
+      jobs_[i].target = plain_[i];
+    }
+  }
+
+  std::vector<double> by_burst(const crypto_accel::AeadKernel& kernel) {
+    return median_cycles_by_burst(kAeadCallsASample, [&](std::size_t burst) {
+      crypto_accel::aead_open(kernel, std::span(jobs_).first(burst));
+    });
+  }
+
+ private:
+  static constexpr std::size_t kAeadCallsASample = 4;
+  Lanes<std::array<std::uint8_t, crypto_accel::kAeadKeyBytes + 24>> inputs_{};
+  Lanes<std::vector<std::uint8_t>> sealed_;
+  Lanes<std::vector<std::uint8_t>> plain_;
+  Lanes<crypto_accel::AeadJob> jobs_;
+};
+
+void add_aead_figures(const crypto_accel::AeadKernel& kernel, std::vector<CryptoFigure>& figures) {
+  for (const std::size_t text_bytes : {1000U, 10'000U}) {
+    const std::string size = std::to_string(text_bytes);
+    AeadBench gcm(crypto_accel::AeadKind::aes256_gcm, text_bytes);
+    figures.push_back({std::string(kernel.name), "gcm_" + size, "", gcm.by_burst(kernel)});
+    AeadBench xchacha(crypto_accel::AeadKind::xchacha20_poly1305, text_bytes);
+    figures.push_back({std::string(kernel.name), "xchacha_" + size, "", xchacha.by_burst(kernel)});
+  }
+}
+
 void add_figures(const crypto_accel::OnionKernel& kernel, onion::PacketClass packet_class,
                  std::vector<CryptoFigure>& figures) {
   const auto bench = std::make_unique<Bench>(kernel, packet_class);
@@ -191,6 +235,12 @@ std::vector<CryptoFigure> measure_crypto(const std::function<void(const std::str
     if (kernel.supported()) {
       progress("x25519=" + std::string(kernel.name));
       figures.push_back({std::string(kernel.name), "x25519", "", x25519_by_burst(kernel)});
+    }
+  }
+  for (const crypto_accel::AeadKernel& kernel : crypto_accel::aead_kernels()) {
+    if (kernel.supported()) {
+      progress("aead=" + std::string(kernel.name));
+      add_aead_figures(kernel, figures);
     }
   }
   return figures;

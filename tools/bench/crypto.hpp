@@ -4,7 +4,8 @@
 // Cycles a packet of every kernel by burst size, in this process, keys and packets warm.
 //
 //   Units      TSC cycles a packet, medians. Functions are named as in onion_batch.hpp, but for the two
-//              uses of single blocks: segment_open (decrypt_blocks) and session_secret (encrypt_blocks).
+//              uses of single blocks: segment_open (decrypt_blocks) and session_secret (encrypt_blocks); and
+//              gcm_N and xchacha_N, aead_open of texts of N bytes.
 //   Threads    one.
 
 #include <cstddef>
