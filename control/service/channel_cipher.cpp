@@ -93,7 +93,7 @@ std::optional<std::string_view> open_cbc(const Secret<32>& key, std::string& blo
     wipe(body.data(), body.size());
     return std::nullopt;
   }
-  return text_of(body.first(static_cast<std::size_t>(first + last)));
+  return text_of(body.first(static_cast<std::size_t>(first) + static_cast<std::size_t>(last)));
 }
 
 std::string seal_aead(const AeadKernel& kernel, EncryptType type, const Secret<32>& key,

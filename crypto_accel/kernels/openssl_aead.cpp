@@ -9,8 +9,8 @@
 namespace allium::crypto_accel {
 namespace {
 
-// A library context of our own reads no openssl.cnf, which could put another implementation in place, and which a
-// packet process has no business opening. Fetched once: a fetch a text would cost more than a short text does.
+// A library context of our own: an openssl.cnf that leaves only providers without ChaCha20 must not end the process.
+// Fetched once: a fetch a text would cost more than a short text does.
 struct Ciphers {
   OSSL_LIB_CTX* library = OSSL_LIB_CTX_new();
   EVP_CIPHER* aes256_gcm = EVP_CIPHER_fetch(library, "AES-256-GCM", nullptr);

@@ -84,7 +84,7 @@ void open_all(void* opening) {
 }
 
 void leave_a_key(void* key) {
-  std::array<std::uint8_t, 16> copy;
+  std::array<std::uint8_t, 16> copy{};
   std::memcpy(copy.data(), key, copy.size());
   asm volatile("" : : "r"(copy.data()) : "memory");  // the compiler may not leave it out
 }
@@ -136,8 +136,9 @@ TEST(AeadWipe, LeavesNoKeysOnTheStack) {
       EXPECT_FALSE(job.is_good);
     }
     for (const ByteVector& secret : {key, subkey}) {
-      EXPECT_FALSE(stack.holds(Bytes(secret).first(16)));
-      EXPECT_FALSE(stack.holds(Bytes(secret).last(16)));
+      const char* name = secret == key ? "the key" : "the sub-key of XChaCha20";
+      EXPECT_FALSE(stack.holds(Bytes(secret).first(16))) << name;
+      EXPECT_FALSE(stack.holds(Bytes(secret).last(16))) << name;
     }
     EXPECT_FALSE(stack.holds(hash_key(key)));
   }

@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -51,7 +51,7 @@ class GuardedBuffer {
     std::uint8_t* start = placement.edge == Placement::Edge::front
                               ? page + placement.distance
                               : page + page_bytes_ - placement.distance - bytes.size();
-    std::memcpy(start, bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), start);
     return start;
   }
 
