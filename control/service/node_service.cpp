@@ -14,6 +14,7 @@
 #include "control/service/https/https_client.hpp"
 #include "control/service/monitor.hpp"
 #include "control/service/node_links.hpp"
+#include "control/service/omq/omq_message.hpp"
 #include "crypto_accel/kernel_registry.hpp"
 
 namespace allium::control {
@@ -25,6 +26,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kVersionText = "2.8.0";
 constexpr std::chrono::seconds kTidyInterval{10};
+
+/// Signatures of monitor.messages, for each address: a push server asks for many at once, and again every hour.
+constexpr TokenBuckets::Settings kMonitorRate{2 * kMonitorRequestsMax, 2'000, 10'000};
 
 std::uint64_t unix_ms() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -45,7 +49,7 @@ HttpResponse text_response(unsigned status, std::string body) {
 HttpResponse http_response(const Answer& answer) {
   HttpResponse response;
   response.status = static_cast<unsigned>(answer.status);
-  response.content_type = answer.body.is_string() ? "text/plain" : "application/json";
+  response.content_type = content_type(answer);
   response.body = body_text(answer, Format::json);
   return response;
 }
@@ -63,6 +67,7 @@ struct NodeService::State {
         membership(secret.public_key()),
         per_address(options.per_address, source),
         per_account(options.per_account, source),
+        per_monitor(kMonitorRate, source),
         tidy_timer(service) {
     random(account_key);
   }
@@ -75,7 +80,10 @@ struct NodeService::State {
   void on_network_http(const HttpRequest& request, const Respond& respond);
   void on_storage_http(const HttpRequest& request, const Respond& respond);
   void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
-  bool may_go_on(const storage::Account& account);
+  void on_monitor_omq(OmqCommand command, const OmqReply& reply);
+  std::unique_ptr<Monitor> make_monitor();
+  bool may_go_on(const storage::Account& account, Asker asker);
+  [[nodiscard]] AddressBlock bucket_of(const storage::Account& account, Asker asker) const;
   void tidy_later();
   std::function<void(std::function<void()>)> poster();
 
@@ -87,6 +95,7 @@ struct NodeService::State {
   Membership membership;
   TokenBuckets per_address;
   TokenBuckets per_account;
+  TokenBuckets per_monitor;
   std::array<std::uint8_t, crypto_shorthash_KEYBYTES> account_key{};
   asio::steady_timer tidy_timer;
   std::uint64_t rpc_requests = 0;
@@ -136,6 +145,8 @@ Result<void> NodeService::State::open() {
   }
   omq = *std::move(endpoint);
   ClientOptions client_options;
+  // What comes from outside goes on to other nodes, with a status and some words around it.
+  client_options.answer_body_bytes_max = kOmqMessageBytesMax - 16UL * 1024;
   client_options.user_agent = "Oxen Storage Server/" + std::string(kVersionText);
   if (!options.may_exit_to_private) {
     client_options.may_connect = [](const asio::ip::address& address) {
@@ -159,16 +170,16 @@ Result<void> NodeService::State::open() {
       options.held);
   links->set_is_dead([this](const NodeKey& key) { return swarm->is_dead(key); });
   links->set_on_timeout([this](const NodeKey& key) { swarm->suspect(key); });
-  monitor = std::make_unique<Monitor>(
-      store, membership, [this](ConnectionNumber connection, std::string payload) {
-        return omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
-      });
-  rpc = std::make_unique<StorageRpc>(
-      RpcSurroundings{store, identity, membership, *swarm, unix_ms, poster(),
-                      [this](const storage::Account& account, const storage::Message& message) {
-                        monitor->on_stored(account, message, unix_ms());
-                      },
-                      [this](const storage::Account& account) { return may_go_on(account); }});
+  monitor = make_monitor();
+  rpc = std::make_unique<StorageRpc>(RpcSurroundings{
+      store, identity, membership, *swarm, unix_ms, poster(),
+      [this](const storage::Account& account, const storage::Message& message) {
+        monitor->on_stored(account, message, unix_ms());
+      },
+      [this](const storage::Account& account, Asker asker) { return may_go_on(account, asker); },
+      [this](const storage::Account& account) {
+        static_cast<void>(per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
+      }});
   onion =
       std::make_unique<OnionRequests>(OnionSurroundings{membership, *rpc, *links, *kernels->x25519,
                                                         *kernels->aead, random, poster()},
@@ -214,11 +225,18 @@ Result<void> NodeService::State::open_https() {
   return {};
 }
 
-bool NodeService::State::may_go_on(const storage::Account& account) {
-  // Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+// Accounts are anybody's to choose: under a key of ours nobody can choose two that share a bucket.
+AddressBlock NodeService::State::bucket_of(const storage::Account& account, Asker asker) const {
   std::array<std::uint8_t, 8> hash;
   crypto_shorthash(hash.data(), account.data(), account.size(), account_key.data());
-  const bool may = per_account.take_block(load_be(hash.data(), hash.size()), Clock::now());
+  return (load_be(hash.data(), hash.size()) & ~std::uint64_t{1}) |
+         (asker == Asker::owner ? 1U : 0U);
+}
+
+bool NodeService::State::may_go_on(const storage::Account& account, Asker asker) {
+  const AddressBlock bucket = bucket_of(account, asker);
+  const bool may = asker == Asker::owner ? per_account.has_token(bucket, Clock::now())
+                                         : per_account.take_block(bucket, Clock::now());
   rate_limited += may ? 0U : 1U;
   return may;
 }
@@ -237,23 +255,24 @@ void NodeService::State::tidy_later() {
 
 void NodeService::State::on_http(HttpRequest request, const Respond& respond) {
   const bool is_post = request.method == "POST";
-  if (is_post && request.target == "/storage_rpc/v1") {
+  // Nothing here takes a query; peers pass one by.
+  const std::string path = request.target.substr(0, request.target.find('?'));
+  if (is_post && path == "/storage_rpc/v1") {
     on_storage_http(request, respond);
-  } else if (is_post && request.target == "/onion_req/v2") {
+  } else if (is_post && path == "/onion_req/v2") {
     onion->from_client(request.body, [respond](OnionAnswer answer) {
       respond(text_response(static_cast<unsigned>(answer.status), std::move(answer.body)));
     });
-  } else if (is_post && request.target == "/ping_test/v1") {
+  } else if (is_post && path == "/ping_test/v1") {
     HttpResponse pong_response;
     pong_response.headers = {{"X-Oxen-Snode-Pubkey", to_base64(identity.public_key())}};
     respond(std::move(pong_response));
-  } else if (request.method == "GET" && request.target == "/network/v1") {
+  } else if (request.method == "GET" && path == "/network/v1") {
     on_network_http(request, respond);
-  } else if (request.method == "GET" && request.target == "/get_stats/v1") {
+  } else if (request.method == "GET" && path == "/get_stats/v1") {
     respond({200, "application/json", R"({"version":")" + std::string(kVersionText) + "\"}", {}});
   } else {
-    respond(text_response(
-        404, lower(request.method) + ' ' + request.target.substr(0, 256) + " Not Found"));
+    respond(text_response(404, lower(request.method) + ' ' + path.substr(0, 256) + " Not Found"));
   }
 }
 
@@ -308,12 +327,40 @@ void NodeService::State::add_omq_commands() {
                      });
   }
   omq->add_command("monitor.messages", OmqAccess::open, OmqForm::request,
-                   [this](const OmqCommand& command, const OmqReply& reply) {
-                     const std::string_view request =
-                         command.parts.empty() ? std::string_view() : command.parts.front();
-                     const auto connection = static_cast<ConnectionNumber>(command.connection);
-                     reply({monitor->subscribe(request, connection, unix_ms())});
+                   [this](OmqCommand command, const OmqReply& reply) {
+                     on_monitor_omq(std::move(command), reply);
                    });
+}
+
+std::unique_ptr<Monitor> NodeService::State::make_monitor() {
+  auto made = std::make_unique<Monitor>(MonitorSurroundings{
+      store, membership,
+      [this](ConnectionNumber connection, std::string payload) {
+        omq->send(OmqConnection{connection}, "notify.message", {std::move(payload)});
+      },
+      poster(),
+      [this](const Subscriber& who, std::size_t count) {
+        const bool may =
+            per_monitor.take_block(who.address, Clock::now(), static_cast<std::uint32_t>(count));
+        rate_limited += may ? 0U : 1U;
+        return may;
+      }});
+  omq->set_on_closed([this](OmqConnection connection) {
+    monitor->connection_closed(static_cast<ConnectionNumber>(connection));
+  });
+  return made;
+}
+
+void NodeService::State::on_monitor_omq(OmqCommand command, const OmqReply& reply) {
+  if (!per_address.take(command.address, Clock::now())) {
+    ++rate_limited;
+    reply({"429", "Too Many Requests"});
+    return;
+  }
+  std::string request = command.parts.empty() ? std::string() : std::move(command.parts.front());
+  const auto connection = static_cast<ConnectionNumber>(command.connection);
+  monitor->subscribe(std::move(request), {connection, address_block(command.address)}, unix_ms(),
+                     [reply](std::string answer) { reply({std::move(answer)}); });
 }
 
 void NodeService::State::add_swarm_commands() {
