@@ -41,6 +41,7 @@ struct LonelyNode {
                   [] { return kNowMs; },
                   [](const std::function<void()>& what) { what(); },
                   {},
+                  {},
                   {}}};
 };
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What strangers send to a service node, by the first byte: bt, the envelopes and layers of onion requests, pushed messages, base64,
-// and whole storage requests in JSON and bt to a node that has nothing.
+// whole storage requests in JSON and bt to a node that has nothing, lists of subscriptions, and what a member asks of the store.
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/onion_layer.hpp"
+#include "control/service/replica_fetch.hpp"
 #include "control/service/storage_rpc.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "crypto_accel/base/check.hpp"
@@ -42,6 +44,45 @@ void check_pushed(std::string_view text) {
   }
 }
 
+/// What is split off a list is what the list was made of.
+void check_split(std::string_view text) {
+  const auto parts = split_bt_list(text, 1000);
+  if (parts) {
+    std::string again = "l";
+    for (const std::string_view part : *parts) {
+      again += part;
+    }
+    ALLIUM_CHECK(again + 'e' == text);
+  }
+}
+
+class NoTransport final : public PeerTransport {
+ public:
+  void request(const ServiceNode&, std::string, PeerParts, std::uint64_t,
+               std::function<void(Result<PeerParts>)>) override {}
+
+  void after(std::uint64_t, std::function<void()>) override {}
+};
+
+/// What a node asks for, and what one reads of its own disk.
+void check_fetch(std::string_view text) {
+  LonelyNode node;
+  NoTransport transport;
+  ReplicaFetch fetch({node.store,
+                      node.membership,
+                      transport,
+                      [] { return kNowMs; },
+                      [](std::string_view, const std::function<void(PeerParts)>&) {},
+                      {}},
+                     text);
+  int replies = 0;
+  fetch.answer(node.identity.public_key(), text, [&replies](const PeerParts& parts) {
+    ++replies;
+    ALLIUM_CHECK(!parts.empty());
+  });
+  ALLIUM_CHECK(replies == 1);
+}
+
 void check_base64(std::string_view text) {
   const auto bytes = from_base64(text);
   if (bytes) {
@@ -71,7 +112,7 @@ void check_rpc(std::string_view text) {
 }
 
 void check(std::uint8_t what, std::string_view text) {
-  switch (what % 7) {
+  switch (what % 9) {
     case 0:
       check_bt(text);
       break;
@@ -89,6 +130,12 @@ void check(std::uint8_t what, std::string_view text) {
       break;
     case 5:
       check_base64(text);
+      break;
+    case 7:
+      check_split(text);
+      break;
+    case 8:
+      check_fetch(text);
       break;
     default:
       check_rpc(text);

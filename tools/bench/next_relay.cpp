@@ -72,7 +72,8 @@ struct NextRelay::State {
         has_arrived(packet_count) {
     onion::RelayParts parts{};
     parts.kernels = {&crypto_accel::onion_kernels().front(),
-                     &crypto_accel::x25519_kernels().front()};
+                     &crypto_accel::x25519_kernels().front(),
+                     &crypto_accel::aead_kernels().front()};
     parts.replay = &replay;
     parts.handles = &handles;
     parts.bridge = &bridge;

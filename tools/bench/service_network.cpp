@@ -76,8 +76,7 @@ Result<ServiceNetwork> service_network(const json::object& status,
     network.nodes.push_back(*std::move(node));
   }
   if (network.nodes.empty()) {
-    return fail(Errc::not_found,
-                std::string("this devnet has no service nodes; ") + kUpAgain);
+    return fail(Errc::not_found, std::string("this devnet has no service nodes; ") + kUpAgain);
   }
   return network;
 }

@@ -294,7 +294,8 @@ TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
                   [&] { return world.now_ms; },
                   [](const std::function<void()>& what) { what(); },
                   {},
-                  {}, {}});
+                  {},
+                  {}});
   const TestAccount owner(5, 1);
   Answer answer;
   rpc.call("store", owner.store("x", world.now_ms), Format::json, RpcSource::client,
