@@ -8,15 +8,12 @@
 namespace allium::storage::internal {
 
 Transaction::Transaction(rocksdb::DB& db, const Totals& totals)
-    : db_(db),
-      batch_(rocksdb::BytewiseComparator(), 0, /*overwrite_key=*/true),
-      totals_(totals),
-      totals_before_(totals) {}
+    : db_(db), totals_(totals), totals_before_(totals) {}
 
 void Transaction::begin_change() {
   totals_before_ = totals_;
   error_.reset();
-  batch_.SetSavePoint();
+  undo_.clear();
 }
 
 std::optional<Error> Transaction::end_change(std::uint64_t bytes_allowed) {
@@ -24,19 +21,40 @@ std::optional<Error> Transaction::end_change(std::uint64_t bytes_allowed) {
       totals_.bytes_used > bytes_allowed) {
     error_ = Error{Errc::full, "the message store has reached its size limit"};
   }
-  if (!error_) {
-    batch_.PopSavePoint().PermitUncheckedError();
-    return std::nullopt;
+  if (error_) {
+    take_back();
+    totals_ = totals_before_;
   }
-  batch_.RollbackToSavePoint().PermitUncheckedError();
-  totals_ = totals_before_;
   return std::exchange(error_, std::nullopt);
 }
 
+void Transaction::take_back() {
+  for (; !undo_.empty(); undo_.pop_back()) {
+    Undo& last = undo_.back();
+    if (last.was_there) {
+      last.where->second = std::move(last.before);
+    } else {
+      changes_.erase(last.where);
+    }
+  }
+}
+
+void Transaction::set(std::string_view key, std::optional<std::string> value) {
+  const auto place = changes_.lower_bound(key);
+  if (place != changes_.end() && place->first == key) {
+    undo_.push_back({place, true, std::exchange(place->second, std::move(value))});
+  } else {
+    const auto made = changes_.emplace_hint(place, key, std::move(value));
+    undo_.push_back({made, false, std::nullopt});
+  }
+}
+
 std::optional<std::string> Transaction::get(std::string_view key) {
+  if (const auto changed = changes_.find(key); changed != changes_.end()) {
+    return changed->second;
+  }
   std::string value;
-  const rocksdb::Status status =
-      batch_.GetFromBatchAndDB(&db_, rocksdb::ReadOptions(), rocksdb::Slice(key), &value);
+  const rocksdb::Status status = db_.Get(rocksdb::ReadOptions(), rocksdb::Slice(key), &value);
   if (!status.ok()) {
     if (!status.IsNotFound()) {
       note(status, "reading");
@@ -49,14 +67,28 @@ std::optional<std::string> Transaction::get(std::string_view key) {
 std::vector<KeyValue> Transaction::scan(std::string_view from, std::string_view end,
                                         std::size_t count_max) {
   std::vector<KeyValue> found;
-  const rocksdb::Slice bound(end);
-  const std::unique_ptr<rocksdb::Iterator> it(
-      batch_.NewIteratorWithBase(db_.NewIterator(rocksdb::ReadOptions())));
-  for (it->Seek(rocksdb::Slice(from));
-       it->Valid() && found.size() < count_max && it->key().compare(bound) < 0; it->Next()) {
-    found.emplace_back(it->key().ToString(), it->value().ToString());
+  const std::unique_ptr<rocksdb::Iterator> there(db_.NewIterator(rocksdb::ReadOptions()));
+  there->Seek(rocksdb::Slice(from));
+  auto changed = changes_.lower_bound(from);
+  while (found.size() < count_max) {
+    const bool is_there = there->Valid() && there->key().ToStringView() < end;
+    const bool is_changed = changed != changes_.end() && changed->first < end;
+    if (is_changed && (!is_there || changed->first <= there->key().ToStringView())) {
+      if (is_there && changed->first == there->key().ToStringView()) {
+        there->Next();
+      }
+      if (changed->second) {
+        found.emplace_back(changed->first, *changed->second);
+      }
+      ++changed;
+    } else if (is_there) {
+      found.emplace_back(there->key().ToString(), there->value().ToString());
+      there->Next();
+    } else {
+      break;
+    }
   }
-  note(it->status(), "reading");
+  note(there->status(), "reading");
   return found;
 }
 
@@ -65,11 +97,11 @@ std::vector<KeyValue> Transaction::scan(std::string_view prefix) {
 }
 
 void Transaction::put(std::string_view key, std::string_view value) {
-  note(batch_.Put(rocksdb::Slice(key), rocksdb::Slice(value)), "changing");
+  set(key, std::string(value));
 }
 
 void Transaction::erase(std::string_view key) {
-  note(batch_.Delete(rocksdb::Slice(key)), "changing");
+  set(key, std::nullopt);
 }
 
 void Transaction::mark(Error error) {
@@ -85,31 +117,24 @@ void Transaction::note(const rocksdb::Status& status, std::string_view doing) {
 }
 
 Result<void> Transaction::commit() {
-  if (batch_.GetWriteBatch()->Count() == 0) {
+  if (changes_.empty()) {
     return {};
   }
   put(kTotalsKey, encode_totals(totals_));
+  rocksdb::WriteBatch batch;
+  for (const auto& [key, value] : changes_) {
+    note(value ? batch.Put(key, *value) : batch.Delete(key), "changing");
+  }
+  if (error_) {
+    return tl::unexpected(*error_);
+  }
   rocksdb::WriteOptions options;
   options.sync = true;
-  rocksdb::WriteBatch ordered = in_order_of_keys();
-  const rocksdb::Status status = db_.Write(options, &ordered);
+  const rocksdb::Status status = db_.Write(options, &batch);
   if (!status.ok()) {
     return tl::unexpected(error_of(status, "writing"));
   }
   return {};
-}
-
-rocksdb::WriteBatch Transaction::in_order_of_keys() {
-  rocksdb::WriteBatch ordered(batch_.GetWriteBatch()->GetDataSize());
-  const std::unique_ptr<rocksdb::WBWIIterator> it(batch_.NewIterator());
-  for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    const rocksdb::WriteEntry entry = it->Entry();
-    const rocksdb::Status status = entry.type == rocksdb::kPutRecord
-                                       ? ordered.Put(entry.key, entry.value)
-                                       : ordered.Delete(entry.key);
-    note(status, "changing");
-  }
-  return ordered;
 }
 
 std::string end_of_prefix(std::string_view prefix) {

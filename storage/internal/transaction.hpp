@@ -4,13 +4,15 @@
 // Many changes on their way to one synced write. Reads see the database and everything the earlier changes of the same
 // batch did to it.
 //
-//   Ownership  borrows the database; holds the batch until commit().
+//   Ownership  borrows the database; holds the changes until commit().
 //   Errors     sticky: a read that fails or a record that is damaged marks the change that needed it, reads then give
 //              nothing, and end_change() takes all of that change back and says why. So the code of a change reads
 //              straight on.
 //   Threads    one, the writer's.
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,7 +20,6 @@
 #include <vector>
 
 #include <rocksdb/db.h>
-#include <rocksdb/utilities/write_batch_with_index.h>
 
 #include "storage/internal/record_codec.hpp"
 
@@ -69,13 +70,25 @@ class Transaction {
   [[nodiscard]] Result<void> commit();
 
  private:
+  /// In order of keys, because the memtable then finds each place from the one before. nullopt: erased. A map of our own and not
+  /// rocksdb::WriteBatchWithIndex: that takes a fourth of the writer's time, because it reads its keys anew from the batch for each
+  /// comparison.
+  using Changes = std::map<std::string, std::optional<std::string>, std::less<>>;
+
+  /// How it was before the change that is being made.
+  struct Undo {
+    Changes::iterator where;
+    bool was_there = false;
+    std::optional<std::string> before;
+  };
+
+  void set(std::string_view key, std::optional<std::string> value);
+  void take_back();
   void note(const rocksdb::Status& status, std::string_view doing);
 
-  /// What is to be written, each key once. In order, because the memtable then finds each place from the one before.
-  [[nodiscard]] rocksdb::WriteBatch in_order_of_keys();
-
   rocksdb::DB& db_;
-  rocksdb::WriteBatchWithIndex batch_;
+  Changes changes_;
+  std::vector<Undo> undo_;
   Totals totals_;
   Totals totals_before_;
   std::optional<Error> error_;
