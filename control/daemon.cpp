@@ -261,7 +261,7 @@ void Daemon::State::keep_records_soon() {
     is_keeping_records = false;
     const auto bundle = parse_network_bundle(service->network_bundle());
     if (!error && bundle) {
-      static_cast<void>(write_bundle_file(records_file(), *bundle));  // it is a cache
+      static_cast<void>(write_bundle_file(records_file(), *bundle, Sync::no));  // it is a cache
     }
   });
 }

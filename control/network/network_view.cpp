@@ -229,12 +229,12 @@ KnownNetwork NetworkView::known() const {
   return known;
 }
 
-Result<void> write_bundle_file(const std::string& path, const NetworkBundle& bundle) {
+Result<void> write_bundle_file(const std::string& path, const NetworkBundle& bundle, Sync sync) {
   const auto text = serialise(bundle);
   if (!text) {
     return tl::unexpected(text.error());
   }
-  return replace_file(path, *text);
+  return replace_file(path, *text, 0644, sync);
 }
 
 Result<IdentityKey> parse_identity_key(std::string_view hex) {

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/network/durable_file.hpp"
 #include "control/network/network_document.hpp"
 #include "control/network/node_record.hpp"
 #include "crypto_accel/base/result.hpp"
@@ -104,7 +105,8 @@ class NetworkView {
 [[nodiscard]] Result<NetworkBundle> read_bundle_file(const std::string& path);
 
 /// Replaces the file at `path` whole (a reader sees the old one or the new one), mode 0644. Errc::io.
-[[nodiscard]] Result<void> write_bundle_file(const std::string& path, const NetworkBundle& bundle);
+[[nodiscard]] Result<void> write_bundle_file(const std::string& path, const NetworkBundle& bundle,
+                                             Sync sync = Sync::yes);
 
 /// 64 hex digits, as --authority takes them. Errc::malformed.
 [[nodiscard]] Result<IdentityKey> parse_identity_key(std::string_view hex);

@@ -13,6 +13,7 @@
 
 #include <sodium.h>
 
+#include "control/network/durable_file.hpp"
 #include "control/node/private_file.hpp"
 
 namespace allium::control {

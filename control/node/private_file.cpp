@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
 
+#include "control/network/durable_file.hpp"
 #include "crypto_accel/base/secret.hpp"
 
 namespace allium::control {
@@ -41,17 +40,6 @@ class Descriptor {
   int descriptor_;
 };
 
-bool write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = write(descriptor, text.data(), text.size());
-    if (count < 0 && errno != EINTR) {
-      return false;
-    }
-    text.remove_prefix(count > 0 ? static_cast<std::size_t>(count) : 0);
-  }
-  return true;
-}
-
 }  // namespace
 
 Result<std::string> read_private_file(const std::string& path, std::size_t bytes_max) {
@@ -74,31 +62,11 @@ Result<std::string> read_private_file(const std::string& path, std::size_t bytes
 }
 
 Result<void> create_private_file(const std::string& path, std::string_view text) {
-  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.get() < 0) {
-    return errno == EEXIST ? fail(Errc::refused, path + ": it is there already")
-                           : file_error(path, errno);
-  }
-  if (!write_all(file.get(), text) || fsync(file.get()) != 0) {
-    const int error = errno;
-    unlink(path.c_str());
-    return file_error(path, error);
-  }
-  return {};
+  return create_file(path, text, S_IRUSR | S_IWUSR);
 }
 
 Result<void> replace_private_file(const std::string& path, std::string_view text) {
-  const std::string draft = path + ".new";
-  unlink(draft.c_str());  // what a crash left
-  if (Result<void> created = create_private_file(draft, text); !created) {
-    return created;
-  }
-  if (std::rename(draft.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    unlink(draft.c_str());
-    return file_error(path, error);
-  }
-  return sync_directory_of(path);
+  return replace_file(path, text, S_IRUSR | S_IWUSR);
 }
 
 Result<bool> make_file_private(const std::string& path) {
@@ -113,16 +81,6 @@ Result<bool> make_file_private(const std::string& path) {
                 path + ": others may read it, and chmod 600 fails: " + std::strerror(errno));
   }
   return was_open;
-}
-
-Result<void> sync_directory_of(const std::string& path) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  const std::string directory = parent.empty() ? "." : parent.string();
-  const Descriptor opened(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.get() < 0 || fsync(opened.get()) != 0) {
-    return file_error(directory, errno);
-  }
-  return {};
 }
 
 Result<std::string> read_to_end(int descriptor, std::size_t bytes_max, const std::string& name) {

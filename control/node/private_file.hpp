@@ -28,9 +28,6 @@ namespace allium::control {
 /// Takes away what others may do with a file. Gives whether there was any such thing.
 [[nodiscard]] Result<bool> make_file_private(const std::string& path);
 
-/// Until then, a name made or changed in a directory may be lost by a power cut.
-[[nodiscard]] Result<void> sync_directory_of(const std::string& path);
-
 /// Reads until the end, however many pieces it comes in; `name` stands for it in errors. A terminal's end is the end of a line.
 [[nodiscard]] Result<std::string> read_to_end(int descriptor, std::size_t bytes_max,
                                               const std::string& name);

@@ -196,18 +196,17 @@ void ReplicaFetch::set_held(std::shared_ptr<const ServiceNodes> network) {
   }
 }
 
-void ReplicaFetch::add_parts(std::vector<Part>& parts, const ServiceNodes& network,
-                             SwarmId swarm) const {
+/// What `members`, who had the points of `theirs`, have of this node's own.
+void ReplicaFetch::add_parts(std::vector<Part>& parts,
+                             const std::vector<const ServiceNode*>& members,
+                             const PointRange& theirs) const {
   const ServiceNodes& now = *around_.membership.nodes();
   const auto own = now.swarms().points_of(around_.membership.own_swarm());
-  const auto theirs = network.swarms().points_of(swarm);
-  // In the network of today, what is ours is ours alone: others may still have it from before.
-  const bool is_today = &network == &now;
-  if (!own || !theirs) {
+  if (!own) {
     return;
   }
-  for (const PointRange& points : common_points(*own, is_today ? *own : *theirs)) {
-    for (const ServiceNode* node : network.members(swarm)) {
+  for (const PointRange& points : common_points(*own, theirs)) {
+    for (const ServiceNode* node : members) {
       const bool is_there = now.find_ed25519(node->ed25519) != nullptr;
       if (is_there && node->ed25519 != around_.membership.own()) {
         parts.push_back({node->ed25519, points, {}});
@@ -217,29 +216,25 @@ void ReplicaFetch::add_parts(std::vector<Part>& parts, const ServiceNodes& netwo
 }
 
 std::vector<ReplicaFetch::Part> ReplicaFetch::parts_wanted() const {
-  const std::shared_ptr<const ServiceNodes> now = around_.membership.nodes();
-  const SwarmId own = around_.membership.own_swarm();
   std::vector<Part> parts;
   if (held_) {
     const ServiceNode* earlier = held_->find_ed25519(around_.membership.own());
     for (const SwarmId swarm : held_->swarms().ids()) {
       if (earlier == nullptr || earlier->swarm != swarm) {
-        add_parts(parts, *held_, swarm);
+        add_parts(parts, held_->members(swarm), *held_->swarms().points_of(swarm));
       }
     }
     return parts;
   }
+  const std::shared_ptr<const ServiceNodes> now = around_.membership.nodes();
+  const SwarmId own = around_.membership.own_swarm();
   const std::vector<SwarmId>& ids = now->swarms().ids();
   const auto here = static_cast<std::size_t>(
       std::distance(ids.begin(), std::lower_bound(ids.begin(), ids.end(), own)));
-  std::vector<SwarmId> asked = {own, ids[(here + 1) % ids.size()],
-                                ids[(here + ids.size() - 1) % ids.size()]};
-  std::sort(asked.begin() + 1, asked.end());
-  asked.erase(std::unique(asked.begin() + 1, asked.end()), asked.end());
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    if (i == 0 || asked[i] != own) {
-      add_parts(parts, *now, asked[i]);
-    }
+  // Those beside it may have had all of it.
+  for (const SwarmId swarm : std::set<SwarmId>{own, ids[(here + 1) % ids.size()],
+                                               ids[(here + ids.size() - 1) % ids.size()]}) {
+    add_parts(parts, now->members(swarm), *now->swarms().points_of(own));
   }
   return parts;
 }

@@ -85,7 +85,8 @@ class ReplicaFetch {
   };
 
   [[nodiscard]] std::vector<Part> parts_wanted() const;
-  void add_parts(std::vector<Part>& parts, const ServiceNodes& network, SwarmId swarm) const;
+  void add_parts(std::vector<Part>& parts, const std::vector<const ServiceNode*>& members,
+                 const PointRange& theirs) const;
   void plan();
   void go_on();
   void go_on_later();

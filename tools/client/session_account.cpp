@@ -47,17 +47,23 @@ std::string space_text(const json::object& params) {
   return text == "0" ? "" : text;
 }
 
-std::string list_text(const json::object& params, const char* name) {
+/// Of one value or a list of them, one behind the other. What has no text is left out: the node says so.
+std::string joined(const json::object& params, const char* name,
+                   std::optional<std::string> (*text_of_one)(const json::value&)) {
   std::string text;
-  const json::value* const list = params.if_contains(name);
-  if (list != nullptr && list->is_array()) {
-    for (const json::value& item : list->get_array()) {
-      text += number_text(item).value_or("");
+  const json::value* const value = params.if_contains(name);
+  if (value != nullptr && value->is_array()) {
+    for (const json::value& item : value->get_array()) {
+      text += text_of_one(item).value_or("");
     }
-  } else if (list != nullptr) {
-    text += number_text(*list).value_or("");
+  } else if (value != nullptr) {
+    text += text_of_one(*value).value_or("");
   }
   return text;
+}
+
+std::string list_text(const json::object& params, const char* name) {
+  return joined(params, name, number_text);
 }
 
 std::optional<std::string> token_from_text(std::string_view text) {
@@ -69,19 +75,9 @@ bool is_set(const json::object& params, const char* name) {
   return flag != nullptr && flag->is_bool() && flag->get_bool();
 }
 
-/// Tokens in base64 or hex, one or a list, raw and one behind the other. What is none is left out: the node says so.
-std::string token_bytes(const json::object& params, const char* name) {
-  const json::value* const value = params.if_contains(name);
-  const json::array* const list = value == nullptr ? nullptr : value->if_array();
-  std::string bytes;
-  for (const json::value& one : list != nullptr    ? *list
-                                : value != nullptr ? json::array{*value}
-                                                   : json::array()) {
-    if (const json::string* const text = one.if_string()) {
-      bytes += token_from_text(*text).value_or("");
-    }
-  }
-  return bytes;
+std::optional<std::string> token_bytes(const json::value& value) {
+  const json::string* const text = value.if_string();
+  return text == nullptr ? std::nullopt : token_from_text(*text);
 }
 
 /// What the owner signs; nullopt: this method has no signature.
@@ -117,7 +113,7 @@ std::optional<std::string> signed_text(std::string_view method, const json::obje
   }
   if (method == "revoke_subaccount" || method == "unrevoke_subaccount") {
     const char* const tokens = method == "revoke_subaccount" ? "revoke" : "unrevoke";
-    return name + list_text(params, "timestamp") + token_bytes(params, tokens);
+    return name + list_text(params, "timestamp") + joined(params, tokens, token_bytes);
   }
   return std::nullopt;
 }

@@ -17,14 +17,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
-                                     const TestAccount& account) {
-  std::vector<std::string> data =
-      data_in(world.call(node, "retrieve", account.retrieve(world.now_ms)));
-  std::sort(data.begin(), data.end());
-  return data;
-}
-
 const SwarmId kOther = std::uint64_t{1} << 63;
 
 /// `count` accounts with a message each, at a node that they belong to.
@@ -148,6 +140,21 @@ TEST(Fetching, IsNotRepeatedByAProcessWhoseStoreIsWhole) {
   world.run(10'000);
   EXPECT_FALSE(world.node(0).served.contains("sn.allium_fetch"));
   EXPECT_FALSE(world.node(1).served.contains("sn.allium_fetch"));
+}
+
+TEST(Fetching, IsNotBegunWhereTheNetworkIsToldAgain) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kOther, kOther});
+  world.run(30'000);
+  ASSERT_FALSE(world.node(0).held.empty());
+  for (std::size_t node = 1; node < 4; ++node) {
+    world.node(node).served.clear();
+  }
+  world.tell(0);
+  world.run(10'000);
+  for (std::size_t node = 1; node < 4; ++node) {
+    EXPECT_FALSE(world.node(node).served.contains("sn.allium_fetch")) << node;
+  }
 }
 
 TEST(Fetching, GoesPageByPage) {

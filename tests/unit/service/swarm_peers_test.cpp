@@ -21,14 +21,6 @@ const json::object& member(const Answer& answer, const TestNode& node) {
   return answer.body.at("swarm").at(to_hex(node.key())).as_object();
 }
 
-std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
-                                     const TestAccount& account) {
-  std::vector<std::string> data =
-      data_in(world.call(node, "retrieve", account.retrieve(world.now_ms)));
-  std::sort(data.begin(), data.end());
-  return data;
-}
-
 TEST(DeadMember, CostsOneTimeoutAndThenNothing) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);

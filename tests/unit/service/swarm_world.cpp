@@ -266,4 +266,12 @@ std::vector<std::string> data_in(const Answer& answer) {
   return data;
 }
 
+std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
+                                     const TestAccount& account) {
+  std::vector<std::string> data =
+      data_in(world.call(node, "retrieve", account.retrieve(world.now_ms)));
+  std::sort(data.begin(), data.end());
+  return data;
+}
+
 }  // namespace allium::control::test

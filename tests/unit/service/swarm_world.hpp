@@ -175,4 +175,8 @@ class TestAccount {
 /// The data of a retrieve's messages.
 [[nodiscard]] std::vector<std::string> data_in(const Answer& answer);
 
+/// What `node` has of the account's namespace 0.
+[[nodiscard]] std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
+                                                   const TestAccount& account);
+
 }  // namespace allium::control::test
