@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
-#include <set>
 
 #include <boost/json/array.hpp>
 
@@ -83,10 +82,7 @@ void SwarmPeers::finish_begun(StorageRpc& rpc) {
   }
   if (!begun) {
     around_.transport.after(kFinishRetryMs, while_alive([this, &rpc] { finish_begun(rpc); }));
-  } else if (begun->empty()) {
-    has_finished_ = true;
-    forget_ended();
-  } else {
+  } else if (!begun->empty()) {
     hand_on_begun(rpc, *begun);
   }
 }
@@ -251,10 +247,8 @@ void SwarmPeers::begin(const Round& round, const Result<std::uint64_t>& number) 
     return;
   }
   first_number_ = first_number_ == 0 ? *number : first_number_;
-  last_number_ = *number;
-  open_rounds_.insert(*number);
   const auto one_less =
-      after_all(round.keys.size(), while_alive([this, number = *number] { end(number); }));
+      after_all(round.keys.size(), while_alive([this, number = *number] { end({number}); }));
   for (const NodeKey& key : round.keys) {
     send_or_queue(round, key, [each = round.each, one_less](MemberReply reply) {
       each(std::move(reply));
@@ -263,8 +257,8 @@ void SwarmPeers::begin(const Round& round, const Result<std::uint64_t>& number) 
   }
 }
 
-void SwarmPeers::end(std::uint64_t number) {
-  open_rounds_.erase(number);
+void SwarmPeers::end(const std::vector<std::uint64_t>& numbers) {
+  ended_.insert(ended_.end(), numbers.begin(), numbers.end());
   if (!std::exchange(is_forgetting_, true)) {
     around_.transport.after(kForgetIntervalMs, while_alive([this] {
                               is_forgetting_ = false;
@@ -273,12 +267,19 @@ void SwarmPeers::end(std::uint64_t number) {
   }
 }
 
+// One by one: a search for the head of the queue would walk over all that was erased before and is still in memory.
 void SwarmPeers::forget_ended() {
-  // A queue is dropped from its head: up to the oldest round that is still open.
-  const std::uint64_t last = open_rounds_.empty() ? last_number_ : *open_rounds_.begin() - 1;
-  if (has_finished_ && last != 0) {
-    around_.store.drop_missed(around_.membership.own(), last, [](const Result<std::size_t>&) {});
-  }
+  std::vector<std::uint64_t> numbers = std::exchange(ended_, {});
+  around_.store.erase_missed(
+      around_.membership.own(), numbers,
+      [post = around_.post, later = while_alive([this, numbers] {
+                              around_.transport.after(
+                                  kFinishRetryMs, while_alive([this, numbers] { end(numbers); }));
+                            })](const Result<std::size_t>& erased) {
+        if (!erased) {
+          post([later]() mutable { later(); });
+        }
+      });
 }
 
 void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key,

@@ -24,7 +24,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -123,7 +122,7 @@ class SwarmPeers final : public SwarmMembers {
   };
 
   void begin(const Round& round, const Result<std::uint64_t>& number);
-  void end(std::uint64_t number);
+  void end(const std::vector<std::uint64_t>& numbers);
   void forget_ended();
   void finish_begun(StorageRpc& rpc);
   void hand_on_begun(StorageRpc& rpc, const std::vector<storage::Missed>& begun);
@@ -155,11 +154,9 @@ class SwarmPeers final : public SwarmMembers {
   auto while_alive(F then);
 
   SwarmSurroundings around_;
-  std::map<NodeKey, Member> members_;    ///< those about whom there is something to say
-  std::set<std::uint64_t> open_rounds_;  ///< their numbers in this node's queue for itself
-  std::uint64_t first_number_ = 0;       ///< of this process
-  std::uint64_t last_number_ = 0;
-  bool has_finished_ = false;  ///< what the last process had begun
+  std::map<NodeKey, Member> members_;  ///< those about whom there is something to say
+  std::uint64_t first_number_ = 0;     ///< of this process, in this node's queue for itself
+  std::vector<std::uint64_t> ended_;   ///< numbers there of what all members have had
   bool is_forgetting_ = false;
   SwarmCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
