@@ -76,65 +76,59 @@ void MemoryStore::erase(Mailbox& mailbox, const Hash& hash) {
   if (place != mailbox.places.end()) {
     mailbox.messages.erase(place->second);
     mailbox.places.erase(place);
+    mailbox.asked.erase(hash);
   }
 }
 
-void MemoryStore::entomb(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms) {
-  const Message* message = live(mailbox, hash, now_ms);
-  const std::uint64_t until_ms = message == nullptr ? now_ms + kLifeMsMax : message->expiry_ms;
+void MemoryStore::raise(Removal& removal, std::uint64_t time_ms, Stamp asked) {
+  removal.time_ms = std::max(removal.time_ms, time_ms);
+  removal.asked = std::max(removal.asked, asked);
+}
+
+void MemoryStore::entomb(Mailbox& mailbox, const Hash& hash, const When& when) {
+  const Message* message = live(mailbox, hash, when.now_ms);
+  const std::uint64_t until_ms = message == nullptr ? when.now_ms + kLifeMsMax : message->expiry_ms;
   erase(mailbox, hash);
-  mailbox.tombstones[hash] = std::max(mailbox.tombstones[hash], until_ms);
+  raise(mailbox.tombstones[hash], until_ms, when.asked);
 }
 
-void MemoryStore::forget_old_bounds(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms) {
+ExpiryHistory MemoryStore::bounds_of(const Mailbox& mailbox, const Hash& hash,
+                                     std::uint64_t now_ms) {
   const auto found = mailbox.bounds.find(hash);
-  if (found != mailbox.bounds.end() && found->second.until_ms <= now_ms) {
-    mailbox.bounds.erase(found);
-  }
+  return found != mailbox.bounds.end() && found->second.until_ms > now_ms ? found->second.expiry
+                                                                          : ExpiryHistory();
 }
 
-void MemoryStore::bound(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
-                        ExpiryChange change, std::uint64_t until_ms) {
+void MemoryStore::bound(Mailbox& mailbox, const Hash& hash, const ExpiryHistory& expiry,
+                        std::uint64_t until_ms, std::uint64_t now_ms) {
   Bounds& bounds = mailbox.bounds[hash];
-  switch (change) {
-    case ExpiryChange::shorten:
-      bounds.cap_ms = std::min(bounds.cap_ms, expiry_ms);
-      bounds.floor_ms = std::min(bounds.floor_ms, expiry_ms);
-      break;
-    case ExpiryChange::extend:
-      bounds.floor_ms = std::max(bounds.floor_ms, expiry_ms);
-      bounds.cap_ms = std::max(bounds.cap_ms, expiry_ms);
-      break;
-    case ExpiryChange::set:
-      bounds.floor_ms = expiry_ms;
-      bounds.cap_ms = expiry_ms;
-      break;
-  }
-  bounds.until_ms = std::max(bounds.until_ms, until_ms);
+  bounds = {expiry, std::max(bounds.until_ms > now_ms ? bounds.until_ms : 0, until_ms)};
 }
 
-void MemoryStore::expire_at(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
-                            ExpiryChange change, std::uint64_t now_ms) {
-  if (expiry_ms <= now_ms) {
-    entomb(mailbox, hash, now_ms);
-    return;
+/// To what its history says now; gives that.
+std::uint64_t MemoryStore::expire(Mailbox& mailbox, const Hash& hash, const When& when) {
+  const ExpiryHistory& expiry = mailbox.asked.at(hash).expiry;
+  const std::uint64_t expiry_ms = expiry.expiry_ms();
+  if (expiry_ms <= when.now_ms) {
+    entomb(mailbox, hash, when);
+    return expiry_ms;
   }
   Message& message = mailbox.messages.at(mailbox.places.at(hash));
   const auto bounds = mailbox.bounds.find(hash);
-  const bool is_bounded = bounds != mailbox.bounds.end() && bounds->second.until_ms > now_ms;
+  const bool is_bounded = bounds != mailbox.bounds.end() && bounds->second.until_ms > when.now_ms;
   if (expiry_ms < message.expiry_ms || is_bounded) {
-    forget_old_bounds(mailbox, hash, now_ms);
-    bound(mailbox, hash, expiry_ms, change, std::max(message.expiry_ms, expiry_ms));
+    bound(mailbox, hash, expiry, std::max(message.expiry_ms, expiry_ms), when.now_ms);
   }
   message.expiry_ms = expiry_ms;
+  return expiry_ms;
 }
 
 /// 0: there is none.
 std::uint64_t MemoryStore::watermark(const Mailbox& mailbox, std::optional<Namespace> space,
                                      std::uint64_t now_ms) {
   const auto mark = mailbox.removed_before.find(space);
-  return mark != mailbox.removed_before.end() && end_of_watermark(mark->second) > now_ms
-             ? mark->second
+  return mark != mailbox.removed_before.end() && end_of_watermark(mark->second.time_ms) > now_ms
+             ? mark->second.time_ms
              : 0;
 }
 
@@ -150,32 +144,37 @@ bool MemoryStore::is_outdated(const Mailbox& mailbox, const Message& message,
 }
 
 Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces,
-                              std::uint64_t now_ms) {
-  if (origin == Origin::replica) {
-    const auto found = mailbox.bounds.find(message.hash);
-    if (found != mailbox.bounds.end() && found->second.until_ms > now_ms) {
-      message.expiry_ms =
-          std::clamp(message.expiry_ms, found->second.floor_ms, found->second.cap_ms);
-    }
-    if (message.expiry_ms <= now_ms) {
-      return Stored{StoreEffect::expired, message.expiry_ms};
-    }
-    const auto tombstone = mailbox.tombstones.find(message.hash);
-    const bool is_buried = tombstone != mailbox.tombstones.end() && tombstone->second > now_ms;
-    const auto is_removed = [&](const std::optional<Namespace>& space) {
-      const auto before = mailbox.removed_before.find(space);
-      return before != mailbox.removed_before.end() && message.timestamp_ms <= before->second &&
-             end_of_watermark(before->second) > now_ms;
-    };
-    const bool is_here = live(mailbox, message.hash, now_ms) != nullptr;
-    if (is_buried || (!is_here && (is_removed(message.space) || is_removed(std::nullopt)))) {
-      return Stored{StoreEffect::tombstoned, message.expiry_ms};
-    }
+                              When when) {
+  const std::uint64_t now_ms = when.now_ms;
+  const bool is_replica = origin == Origin::replica;
+  if (is_replica) {
+    when.asked = stamp_of(std::min(message.timestamp_ms, now_ms));
   }
+  const auto is_older = [&](Stamp than) { return is_replica || when.asked < than; };
   const Message* here = live(mailbox, message.hash, now_ms);
-  if (origin == Origin::client) {
+  const ExpiryHistory bounds = bounds_of(mailbox, message.hash, now_ms);
+  ExpiryHistory expiry = here != nullptr ? mailbox.asked.at(message.hash).expiry : bounds;
+  expiry.add(ExpiryChange::extend, message.expiry_ms, is_replica ? kReplicaStamp : when.asked);
+  message.expiry_ms = expiry.expiry_ms();
+  if (message.expiry_ms <= now_ms) {
+    return Stored{StoreEffect::expired, message.expiry_ms};
+  }
+  const auto tombstone = mailbox.tombstones.find(message.hash);
+  const bool is_buried = tombstone != mailbox.tombstones.end() &&
+                         tombstone->second.time_ms > now_ms && is_older(tombstone->second.asked);
+  const auto is_removed = [&](const std::optional<Namespace>& space) {
+    const auto mark = mailbox.removed_before.find(space);
+    return mark != mailbox.removed_before.end() && message.timestamp_ms <= mark->second.time_ms &&
+           end_of_watermark(mark->second.time_ms) > now_ms && is_older(mark->second.asked);
+  };
+  if (is_buried || (here == nullptr && (is_removed(message.space) || is_removed(std::nullopt)))) {
+    return Stored{StoreEffect::tombstoned, message.expiry_ms};
+  }
+  if (!is_replica) {
     mailbox.tombstones.erase(message.hash);
-    mailbox.bounds.erase(message.hash);
+    if (bounds.latest() <= when.asked) {
+      mailbox.bounds.erase(message.hash);
+    }
   }
   if (replaces && is_outdated(mailbox, message, now_ms)) {
     return Stored{StoreEffect::outdated, message.expiry_ms};
@@ -191,42 +190,47 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
   }
   if (here != nullptr) {
     Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
-    kept.expiry_ms = std::max(kept.expiry_ms, message.expiry_ms);
+    kept.expiry_ms = message.expiry_ms;
+    Asked& asked = mailbox.asked.at(message.hash);
+    asked.expiry = expiry;
+    asked.stored = std::max(asked.stored, when.asked);
     if (replaces && message.timestamp_ms > kept.timestamp_ms) {
-      std::uint64_t& mark = mailbox.removed_before[message.space];
-      mark = std::max(mark, message.timestamp_ms);
+      raise(mailbox.removed_before[message.space], message.timestamp_ms, when.asked);
     }
     return Stored{StoreEffect::already, kept.expiry_ms};
   }
   erase(mailbox, message.hash);
   const Place place(message.space, next_order_++);
   mailbox.places[message.hash] = place;
+  mailbox.asked[message.hash] = {when.asked, expiry};
   const std::uint64_t expiry_ms = message.expiry_ms;
   mailbox.messages.emplace(place, std::move(message));
   return Stored{StoreEffect::inserted, expiry_ms};
 }
 
 void MemoryStore::store(const Account& account, Message message, Origin origin, bool replaces,
-                        std::uint64_t now_ms, Done<Stored> done) {
+                        const When& when, Done<Stored> done) {
   if (message.data.size() > kDataBytesMax || !can_be_a_hash(message.hash)) {
     done(fail(Errc::out_of_range, "a message is longer than the store keeps them"));
     return;
   }
   done(carry_out<Stored>(account, bytes_limit_, [&](Mailbox& mailbox) {
-    return store_now(mailbox, std::move(message), origin, replaces, now_ms);
+    return store_now(mailbox, std::move(message), origin, replaces, when);
   }));
 }
 
-void MemoryStore::remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+void MemoryStore::remove(const Account& account, std::vector<Hash> hashes, const When& when,
                          Done<std::vector<Hash>> done) {
   done(carry_out<std::vector<Hash>>(account, with_reserve(), [&](Mailbox& mailbox) {
     std::set<Hash> removed;
     for (const Hash& hash : hashes) {
-      if (live(mailbox, hash, now_ms) != nullptr) {
+      const bool is_live = live(mailbox, hash, when.now_ms) != nullptr;
+      const bool is_newer = is_live && mailbox.asked.at(hash).stored > when.asked;
+      if (is_live && !is_newer) {
         removed.insert(hash);
       }
-      if (can_be_a_hash(hash)) {
-        entomb(mailbox, hash, now_ms);
+      if (can_be_a_hash(hash) && !is_newer) {
+        entomb(mailbox, hash, when);
       }
     }
     return std::vector<Hash>(removed.begin(), removed.end());
@@ -234,10 +238,11 @@ void MemoryStore::remove(const Account& account, std::vector<Hash> hashes, std::
 }
 
 HashesBySpace MemoryStore::remove_where(Mailbox& mailbox, std::optional<Namespace> space,
-                                        std::uint64_t before_ms, std::uint64_t now_ms, bool all) {
+                                        std::uint64_t before_ms, const When& when, bool all) {
   HashesBySpace removed;
   for (const auto& [place, message] : mailbox.messages) {
-    if (is_in(space, place.first) && message.expiry_ms > now_ms &&
+    if (is_in(space, place.first) && message.expiry_ms > when.now_ms &&
+        mailbox.asked.at(message.hash).stored <= when.asked &&
         (all || message.timestamp_ms <= before_ms)) {
       removed[place.first].push_back(message.hash);
     }
@@ -245,37 +250,36 @@ HashesBySpace MemoryStore::remove_where(Mailbox& mailbox, std::optional<Namespac
   for (auto& [removed_space, hashes] : removed) {
     std::sort(hashes.begin(), hashes.end());
     for (const Hash& hash : hashes) {
-      entomb(mailbox, hash, now_ms);
+      entomb(mailbox, hash, when);
     }
   }
-  std::uint64_t& mark = mailbox.removed_before[space];
-  mark = std::max(mark, before_ms);
+  raise(mailbox.removed_before[space], before_ms, when.asked);
   return removed;
 }
 
 void MemoryStore::remove_before(const Account& account, std::optional<Namespace> space,
-                                std::uint64_t before_ms, std::uint64_t now_ms,
+                                std::uint64_t before_ms, const When& when,
                                 Done<HashesBySpace> done) {
   done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
-    return remove_where(mailbox, space, before_ms, now_ms, false);
+    return remove_where(mailbox, space, before_ms, when, false);
   }));
 }
 
 void MemoryStore::remove_all(const Account& account, std::optional<Namespace> space,
-                             std::uint64_t asked_ms, std::uint64_t now_ms,
-                             Done<HashesBySpace> done) {
+                             std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) {
   done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
-    return remove_where(mailbox, space, asked_ms, now_ms, true);
+    return remove_where(mailbox, space, before_ms, when, true);
   }));
 }
 
 void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes,
                                 std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
-                                std::uint64_t now_ms, Done<ExpiriesChanged> done) {
+                                const When& when, Done<ExpiriesChanged> done) {
   if (expiries_ms.size() != 1 && expiries_ms.size() != hashes.size()) {
     done(fail(Errc::out_of_range, "neither one expiry nor one for each message"));
     return;
   }
+  const std::uint64_t now_ms = when.now_ms;
   done(carry_out<ExpiriesChanged>(account, with_reserve(), [&](Mailbox& mailbox) {
     std::map<Hash, std::uint64_t> updated;
     std::map<Hash, std::uint64_t> unchanged;
@@ -284,8 +288,9 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
       const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
       if (message == nullptr) {
         if (can_be_a_hash(hashes[i])) {
-          forget_old_bounds(mailbox, hashes[i], now_ms);
-          bound(mailbox, hashes[i], expiry_ms, change, now_ms + kLifeMsMax);
+          ExpiryHistory expiry = bounds_of(mailbox, hashes[i], now_ms);
+          expiry.add(change, expiry_ms, when.asked);
+          bound(mailbox, hashes[i], expiry, now_ms + kLifeMsMax, now_ms);
         }
         continue;
       }
@@ -295,12 +300,16 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
                                                              : expiry_ms > message->expiry_ms &&
                                                                    expiry_ms - message->expiry_ms >=
                                                                        least_extension_ms(left_ms));
-      if (!is_asked) {
+      ExpiryHistory& expiry = mailbox.asked.at(hashes[i]).expiry;
+      const ExpiryHistory before = expiry;
+      if (is_asked) {
+        expiry.add(change, expiry_ms, when.asked);
+      }
+      if (expiry == before) {
         unchanged.emplace(hashes[i], message->expiry_ms);
         continue;
       }
-      updated[hashes[i]] = expiry_ms;
-      expire_at(mailbox, hashes[i], expiry_ms, change, now_ms);
+      updated[hashes[i]] = expire(mailbox, hashes[i], when);
     }
     ExpiriesChanged changed;
     for (const auto& [hash, expiry_ms] : updated) {
@@ -315,54 +324,76 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
 }
 
 void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> space,
-                              std::uint64_t expiry_ms, std::uint64_t now_ms,
-                              Done<HashesBySpace> done) {
+                              std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) {
   done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
     HashesBySpace shortened;
     for (const auto& [place, message] : mailbox.messages) {
-      if (is_in(space, place.first) && message.expiry_ms > std::max(now_ms, expiry_ms)) {
+      Asked& asked = mailbox.asked.at(message.hash);
+      const ExpiryHistory before = asked.expiry;
+      if (is_in(space, place.first) && message.expiry_ms > std::max(when.now_ms, expiry_ms) &&
+          asked.stored <= when.asked) {
+        asked.expiry.add(ExpiryChange::shorten, expiry_ms, when.asked);
+      }
+      if (asked.expiry != before) {
         shortened[place.first].push_back(message.hash);
       }
     }
     for (auto& [shortened_space, hashes] : shortened) {
       std::sort(hashes.begin(), hashes.end());
       for (const Hash& hash : hashes) {
-        expire_at(mailbox, hash, expiry_ms, ExpiryChange::shorten, now_ms);
+        expire(mailbox, hash, when);
       }
     }
     return shortened;
   }));
 }
 
-void MemoryStore::revoke(const Account& account, std::vector<Token> tokens,
-                         std::uint64_t timestamp_ms, Done<std::size_t> done) {
-  done(carry_out<std::size_t>(account, with_reserve(), [&](Mailbox& mailbox) {
-    std::size_t count = 0;
-    std::vector<Revocation>& revocations = mailbox.revocations;
-    for (const Token& token : tokens) {
-      const auto known = std::find_if(revocations.begin(), revocations.end(),
-                                      [&token](const Revocation& r) { return r.token == token; });
-      if (known != revocations.end()) {
-        known->timestamp_ms = std::max(known->timestamp_ms, timestamp_ms);
-        continue;
-      }
-      revocations.push_back({token, timestamp_ms, next_order_++});
-      ++count;
+std::size_t MemoryStore::say_of_tokens(Mailbox& mailbox, const std::vector<Token>& tokens,
+                                       const Revocation& said) {
+  std::size_t count = 0;
+  std::vector<Revocation>& all = mailbox.revocations;
+  for (const Token& token : tokens) {
+    auto known = std::find_if(all.begin(), all.end(),
+                              [&token](const Revocation& r) { return r.token == token; });
+    if (known != all.end() && known->asked > said.asked) {
+      continue;
     }
-    std::sort(revocations.begin(), revocations.end(), [](const Revocation& a, const Revocation& b) {
-      return std::pair(a.timestamp_ms, a.order) > std::pair(b.timestamp_ms, b.order);
-    });
-    revocations.resize(std::min(revocations.size(), kRevokedMax));
-    return count;
+    const bool was_revoked = known != all.end() && !known->is_lifted;
+    count += was_revoked == said.is_lifted ? 1U : 0U;
+    if (known == all.end()) {
+      known = all.insert(all.end(), Revocation{token});
+    }
+    const bool is_again = was_revoked && !said.is_lifted;
+    *known = {token,
+              is_again ? std::max(known->timestamp_ms, said.timestamp_ms) : said.timestamp_ms,
+              is_again ? known->order : next_order_++, said.asked, said.is_lifted};
+  }
+  // Newest first; those that are revoked, then those that are not any more.
+  std::sort(all.begin(), all.end(), [](const Revocation& a, const Revocation& b) {
+    if (a.is_lifted != b.is_lifted) {
+      return b.is_lifted;
+    }
+    const auto age = [](const Revocation& of) { return of.is_lifted ? of.asked : of.timestamp_ms; };
+    return std::pair(age(a), a.order) > std::pair(age(b), b.order);
+  });
+  std::size_t revoked = 0;
+  std::size_t lifted = 0;
+  std::erase_if(
+      all, [&](const Revocation& r) { return ++(r.is_lifted ? lifted : revoked) > kRevokedMax; });
+  return count;
+}
+
+void MemoryStore::revoke(const Account& account, std::vector<Token> tokens,
+                         std::uint64_t timestamp_ms, const When& when, Done<std::size_t> done) {
+  done(carry_out<std::size_t>(account, with_reserve(), [&](Mailbox& mailbox) {
+    return say_of_tokens(mailbox, tokens, {{}, timestamp_ms, 0, when.asked, false});
   }));
 }
 
-void MemoryStore::unrevoke(const Account& account, std::vector<Token> tokens,
+void MemoryStore::unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                            Done<std::size_t> done) {
   done(carry_out<std::size_t>(account, UINT64_MAX, [&](Mailbox& mailbox) {
-    return std::erase_if(mailbox.revocations, [&tokens](const Revocation& r) {
-      return std::find(tokens.begin(), tokens.end(), r.token) != tokens.end();
-    });
+    return say_of_tokens(mailbox, tokens, {{}, 0, 0, when.asked, true});
   }));
 }
 
@@ -446,11 +477,16 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
         erase(mailbox, hash);
       }
       count += expired.size();
-      std::erase_if(mailbox.tombstones, [now_ms](const auto& t) { return t.second <= now_ms; });
+      std::erase_if(mailbox.tombstones,
+                    [now_ms](const auto& t) { return t.second.time_ms <= now_ms; });
       std::erase_if(mailbox.bounds,
                     [now_ms](const auto& b) { return b.second.until_ms <= now_ms; });
-      std::erase_if(mailbox.removed_before,
-                    [now_ms](const auto& mark) { return end_of_watermark(mark.second) <= now_ms; });
+      std::erase_if(mailbox.removed_before, [now_ms](const auto& mark) {
+        return end_of_watermark(mark.second.time_ms) <= now_ms;
+      });
+      std::erase_if(mailbox.revocations, [now_ms](const Revocation& r) {
+        return r.is_lifted && end_of_lifted(r.asked) <= now_ms;
+      });
       bytes_used_ += bytes_of(mailbox);
     }
     std::erase_if(mailboxes_, [](const auto& one) {
@@ -517,7 +553,9 @@ Result<std::vector<Token>> MemoryStore::revoked(const Account& account) const {
   std::vector<Token> tokens;
   if (const Mailbox* mailbox = find(account)) {
     for (const Revocation& revocation : mailbox->revocations) {
-      tokens.push_back(revocation.token);
+      if (!revocation.is_lifted) {
+        tokens.push_back(revocation.token);
+      }
     }
   }
   return tokens;

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 
+#include "storage/expiry_history.hpp"
 #include "storage/message_store.hpp"
 
 namespace allium::storage {
@@ -24,22 +25,22 @@ class MemoryStore : public MessageStore {
       : bytes_limit_(bytes_limit) {}
 
   void store(const Account& account, Message message, Origin origin, bool replaces,
-             std::uint64_t now_ms, Done<Stored> done) override;
-  void remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+             const When& when, Done<Stored> done) override;
+  void remove(const Account& account, std::vector<Hash> hashes, const When& when,
               Done<std::vector<Hash>> done) override;
   void remove_before(const Account& account, std::optional<Namespace> space,
-                     std::uint64_t before_ms, std::uint64_t now_ms,
-                     Done<HashesBySpace> done) override;
-  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t asked_ms,
-                  std::uint64_t now_ms, Done<HashesBySpace> done) override;
+                     std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) override;
+  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t before_ms,
+                  const When& when, Done<HashesBySpace> done) override;
   void change_expiry(const Account& account, std::vector<Hash> hashes,
-                     std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
-                     std::uint64_t now_ms, Done<ExpiriesChanged> done) override;
+                     std::vector<std::uint64_t> expiries_ms, ExpiryChange change, const When& when,
+                     Done<ExpiriesChanged> done) override;
   void shorten_all(const Account& account, std::optional<Namespace> space, std::uint64_t expiry_ms,
-                   std::uint64_t now_ms, Done<HashesBySpace> done) override;
+                   const When& when, Done<HashesBySpace> done) override;
   void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
-              Done<std::size_t> done) override;
-  void unrevoke(const Account& account, std::vector<Token> tokens, Done<std::size_t> done) override;
+              const When& when, Done<std::size_t> done) override;
+  void unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
+                Done<std::size_t> done) override;
   void enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
                       Done<std::uint64_t> done) override;
   void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;
@@ -71,21 +72,34 @@ class MemoryStore : public MessageStore {
     Token token{};
     std::uint64_t timestamp_ms = 0;
     std::uint64_t order = 0;
+    Stamp asked = 0;
+    bool is_lifted = false;
   };
 
   /// What clients said about the life of a message, for a replica of it that comes later.
   struct Bounds {
-    std::uint64_t floor_ms = 0;
-    std::uint64_t cap_ms = UINT64_MAX;
+    ExpiryHistory expiry;
     std::uint64_t until_ms = 0;
+  };
+
+  /// Until when, or up to which timestamp.
+  struct Removal {
+    std::uint64_t time_ms = 0;
+    Stamp asked = 0;
+  };
+
+  struct Asked {
+    Stamp stored = 0;
+    ExpiryHistory expiry;
   };
 
   struct Mailbox {
     std::map<Place, Message> messages;
     std::map<Hash, Place> places;
-    std::map<Hash, std::uint64_t> tombstones;  ///< until when
+    std::map<Hash, Asked> asked;
+    std::map<Hash, Removal> tombstones;
     std::map<Hash, Bounds> bounds;
-    std::map<std::optional<Namespace>, std::uint64_t> removed_before;
+    std::map<std::optional<Namespace>, Removal> removed_before;
     std::vector<Revocation> revocations;
   };
 
@@ -101,22 +115,24 @@ class MemoryStore : public MessageStore {
   template <typename T, typename Apply>
   Result<T> carry_out(const Account& account, std::uint64_t bytes_allowed, Apply apply);
 
-  Stored store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces,
-                   std::uint64_t now_ms);
+  Stored store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces, When when);
   static HashesBySpace remove_where(Mailbox& mailbox, std::optional<Namespace> space,
-                                    std::uint64_t before_ms, std::uint64_t now_ms, bool all);
+                                    std::uint64_t before_ms, const When& when, bool all);
+  std::size_t say_of_tokens(Mailbox& mailbox, const std::vector<Token>& tokens,
+                            const Revocation& said);
   static std::uint64_t watermark(const Mailbox& mailbox, std::optional<Namespace> space,
                                  std::uint64_t now_ms);
   static bool is_outdated(const Mailbox& mailbox, const Message& message, std::uint64_t now_ms);
   [[nodiscard]] static std::uint64_t bytes_of(const Mailbox& mailbox);
   [[nodiscard]] std::uint64_t with_reserve() const;
   static void erase(Mailbox& mailbox, const Hash& hash);
-  static void expire_at(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
-                        ExpiryChange change, std::uint64_t now_ms);
-  static void bound(Mailbox& mailbox, const Hash& hash, std::uint64_t expiry_ms,
-                    ExpiryChange change, std::uint64_t until_ms);
-  static void forget_old_bounds(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
-  static void entomb(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
+  static std::uint64_t expire(Mailbox& mailbox, const Hash& hash, const When& when);
+  static void bound(Mailbox& mailbox, const Hash& hash, const ExpiryHistory& expiry,
+                    std::uint64_t until_ms, std::uint64_t now_ms);
+  [[nodiscard]] static ExpiryHistory bounds_of(const Mailbox& mailbox, const Hash& hash,
+                                               std::uint64_t now_ms);
+  static void raise(Removal& removal, std::uint64_t time_ms, Stamp asked);
+  static void entomb(Mailbox& mailbox, const Hash& hash, const When& when);
   [[nodiscard]] const Mailbox* find(const Account& account) const;
   static const Message* live(const Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
 

@@ -5,6 +5,8 @@
 // tests compare it with and that a client's tests can use.
 //
 //   Units      times are Unix milliseconds, UTC; `now_ms` is the caller's clock, everywhere.
+//   Order      of two changes of the same thing (a message, its expiry, a revocation) the one that was asked for later holds, in
+//              whatever order they arrive (When): so members of a swarm that are told late end with what the others have.
 //   Ownership  values in and out; the store keeps copies.
 //   Errors     Errc::full (the size limit; nothing was changed), Errc::io (the disk: the store then refuses all changes
 //              until it is opened again; or one damaged record: only what needs it fails), Errc::out_of_range (a limit
@@ -52,13 +54,34 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
-/// Who asks for a message to be kept. Only a client may bring back what was deleted.
+/// When something was asked for, alike at all members of a swarm: milliseconds, times kStampsPerMs, and below that whatever sets
+/// different commands apart. Below 2^63 until the year 2248.
+using Stamp = std::uint64_t;
+inline constexpr std::uint64_t kStampsPerMs = std::uint64_t{1} << 20;
+
+[[nodiscard]] constexpr Stamp stamp_of(std::uint64_t ms) noexcept {
+  return ms > UINT64_MAX / kStampsPerMs ? UINT64_MAX : ms * kStampsPerMs;
+}
+
+/// When a change is carried out, and when a client asked for it. Of changes with one stamp the last to arrive holds.
+struct When {
+  std::uint64_t now_ms = 0;
+  Stamp asked = 0;
+
+  When(std::uint64_t now)  // NOLINT(google-explicit-constructor): most is asked for now
+      : When(now, stamp_of(now)) {}
+
+  When(std::uint64_t now, Stamp when_asked) : now_ms(now), asked(when_asked) {}
+};
+
+/// Who asks for a message to be kept: a client, or a member of the swarm, which has no word of when a client asked for it, so that the
+/// message's timestamp must do. Only a client may bring back what was deleted.
 enum class Origin : std::uint8_t { client, replica };
 
 enum class StoreEffect : std::uint8_t {
   inserted,
   already,     ///< it was there; a later expiry was taken over
-  tombstoned,  ///< from a replica, and deleted here: nothing was changed
+  tombstoned,  ///< deleted here since it was asked for, or from a replica: nothing was changed
   expired,     ///< from a replica, and its time is over: nothing was changed
   outdated,    ///< a newer message is kept in its place: it was not
 };
@@ -125,43 +148,42 @@ class MessageStore {
   /// one with the greatest hash, in whatever order they come. One that is stored again keeps its timestamp, but is as new as
   /// the newest that it came with.
   virtual void store(const Account& account, Message message, Origin origin, bool replaces,
-                     std::uint64_t now_ms, Done<Stored> done) = 0;
+                     const When& when, Done<Stored> done) = 0;
 
   /// Gives the hashes that were there, sorted. All leave a tombstone: until the message's expiry, or for
   /// kLifeMsMax where it was not here. What cannot be a hash (empty, too long) is passed by.
-  virtual void remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+  virtual void remove(const Account& account, std::vector<Hash> hashes, const When& when,
                       Done<std::vector<Hash>> done) = 0;
 
   /// Removes the messages of the namespace (none given: of all) with a timestamp <= before_ms; later no
   /// replica brings one with such a timestamp back.
   virtual void remove_before(const Account& account, std::optional<Namespace> space,
-                             std::uint64_t before_ms, std::uint64_t now_ms,
+                             std::uint64_t before_ms, const When& when,
                              Done<HashesBySpace> done) = 0;
 
-  /// Removes all messages of the namespace (none given: of all); a replica's are refused as above, up to
-  /// `asked_ms`, the timestamp of the request.
+  /// Removes all messages of the namespace (none given: of all) that were stored before this was asked for, whatever their
+  /// timestamps; later ones are refused as above, up to `before_ms`.
   virtual void remove_all(const Account& account, std::optional<Namespace> space,
-                          std::uint64_t asked_ms, std::uint64_t now_ms,
-                          Done<HashesBySpace> done) = 0;
+                          std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) = 0;
 
   /// One expiry for all hashes, or one for each. Unknown hashes are left out of the answer. An expiry that has passed
   /// hides the message at once, as its end would, and leaves a tombstone. What is said of an unknown hash, and that a life
   /// was shortened, is remembered for a replica that comes later: it gets no other expiry than if it had come before.
   virtual void change_expiry(const Account& account, std::vector<Hash> hashes,
                              std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
-                             std::uint64_t now_ms, Done<ExpiriesChanged> done) = 0;
+                             const When& when, Done<ExpiriesChanged> done) = 0;
 
   /// Shortens what lives longer; gives what was shortened.
   virtual void shorten_all(const Account& account, std::optional<Namespace> space,
-                           std::uint64_t expiry_ms, std::uint64_t now_ms,
-                           Done<HashesBySpace> done) = 0;
+                           std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) = 0;
 
   /// Of more than kRevokedMax the newest (by timestamp, then by order of arrival) stay.
   virtual void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
-                      Done<std::size_t> done) = 0;
+                      const When& when, Done<std::size_t> done) = 0;
 
-  /// Gives how many were revoked before.
-  virtual void unrevoke(const Account& account, std::vector<Token> tokens,
+  /// Gives how many were revoked before. That they are not is remembered for kLifeMsMax, of the kRevokedMax newest, for a
+  /// revocation that comes later and was asked for before.
+  virtual void unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                         Done<std::size_t> done) = 0;
 
   /// Queues records for a peer; gives the number of the last, 0 where there are none.

@@ -177,7 +177,9 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
     if (!token || !revocation) {
       return token ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
     }
-    ordered.emplace(std::pair(revocation->timestamp_ms, revocation->order), *token);
+    if (!revocation->is_lifted) {
+      ordered.emplace(std::pair(revocation->timestamp_ms, revocation->order), *token);
+    }
   }
   std::vector<Token> tokens;
   for (auto newest = ordered.rbegin(); newest != ordered.rend(); ++newest) {

@@ -263,7 +263,7 @@ Result<void> RocksStore::backup(const std::string& directory) {
 }
 
 void RocksStore::store(const Account& account, Message message, Origin origin, bool replaces,
-                       std::uint64_t now_ms, Done<Stored> done) {
+                       const When& when, Done<Stored> done) {
   if (message.data.size() > kDataBytesMax || message.hash.empty() ||
       message.hash.size() > kHashCharsMax) {
     done(fail(Errc::out_of_range, "a message is longer than the store keeps them"));
@@ -271,38 +271,37 @@ void RocksStore::store(const Account& account, Message message, Origin origin, b
   }
   const std::size_t bytes = message.data.size() + message.hash.size();
   auto apply = [account, message = std::move(message), origin, replaces,
-                now_ms](Transaction& transaction) mutable {
-    return AccountChange(transaction, account, now_ms).store(std::move(message), origin, replaces);
+                when](Transaction& transaction) mutable {
+    return AccountChange(transaction, account, when).store(std::move(message), origin, replaces);
   };
   state_->submit(
       change_of<Stored>(bytes, state_->options().bytes_limit, std::move(apply), std::move(done)));
 }
 
-void RocksStore::remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+void RocksStore::remove(const Account& account, std::vector<Hash> hashes, const When& when,
                         Done<std::vector<Hash>> done) {
   const std::size_t bytes = bytes_of(hashes);
-  auto apply = [account, hashes = std::move(hashes), now_ms](Transaction& transaction) {
-    return AccountChange(transaction, account, now_ms).remove(hashes);
+  auto apply = [account, hashes = std::move(hashes), when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).remove(hashes);
   };
   state_->submit(change_of<std::vector<Hash>>(bytes, allowed_with_reserve(state_->options()),
                                               std::move(apply), std::move(done)));
 }
 
 void RocksStore::remove_before(const Account& account, std::optional<Namespace> space,
-                               std::uint64_t before_ms, std::uint64_t now_ms,
+                               std::uint64_t before_ms, const When& when,
                                Done<HashesBySpace> done) {
-  auto apply = [account, space, before_ms, now_ms](Transaction& transaction) {
-    return AccountChange(transaction, account, now_ms).remove_before(space, before_ms);
+  auto apply = [account, space, before_ms, when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).remove_before(space, before_ms);
   };
   state_->submit(change_of<HashesBySpace>(0, allowed_with_reserve(state_->options()),
                                           std::move(apply), std::move(done)));
 }
 
 void RocksStore::remove_all(const Account& account, std::optional<Namespace> space,
-                            std::uint64_t asked_ms, std::uint64_t now_ms,
-                            Done<HashesBySpace> done) {
-  auto apply = [account, space, asked_ms, now_ms](Transaction& transaction) {
-    return AccountChange(transaction, account, now_ms).remove_all(space, asked_ms);
+                            std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) {
+  auto apply = [account, space, before_ms, when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).remove_all(space, before_ms);
   };
   state_->submit(change_of<HashesBySpace>(0, allowed_with_reserve(state_->options()),
                                           std::move(apply), std::move(done)));
@@ -310,45 +309,44 @@ void RocksStore::remove_all(const Account& account, std::optional<Namespace> spa
 
 void RocksStore::change_expiry(const Account& account, std::vector<Hash> hashes,
                                std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
-                               std::uint64_t now_ms, Done<ExpiriesChanged> done) {
+                               const When& when, Done<ExpiriesChanged> done) {
   if (expiries_ms.size() != 1 && expiries_ms.size() != hashes.size()) {
     done(fail(Errc::out_of_range, "neither one expiry nor one for each message"));
     return;
   }
   const std::size_t bytes = bytes_of(hashes) + 8 * expiries_ms.size();
   auto apply = [account, hashes = std::move(hashes), expiries_ms = std::move(expiries_ms), change,
-                now_ms](Transaction& transaction) {
-    return AccountChange(transaction, account, now_ms).change_expiry(hashes, expiries_ms, change);
+                when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).change_expiry(hashes, expiries_ms, change);
   };
   state_->submit(change_of<ExpiriesChanged>(bytes, allowed_with_reserve(state_->options()),
                                             std::move(apply), std::move(done)));
 }
 
 void RocksStore::shorten_all(const Account& account, std::optional<Namespace> space,
-                             std::uint64_t expiry_ms, std::uint64_t now_ms,
-                             Done<HashesBySpace> done) {
-  auto apply = [account, space, expiry_ms, now_ms](Transaction& transaction) {
-    return AccountChange(transaction, account, now_ms).shorten_all(space, expiry_ms);
+                             std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) {
+  auto apply = [account, space, expiry_ms, when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).shorten_all(space, expiry_ms);
   };
   state_->submit(change_of<HashesBySpace>(0, allowed_with_reserve(state_->options()),
                                           std::move(apply), std::move(done)));
 }
 
 void RocksStore::revoke(const Account& account, std::vector<Token> tokens,
-                        std::uint64_t timestamp_ms, Done<std::size_t> done) {
+                        std::uint64_t timestamp_ms, const When& when, Done<std::size_t> done) {
   const std::size_t bytes = tokens.size() * sizeof(Token);
-  auto apply = [account, tokens = std::move(tokens), timestamp_ms](Transaction& transaction) {
-    return AccountChange(transaction, account, 0).revoke(tokens, timestamp_ms);
+  auto apply = [account, tokens = std::move(tokens), timestamp_ms, when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).revoke(tokens, timestamp_ms);
   };
   state_->submit(change_of<std::size_t>(bytes, allowed_with_reserve(state_->options()),
                                         std::move(apply), std::move(done)));
 }
 
-void RocksStore::unrevoke(const Account& account, std::vector<Token> tokens,
+void RocksStore::unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                           Done<std::size_t> done) {
   const std::size_t bytes = tokens.size() * sizeof(Token);
-  auto apply = [account, tokens = std::move(tokens)](Transaction& transaction) {
-    return AccountChange(transaction, account, 0).unrevoke(tokens);
+  auto apply = [account, tokens = std::move(tokens), when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).unrevoke(tokens);
   };
   state_->submit(change_of<std::size_t>(bytes, UINT64_MAX, std::move(apply), std::move(done)));
 }

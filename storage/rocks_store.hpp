@@ -50,22 +50,22 @@ class RocksStore final : public MessageStore {
   [[nodiscard]] Result<void> backup(const std::string& directory);
 
   void store(const Account& account, Message message, Origin origin, bool replaces,
-             std::uint64_t now_ms, Done<Stored> done) override;
-  void remove(const Account& account, std::vector<Hash> hashes, std::uint64_t now_ms,
+             const When& when, Done<Stored> done) override;
+  void remove(const Account& account, std::vector<Hash> hashes, const When& when,
               Done<std::vector<Hash>> done) override;
   void remove_before(const Account& account, std::optional<Namespace> space,
-                     std::uint64_t before_ms, std::uint64_t now_ms,
-                     Done<HashesBySpace> done) override;
-  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t asked_ms,
-                  std::uint64_t now_ms, Done<HashesBySpace> done) override;
+                     std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) override;
+  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t before_ms,
+                  const When& when, Done<HashesBySpace> done) override;
   void change_expiry(const Account& account, std::vector<Hash> hashes,
-                     std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
-                     std::uint64_t now_ms, Done<ExpiriesChanged> done) override;
+                     std::vector<std::uint64_t> expiries_ms, ExpiryChange change, const When& when,
+                     Done<ExpiriesChanged> done) override;
   void shorten_all(const Account& account, std::optional<Namespace> space, std::uint64_t expiry_ms,
-                   std::uint64_t now_ms, Done<HashesBySpace> done) override;
+                   const When& when, Done<HashesBySpace> done) override;
   void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
-              Done<std::size_t> done) override;
-  void unrevoke(const Account& account, std::vector<Token> tokens, Done<std::size_t> done) override;
+              const When& when, Done<std::size_t> done) override;
+  void unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
+                Done<std::size_t> done) override;
   void enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
                       Done<std::uint64_t> done) override;
   void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;

@@ -13,11 +13,11 @@
 
 namespace allium::storage {
 
-inline constexpr std::uint64_t kMessageBytes = 300;    ///< and twice its hash, and its data
-inline constexpr std::uint64_t kTombstoneBytes = 120;  ///< and twice its hash
-inline constexpr std::uint64_t kBoundsBytes = 140;     ///< and twice its hash
-inline constexpr std::uint64_t kWatermarkBytes = 120;
-inline constexpr std::uint64_t kRevocationBytes = 110;
+inline constexpr std::uint64_t kMessageBytes = 360;    ///< and twice its hash, and its data
+inline constexpr std::uint64_t kTombstoneBytes = 130;  ///< and twice its hash
+inline constexpr std::uint64_t kBoundsBytes = 180;     ///< and twice its hash
+inline constexpr std::uint64_t kWatermarkBytes = 130;
+inline constexpr std::uint64_t kRevocationBytes = 200;
 inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 
 /// Deletions, changes of expiries, revocations and missed records may go beyond the size limit by this part of it: a store that is full
@@ -48,6 +48,11 @@ inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 /// When a mark of "removed before" is of no use any more: nothing so old is alive.
 [[nodiscard]] constexpr std::uint64_t end_of_watermark(std::uint64_t before_ms) noexcept {
   return before_ms > UINT64_MAX - kLifeMsMax ? UINT64_MAX : before_ms + kLifeMsMax;
+}
+
+/// When it is of no use any more that a token is not revoked: no revocation comes so late.
+[[nodiscard]] constexpr std::uint64_t end_of_lifted(Stamp asked) noexcept {
+  return end_of_watermark(asked / kStampsPerMs);
 }
 
 /// Clients extend what they keep again and again, by seconds of a life of weeks: an extension by less than a hundredth of what

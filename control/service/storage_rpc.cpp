@@ -102,6 +102,12 @@ bool is_method(std::string_view name) noexcept {
 
 namespace {
 
+using storage::Stamp;
+using storage::stamp_of;
+
+/// Between the clocks of members that are in service, with room for what they are slow.
+constexpr std::uint64_t kStampAheadMsMax = 10'000;
+
 /// A JSON value takes many times the room of its text; messages have few commas.
 constexpr std::size_t kCommasMax = 100'000;
 
@@ -116,15 +122,22 @@ std::optional<json::value> parse_bounded(std::string_view text) {
 
 /// A member's command that its sender has given up: he has queued it, and others may have sent us later ones since. Where this
 /// process stood still, or the link did, both come at once and in any order. Where his clock is behind ours by so much,
-/// everything of his is late; that costs no more than what a client deletes and stores again meanwhile.
-bool is_given_up(const json::object& params, std::uint64_t now_ms) {
-  const auto* sent = params.if_contains(internal::kSentField);
-  const auto* sent_ms = sent == nullptr ? nullptr : sent->if_int64();
-  return sent_ms != nullptr && *sent_ms >= 0 &&
-         static_cast<std::uint64_t>(*sent_ms) + kSwarmTimeoutMs <= now_ms;
+/// everything of his is late, which costs nothing.
+bool is_given_up(Stamp asked, std::uint64_t now_ms) {
+  return asked / storage::kStampsPerMs + kSwarmTimeoutMs <= now_ms;
+}
+
+std::optional<Stamp> stamp_in(const json::object& params) {
+  const auto* field = params.if_contains(internal::kAskedField);
+  const auto* stamp = field == nullptr ? nullptr : field->if_int64();
+  return stamp == nullptr || *stamp < 0 ? std::nullopt : std::optional(static_cast<Stamp>(*stamp));
 }
 
 }  // namespace
+
+StorageRpc::StorageRpc(RpcSurroundings surroundings)
+    : around_(std::move(surroundings)),
+      stamps_(static_cast<std::uint16_t>(load_be(around_.membership.own().data(), 2))) {}
 
 std::vector<std::string_view> StorageRpc::methods() {
   return internal::method_names();
@@ -176,12 +189,22 @@ void StorageRpc::call(std::string_view method, const json::object& params, Forma
     return;
   }
   const std::uint64_t now_ms = around_.now_ms();
-  if (source == RpcSource::peer && is_given_up(params, now_ms)) {
+  const bool is_from_client = source == RpcSource::client || source == RpcSource::onion;
+  const std::optional<Stamp> theirs = is_from_client ? std::nullopt : stamp_in(params);
+  if (theirs && (*theirs > stamp_of(now_ms + kStampAheadMsMax) ||
+                 *theirs < stamp_of(now_ms - std::min(now_ms, storage::kLifeMsMax)))) {
+    reply(refuse(Status::not_acceptable, "asked for at a time that cannot be: check your clock"));
+    return;
+  }
+  stamps_.saw(theirs.value_or(0));
+  const Stamp asked = theirs ? *theirs : stamps_.next(now_ms);
+  if (source == RpcSource::peer && is_given_up(asked, now_ms)) {
     source = RpcSource::late_peer;
   }
-  const internal::RpcCall call = {around_, std::make_shared<const json::object>(params),
-                                  format,  source,
-                                  now_ms,  std::move(reply)};
+  const internal::RpcCall call = {
+      around_, stamps_,         std::make_shared<const json::object>(params),
+      format,  source,          now_ms,
+      asked,   std::move(reply)};
   if (!internal::run_method(method, call)) {
     call.refuse(Status::bad_request, "no method " + std::string(method.substr(0, 64)));
   }

@@ -19,6 +19,7 @@
 #include <boost/json/object.hpp>
 
 #include "control/network/ed25519.hpp"
+#include "control/service/internal/stamp_clock.hpp"
 #include "control/service/membership.hpp"
 #include "control/service/rpc_answer.hpp"
 #include "control/service/swarm_members.hpp"
@@ -36,7 +37,7 @@ enum class RpcSource : std::uint8_t {
   client,     ///< it goes on to the other members of the swarm
   onion,      ///< a client too, of whom nothing is known but the account
   peer,       ///< a member hands on what a client just asked of it
-  late_peer,  ///< a member hands on what this node missed: the client's clock counts, not ours
+  late_peer,  ///< a member hands on what this node missed: it is judged by when it was asked for
 };
 
 /// Who asks for an account. Anybody can ask in anybody's name: what he cannot prove must not use up what the owner may.
@@ -62,7 +63,7 @@ struct RpcSurroundings {
 
 class StorageRpc {
  public:
-  explicit StorageRpc(RpcSurroundings surroundings) : around_(std::move(surroundings)) {}
+  explicit StorageRpc(RpcSurroundings surroundings);
 
   StorageRpc(const StorageRpc&) = delete;
   StorageRpc& operator=(const StorageRpc&) = delete;
@@ -83,6 +84,7 @@ class StorageRpc {
 
  private:
   RpcSurroundings around_;
+  internal::StampClock stamps_;
 };
 
 }  // namespace allium::control

@@ -2,6 +2,7 @@
 #include "storage/internal/account_change.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "storage/stored_bytes.hpp"
 
@@ -93,10 +94,14 @@ void AccountChange::count_message(bool is_added) {
   }
 }
 
-void AccountChange::insert(const Message& message) {
+void AccountChange::insert(const Message& message, const ExpiryHistory& expiry) {
   const Place place{message.space, transaction_.totals().next_sequence++};
-  const Header header{message.timestamp_ms, message.expiry_ms,
-                      static_cast<std::uint32_t>(message.data.size()), message.hash};
+  const Header header{message.timestamp_ms,
+                      message.expiry_ms,
+                      asked_,
+                      expiry,
+                      static_cast<std::uint32_t>(message.data.size()),
+                      message.hash};
   const std::string key = message_key(Kind::header, account_, place);
   transaction_.put(key, encode_header(header));
   transaction_.put(message_key(Kind::data, account_, place), encode_bytes(message.data));
@@ -122,45 +127,52 @@ void AccountChange::rewrite(const Kept& message) {
                    encode_header(message.header));
 }
 
-void AccountChange::set_expiry(Kept message, std::uint64_t expiry_ms) {
-  if (message.header.expiry_ms == expiry_ms) {
-    return;
+void AccountChange::set_expiry(Kept message) {
+  const std::uint64_t expiry_ms = message.header.expiry.expiry_ms();
+  if (message.header.expiry_ms != expiry_ms) {
+    const std::string key = message_key(Kind::header, account_, message.place);
+    transaction_.erase(expiry_key(message.header.expiry_ms, key));
+    transaction_.put(expiry_key(expiry_ms, key), encode_bytes({}));
+    message.header.expiry_ms = expiry_ms;
   }
-  const std::string key = message_key(Kind::header, account_, message.place);
-  transaction_.erase(expiry_key(message.header.expiry_ms, key));
-  transaction_.put(expiry_key(expiry_ms, key), encode_bytes({}));
-  message.header.expiry_ms = expiry_ms;
   rewrite(message);
 }
 
-std::uint64_t AccountChange::take_over(Kept here, const Message& message, bool replaces) {
+void AccountChange::take_over(Kept here, const Message& message, const ExpiryHistory& expiry,
+                              bool replaces) {
   if (replaces && message.timestamp_ms > here.header.timestamp_ms) {
     // What is older than this second store must not replace it when it comes late.
     raise_watermark(message.space, message.timestamp_ms);
   }
-  const std::uint64_t expiry_ms = std::max(here.header.expiry_ms, message.expiry_ms);
-  set_expiry(std::move(here), expiry_ms);
-  return expiry_ms;
+  here.header.stored = std::max(here.header.stored, asked_);
+  here.header.expiry = expiry;
+  set_expiry(std::move(here));
 }
 
 Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const bool is_replica = origin == Origin::replica;
-  if (const auto bounds = is_replica ? bounds_of(message.hash) : std::nullopt) {
-    message.expiry_ms = std::clamp(message.expiry_ms, bounds->floor_ms, bounds->cap_ms);
-  }
-  if (is_replica && message.expiry_ms <= now_ms_) {
-    return {StoreEffect::expired, message.expiry_ms};
+  if (is_replica) {
+    asked_ = stamp_of(std::min(message.timestamp_ms, now_ms_));
   }
   const std::optional<Kept> here = find(message.hash);
   const bool is_here = here && is_live(*here);
-  if (is_replica && (is_buried(message.hash) || (!is_here && is_removed(message)))) {
+  const ExpiryHistory bounds = bounds_of(message.hash).value_or(Bounds{}).expiry;
+  ExpiryHistory expiry = is_here ? here->header.expiry : bounds;
+  expiry.add(ExpiryChange::extend, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
+  message.expiry_ms = expiry.expiry_ms();
+  if (message.expiry_ms <= now_ms_) {
+    return {StoreEffect::expired, message.expiry_ms};
+  }
+  if (is_buried(message.hash, origin) || (!is_here && is_removed(message, origin))) {
     return {StoreEffect::tombstoned, message.expiry_ms};
   }
   std::vector<Kept> others = replaces ? list(message.space) : std::vector<Kept>();
   std::erase_if(others, [&](const Kept& other) { return other.header.hash == message.hash; });
   if (!is_replica) {
     unbury(message.hash);
-    unbound(message.hash);
+    if (bounds.latest() <= asked_) {
+      unbound(message.hash);
+    }
   }
   if (is_outdated(message, others)) {
     return {StoreEffect::outdated, message.expiry_ms};
@@ -169,31 +181,33 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
     erase(other);
   }
   if (is_here) {
-    return {StoreEffect::already, take_over(*here, message, replaces)};
+    take_over(*here, message, expiry, replaces);
+    return {StoreEffect::already, message.expiry_ms};
   }
   if (here) {
     erase(*here);
   }
-  insert(message);
+  insert(message, expiry);
   return {StoreEffect::inserted, message.expiry_ms};
 }
 
 // Removal.
 
-bool AccountChange::is_buried(const Hash& hash) {
-  return transaction_.get(hash_key(Kind::tombstone, account_, hash), decode_number).value_or(0) >
-         now_ms_;
+bool AccountChange::is_buried(const Hash& hash, Origin origin) {
+  const auto tombstone =
+      transaction_.get(hash_key(Kind::tombstone, account_, hash), decode_removal);
+  return tombstone && tombstone->time_ms > now_ms_ && holds_against(*tombstone, origin);
 }
 
-std::optional<std::uint64_t> AccountChange::watermark(std::optional<Namespace> space) {
-  const auto mark = transaction_.get(watermark_key(account_, space), decode_number);
-  return mark && end_of_watermark(*mark) > now_ms_ ? mark : std::nullopt;
+std::optional<Removal> AccountChange::watermark(std::optional<Namespace> space) {
+  const auto mark = transaction_.get(watermark_key(account_, space), decode_removal);
+  return mark && end_of_watermark(mark->time_ms) > now_ms_ ? mark : std::nullopt;
 }
 
-bool AccountChange::is_removed(const Message& message) {
+bool AccountChange::is_removed(const Message& message, Origin origin) {
   const auto is_before = [&](std::optional<Namespace> space) {
     const auto mark = watermark(space);
-    return mark && message.timestamp_ms <= *mark;
+    return mark && message.timestamp_ms <= mark->time_ms && holds_against(*mark, origin);
   };
   return is_before(message.space) || is_before(std::nullopt);
 }
@@ -201,7 +215,7 @@ bool AccountChange::is_removed(const Message& message) {
 bool AccountChange::is_outdated(const Message& message, const std::vector<Kept>& others) {
   return std::any_of(others.begin(), others.end(), [&](const Kept& other) {
     const std::uint64_t newest_ms =
-        std::max(other.header.timestamp_ms, watermark(message.space).value_or(0));
+        std::max(other.header.timestamp_ms, watermark(message.space).value_or(Removal{}).time_ms);
     return is_live(other) &&
            std::pair(newest_ms, other.header.hash) > std::pair(message.timestamp_ms, message.hash);
   });
@@ -209,24 +223,26 @@ bool AccountChange::is_outdated(const Message& message, const std::vector<Kept>&
 
 void AccountChange::bury(const Hash& hash, std::uint64_t until_ms) {
   const std::string key = hash_key(Kind::tombstone, account_, hash);
-  const auto old_ms = transaction_.get(key, decode_number);
-  if (old_ms && *old_ms >= until_ms) {
+  const auto old = transaction_.get(key, decode_removal);
+  if (old && old->time_ms >= until_ms && old->asked >= asked_) {
     return;
   }
-  if (old_ms) {
-    transaction_.erase(expiry_key(*old_ms, key));
+  if (old) {
+    transaction_.erase(expiry_key(old->time_ms, key));
+    until_ms = std::max(until_ms, old->time_ms);
   } else {
     transaction_.totals().bytes_used += tombstone_bytes(hash.size());
   }
-  transaction_.put(key, encode_number(until_ms));
+  const Removal tombstone{until_ms, std::max(asked_, old.value_or(Removal{}).asked)};
+  transaction_.put(key, encode_removal(tombstone));
   transaction_.put(expiry_key(until_ms, key), encode_bytes({}));
 }
 
 void AccountChange::unbury(const Hash& hash) {
   const std::string key = hash_key(Kind::tombstone, account_, hash);
-  if (const auto until_ms = transaction_.get(key, decode_number)) {
+  if (const auto tombstone = transaction_.get(key, decode_removal)) {
     transaction_.erase(key);
-    transaction_.erase(expiry_key(*until_ms, key));
+    transaction_.erase(expiry_key(tombstone->time_ms, key));
     transaction_.totals().bytes_used -= tombstone_bytes(hash.size());
   }
 }
@@ -238,16 +254,18 @@ void AccountChange::entomb(const Kept& message) {
 
 void AccountChange::raise_watermark(std::optional<Namespace> space, std::uint64_t before_ms) {
   const std::string key = watermark_key(account_, space);
-  const auto old_ms = transaction_.get(key, decode_number);
-  if (old_ms && *old_ms >= before_ms) {
+  const auto old = transaction_.get(key, decode_removal);
+  if (old && old->time_ms >= before_ms && old->asked >= asked_) {
     return;
   }
-  if (old_ms) {
-    transaction_.erase(expiry_key(end_of_watermark(*old_ms), key));
+  if (old) {
+    transaction_.erase(expiry_key(end_of_watermark(old->time_ms), key));
+    before_ms = std::max(before_ms, old->time_ms);
   } else {
     transaction_.totals().bytes_used += kWatermarkBytes;
   }
-  transaction_.put(key, encode_number(before_ms));
+  const Removal mark{before_ms, std::max(asked_, old.value_or(Removal{}).asked)};
+  transaction_.put(key, encode_removal(mark));
   transaction_.put(expiry_key(end_of_watermark(before_ms), key), encode_bytes({}));
 }
 
@@ -259,8 +277,10 @@ std::vector<Hash> AccountChange::remove(const std::vector<Hash>& hashes) {
     }
     const std::optional<Kept> here = find(hash);
     if (here && is_live(*here)) {
-      removed.push_back(hash);
-      entomb(*here);
+      if (!is_newer(*here)) {
+        removed.push_back(hash);
+        entomb(*here);
+      }
       continue;
     }
     if (here) {
@@ -276,7 +296,7 @@ HashesBySpace AccountChange::remove_before(std::optional<Namespace> space,
                                            std::uint64_t before_ms) {
   HashesBySpace removed;
   for (const Kept& message : list(space)) {
-    if (is_live(message) && message.header.timestamp_ms <= before_ms) {
+    if (is_live(message) && !is_newer(message) && message.header.timestamp_ms <= before_ms) {
       removed[message.place.space].push_back(message.header.hash);
       entomb(message);
     }
@@ -286,15 +306,15 @@ HashesBySpace AccountChange::remove_before(std::optional<Namespace> space,
   return removed;
 }
 
-HashesBySpace AccountChange::remove_all(std::optional<Namespace> space, std::uint64_t asked_ms) {
+HashesBySpace AccountChange::remove_all(std::optional<Namespace> space, std::uint64_t before_ms) {
   HashesBySpace removed;
   for (const Kept& message : list(space)) {
-    if (is_live(message)) {
+    if (is_live(message) && !is_newer(message)) {
       removed[message.place.space].push_back(message.header.hash);
       entomb(message);
     }
   }
-  raise_watermark(space, asked_ms);
+  raise_watermark(space, before_ms);
   sort_hashes(removed);
   return removed;
 }
@@ -306,19 +326,9 @@ std::optional<Bounds> AccountChange::bounds_of(const Hash& hash) {
   return bounds && bounds->until_ms > now_ms_ ? bounds : std::nullopt;
 }
 
-void AccountChange::bound(const Hash& hash, std::uint64_t expiry_ms, ExpiryChange change,
-                          std::uint64_t until_ms) {
-  Bounds bounds = bounds_of(hash).value_or(Bounds{});
+void AccountChange::bound(const Hash& hash, const ExpiryHistory& expiry, std::uint64_t until_ms) {
+  const Bounds bounds{expiry, std::max(until_ms, bounds_of(hash).value_or(Bounds{}).until_ms)};
   unbound(hash);
-  if (change != ExpiryChange::extend) {
-    bounds.cap_ms = std::min(bounds.cap_ms, expiry_ms);
-    bounds.floor_ms = std::min(bounds.floor_ms, expiry_ms);
-  }
-  if (change != ExpiryChange::shorten) {
-    bounds.floor_ms = std::max(bounds.floor_ms, expiry_ms);
-    bounds.cap_ms = std::max(bounds.cap_ms, expiry_ms);
-  }
-  bounds.until_ms = std::max(bounds.until_ms, until_ms);
   const std::string key = hash_key(Kind::bounds, account_, hash);
   transaction_.put(key, encode_bounds(bounds));
   transaction_.put(expiry_key(bounds.until_ms, key), encode_bytes({}));
@@ -334,17 +344,18 @@ void AccountChange::unbound(const Hash& hash) {
   }
 }
 
-void AccountChange::expire_at(const Kept& message, std::uint64_t expiry_ms, ExpiryChange change) {
+void AccountChange::expire(const Kept& message) {
   const std::uint64_t held_ms = message.header.expiry_ms;
+  const std::uint64_t expiry_ms = message.header.expiry.expiry_ms();
   if (expiry_ms <= now_ms_) {
     entomb(message);
     return;
   }
   // A replica that is still on its way says the old expiry. Only what was made shorter can be undone by it.
   if (expiry_ms < held_ms || bounds_of(message.header.hash)) {
-    bound(message.header.hash, expiry_ms, change, std::max(held_ms, expiry_ms));
+    bound(message.header.hash, message.header.expiry, std::max(held_ms, expiry_ms));
   }
-  set_expiry(message, expiry_ms);
+  set_expiry(message);
 }
 
 ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
@@ -353,21 +364,28 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
   std::map<Hash, std::uint64_t> updated;
   std::map<Hash, std::uint64_t> unchanged;
   for (std::size_t i = 0; i < hashes.size(); ++i) {
-    const std::optional<Kept> here = find(hashes[i]);
+    std::optional<Kept> here = find(hashes[i]);
     const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
     if (!here || !is_live(*here)) {
       // Perhaps it is still on its way here, from a member that could not reach us.
       if (can_be_a_hash(hashes[i])) {
-        bound(hashes[i], expiry_ms, change, now_ms_ + kLifeMsMax);
+        ExpiryHistory expiry = bounds_of(hashes[i]).value_or(Bounds{}).expiry;
+        expiry.add(change, expiry_ms, asked_);
+        bound(hashes[i], expiry, now_ms_ + kLifeMsMax);
       }
       continue;
     }
-    if (!is_asked(change, expiry_ms, here->header.expiry_ms, now_ms_)) {
-      unchanged.emplace(hashes[i], here->header.expiry_ms);
+    const std::uint64_t held_ms = here->header.expiry_ms;
+    const ExpiryHistory before = here->header.expiry;
+    if (is_asked(change, expiry_ms, held_ms, now_ms_)) {
+      here->header.expiry.add(change, expiry_ms, asked_);
+    }
+    if (here->header.expiry == before) {
+      unchanged.emplace(hashes[i], held_ms);
       continue;
     }
-    updated[hashes[i]] = expiry_ms;
-    expire_at(*here, expiry_ms, change);
+    updated[hashes[i]] = here->header.expiry.expiry_ms();
+    expire(*here);
   }
   for (const auto& [hash, expiry_ms] : updated) {
     unchanged.erase(hash);
@@ -377,10 +395,16 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
 
 HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms) {
   HashesBySpace shortened;
-  for (const Kept& message : list(space)) {
-    if (message.header.expiry_ms > std::max(now_ms_, expiry_ms)) {
-      shortened[message.place.space].push_back(message.header.hash);
-      expire_at(message, expiry_ms, ExpiryChange::shorten);
+  for (Kept& message : list(space)) {
+    Header& header = message.header;
+    if (header.expiry_ms <= std::max(now_ms_, expiry_ms) || is_newer(message)) {
+      continue;
+    }
+    const ExpiryHistory before = header.expiry;
+    header.expiry.add(ExpiryChange::shorten, expiry_ms, asked_);
+    if (header.expiry != before) {
+      shortened[message.place.space].push_back(header.hash);
+      expire(message);
     }
   }
   sort_hashes(shortened);
@@ -403,51 +427,72 @@ std::vector<AccountChange::Revoked> AccountChange::revocations() {
   return found;
 }
 
-std::size_t AccountChange::revoke(const std::vector<Token>& tokens, std::uint64_t timestamp_ms) {
-  std::map<Token, Revocation> all;
-  for (const Revoked& revoked : revocations()) {
-    all.emplace(revoked.token, revoked.revocation);
+void AccountChange::put_revocation(const Revoked& revoked) {
+  const std::string key = revocation_key(account_, revoked.token);
+  transaction_.put(key, encode_revocation(revoked.revocation));
+  if (revoked.revocation.is_lifted) {
+    transaction_.put(expiry_key(end_of_lifted(revoked.revocation.asked), key), encode_bytes({}));
   }
-  const std::size_t count_before = all.size();
-  for (const Token& token : tokens) {
-    const auto [known, is_new] = all.try_emplace(token);
-    if (is_new) {
-      known->second.order = transaction_.totals().next_sequence++;
-    }
-    known->second.timestamp_ms = std::max(known->second.timestamp_ms, timestamp_ms);
+  transaction_.totals().bytes_used += kRevocationBytes;
+}
+
+void AccountChange::erase_revocation(const Revoked& revoked) {
+  const std::string key = revocation_key(account_, revoked.token);
+  transaction_.erase(key);
+  if (revoked.revocation.is_lifted) {
+    transaction_.erase(expiry_key(end_of_lifted(revoked.revocation.asked), key));
   }
-  std::vector<Revoked> newest;
-  for (const auto& [token, revocation] : all) {
-    newest.push_back({token, revocation});
-  }
-  std::sort(newest.begin(), newest.end(), [](const Revoked& a, const Revoked& b) {
-    return std::pair(a.revocation.timestamp_ms, a.revocation.order) >
-           std::pair(b.revocation.timestamp_ms, b.revocation.order);
+  transaction_.totals().bytes_used -= kRevocationBytes;
+}
+
+void AccountChange::keep_newest_revocations() {
+  std::vector<Revoked> all = revocations();
+  std::sort(all.begin(), all.end(), [](const Revoked& left, const Revoked& right) {
+    const auto age = [](const Revocation& of) {
+      return std::tuple(of.is_lifted, of.is_lifted ? of.asked : of.timestamp_ms, of.order);
+    };
+    return age(left.revocation) > age(right.revocation);
   });
-  for (std::size_t i = 0; i < newest.size(); ++i) {
-    const std::string key = revocation_key(account_, newest[i].token);
-    if (i < kRevokedMax) {
-      transaction_.put(key, encode_revocation(newest[i].revocation));
-    } else {
-      transaction_.erase(key);
+  std::size_t kept[2] = {0, 0};
+  for (const Revoked& revoked : all) {
+    if (++kept[revoked.revocation.is_lifted ? 1 : 0] > kRevokedMax) {
+      erase_revocation(revoked);
     }
   }
-  transaction_.totals().bytes_used += std::min(newest.size(), kRevokedMax) * kRevocationBytes;
-  transaction_.totals().bytes_used -= count_before * kRevocationBytes;
-  return all.size() - count_before;
+}
+
+std::size_t AccountChange::say_of_tokens(const std::vector<Token>& tokens,
+                                         std::uint64_t timestamp_ms, bool is_lifted) {
+  std::size_t count = 0;
+  for (const Token& token : tokens) {
+    Revoked said{token, {timestamp_ms, 0, asked_, is_lifted}};
+    const auto known = transaction_.get(revocation_key(account_, token), decode_revocation);
+    if (known && known->asked > asked_) {
+      continue;
+    }
+    if (known) {
+      erase_revocation({token, *known});
+    }
+    const bool was_revoked = known && !known->is_lifted;
+    if (was_revoked && !is_lifted) {
+      said.revocation.timestamp_ms = std::max(timestamp_ms, known->timestamp_ms);
+      said.revocation.order = known->order;
+    } else {
+      said.revocation.order = transaction_.totals().next_sequence++;
+    }
+    count += was_revoked == is_lifted ? 1U : 0U;
+    put_revocation(said);
+  }
+  keep_newest_revocations();
+  return count;
+}
+
+std::size_t AccountChange::revoke(const std::vector<Token>& tokens, std::uint64_t timestamp_ms) {
+  return say_of_tokens(tokens, timestamp_ms, false);
 }
 
 std::size_t AccountChange::unrevoke(const std::vector<Token>& tokens) {
-  std::size_t count = 0;
-  for (const Token& token : tokens) {
-    const std::string key = revocation_key(account_, token);
-    if (transaction_.get(key)) {
-      transaction_.erase(key);
-      transaction_.totals().bytes_used -= kRevocationBytes;
-      ++count;
-    }
-  }
-  return count;
+  return say_of_tokens(tokens, 0, true);
 }
 
 }  // namespace allium::storage::internal

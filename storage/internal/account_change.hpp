@@ -22,14 +22,14 @@ struct Kept {
 
 class AccountChange {
  public:
-  AccountChange(Transaction& transaction, const Account& account, std::uint64_t now_ms)
-      : transaction_(transaction), account_(account), now_ms_(now_ms) {}
+  AccountChange(Transaction& transaction, const Account& account, const When& when)
+      : transaction_(transaction), account_(account), now_ms_(when.now_ms), asked_(when.asked) {}
 
   [[nodiscard]] Stored store(Message message, Origin origin, bool replaces);
   [[nodiscard]] std::vector<Hash> remove(const std::vector<Hash>& hashes);
   [[nodiscard]] HashesBySpace remove_before(std::optional<Namespace> space,
                                             std::uint64_t before_ms);
-  [[nodiscard]] HashesBySpace remove_all(std::optional<Namespace> space, std::uint64_t asked_ms);
+  [[nodiscard]] HashesBySpace remove_all(std::optional<Namespace> space, std::uint64_t before_ms);
   /// Requires: one expiry, or one for each hash.
   [[nodiscard]] ExpiriesChanged change_expiry(const std::vector<Hash>& hashes,
                                               const std::vector<std::uint64_t>& expiries_ms,
@@ -54,19 +54,33 @@ class AccountChange {
   }
 
   [[nodiscard]] std::vector<Kept> list(std::optional<Namespace> space);
-  [[nodiscard]] bool is_buried(const Hash& hash);
+
+  /// Stored again since this change was asked for.
+  [[nodiscard]] bool is_newer(const Kept& message) const { return message.header.stored > asked_; }
+
+  [[nodiscard]] bool holds_against(const Removal& removal, Origin origin) const {
+    return origin == Origin::replica || asked_ < removal.asked;
+  }
+
+  [[nodiscard]] bool is_buried(const Hash& hash, Origin origin);
   [[nodiscard]] std::optional<Bounds> bounds_of(const Hash& hash);
-  [[nodiscard]] std::optional<std::uint64_t> watermark(std::optional<Namespace> space);
-  [[nodiscard]] bool is_removed(const Message& message);
+  [[nodiscard]] std::optional<Removal> watermark(std::optional<Namespace> space);
+  [[nodiscard]] bool is_removed(const Message& message, Origin origin);
   [[nodiscard]] bool is_outdated(const Message& message, const std::vector<Kept>& others);
   [[nodiscard]] std::vector<Revoked> revocations();
+  [[nodiscard]] std::size_t say_of_tokens(const std::vector<Token>& tokens,
+                                          std::uint64_t timestamp_ms, bool is_lifted);
+  void keep_newest_revocations();
+  void put_revocation(const Revoked& revoked);
+  void erase_revocation(const Revoked& revoked);
 
-  [[nodiscard]] std::uint64_t take_over(Kept here, const Message& message, bool replaces);
-  void insert(const Message& message);
-  void set_expiry(Kept message, std::uint64_t expiry_ms);
-  void expire_at(const Kept& message, std::uint64_t expiry_ms, ExpiryChange change);
-  void bound(const Hash& hash, std::uint64_t expiry_ms, ExpiryChange change,
-             std::uint64_t until_ms);
+  void take_over(Kept here, const Message& message, const ExpiryHistory& expiry, bool replaces);
+  void insert(const Message& message, const ExpiryHistory& expiry);
+  /// Writes the header with what its history comes to.
+  void set_expiry(Kept message);
+  /// The same, or the end of it; `message` has the old expiry, and the new history.
+  void expire(const Kept& message);
+  void bound(const Hash& hash, const ExpiryHistory& expiry, std::uint64_t until_ms);
   void unbound(const Hash& hash);
   void rewrite(const Kept& message);
   void entomb(const Kept& message);
@@ -78,6 +92,7 @@ class AccountChange {
   Transaction& transaction_;
   const Account& account_;
   std::uint64_t now_ms_;
+  Stamp asked_;
 };
 
 }  // namespace allium::storage::internal

@@ -26,6 +26,13 @@ class Writer {
     return *this;
   }
 
+  Writer& history(const ExpiryHistory& expiry) {
+    for (const ExpiryHistory::Said& said : {expiry.set(), expiry.raised(), expiry.lowered()}) {
+      number(said.asked, 8).number(said.expiry_ms, 8);
+    }
+    return *this;
+  }
+
   Writer& bytes(std::string_view bytes) {
     record_.append(bytes);
     return *this;
@@ -39,6 +46,16 @@ class Writer {
 
 std::uint64_t number_at(std::string_view record, std::size_t offset, std::size_t byte_count) {
   return load_be(reinterpret_cast<const std::uint8_t*>(record.data()) + offset, byte_count);
+}
+
+constexpr std::size_t kHistoryBytes = 6 * 8;
+
+ExpiryHistory history_at(std::string_view record, std::size_t offset) {
+  const auto said = [&](std::size_t i) {
+    return ExpiryHistory::Said{number_at(record, offset + 16 * i, 8),
+                               number_at(record, offset + 16 * i + 8, 8)};
+  };
+  return {said(0), said(1), said(2)};
 }
 
 tl::unexpected<Error> damaged(std::string_view what) {
@@ -77,7 +94,9 @@ std::string encode_header(const Header& header) {
   return Writer()
       .number(header.timestamp_ms, 8)
       .number(header.expiry_ms, 8)
+      .number(header.stored, 8)
       .number(header.data_bytes, 4)
+      .history(header.expiry)
       .bytes(header.hash)
       .take();
 }
@@ -90,15 +109,20 @@ std::string encode_place(const Place& place) {
 }
 
 std::string encode_revocation(const Revocation& revocation) {
-  return Writer().number(revocation.timestamp_ms, 8).number(revocation.order, 8).take();
+  return Writer()
+      .number(revocation.timestamp_ms, 8)
+      .number(revocation.order, 8)
+      .number(revocation.asked, 8)
+      .number(revocation.is_lifted ? 1 : 0, 1)
+      .take();
 }
 
 std::string encode_bounds(const Bounds& bounds) {
-  return Writer()
-      .number(bounds.floor_ms, 8)
-      .number(bounds.cap_ms, 8)
-      .number(bounds.until_ms, 8)
-      .take();
+  return Writer().history(bounds.expiry).number(bounds.until_ms, 8).take();
+}
+
+std::string encode_removal(const Removal& removal) {
+  return Writer().number(removal.time_ms, 8).number(removal.asked, 8).take();
 }
 
 std::string encode_totals(const Totals& totals) {
@@ -126,15 +150,18 @@ Result<std::uint32_t> decode_format(std::string_view value) {
 }
 
 Result<Header> decode_header(std::string_view value) {
-  const auto content = content_of(value, 20 + 1, 20 + kHashCharsMax);
+  constexpr std::size_t kFixedBytes = 28 + kHistoryBytes;
+  const auto content = content_of(value, kFixedBytes + 1, kFixedBytes + kHashCharsMax);
   if (!content) {
     return tl::unexpected(content.error());
   }
   Header header;
   header.timestamp_ms = number_at(*content, 0, 8);
   header.expiry_ms = number_at(*content, 8, 8);
-  header.data_bytes = static_cast<std::uint32_t>(number_at(*content, 16, 4));
-  header.hash = content->substr(20);
+  header.stored = number_at(*content, 16, 8);
+  header.data_bytes = static_cast<std::uint32_t>(number_at(*content, 24, 4));
+  header.expiry = history_at(*content, 28);
+  header.hash = content->substr(kFixedBytes);
   if (header.data_bytes > kDataBytesMax) {
     return damaged("a message of " + std::to_string(header.data_bytes) + " bytes");
   }
@@ -148,22 +175,28 @@ Result<Place> decode_place(std::string_view value) {
 }
 
 Result<Revocation> decode_revocation(std::string_view value) {
-  return content_of(value, 16, 16).map([](std::string_view content) {
-    return Revocation{number_at(content, 0, 8), number_at(content, 8, 8)};
-  });
-}
-
-Result<Bounds> decode_bounds(std::string_view value) {
-  const auto content = content_of(value, 24, 24);
+  const auto content = content_of(value, 25, 25);
   if (!content) {
     return tl::unexpected(content.error());
   }
-  const Bounds bounds{number_at(*content, 0, 8), number_at(*content, 8, 8),
-                      number_at(*content, 16, 8)};
-  if (bounds.floor_ms > bounds.cap_ms) {
-    return damaged("bounds of an expiry the wrong way round");
+  const std::uint64_t is_lifted = number_at(*content, 24, 1);
+  if (is_lifted > 1) {
+    return damaged("a revocation of kind " + std::to_string(is_lifted));
   }
-  return bounds;
+  return Revocation{number_at(*content, 0, 8), number_at(*content, 8, 8),
+                    number_at(*content, 16, 8), is_lifted == 1};
+}
+
+Result<Bounds> decode_bounds(std::string_view value) {
+  return content_of(value, kHistoryBytes + 8, kHistoryBytes + 8).map([](std::string_view content) {
+    return Bounds{history_at(content, 0), number_at(content, kHistoryBytes, 8)};
+  });
+}
+
+Result<Removal> decode_removal(std::string_view value) {
+  return content_of(value, 16, 16).map([](std::string_view content) {
+    return Removal{number_at(content, 0, 8), number_at(content, 8, 8)};
+  });
 }
 
 Result<Totals> decode_totals(std::string_view value) {

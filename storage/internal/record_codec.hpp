@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "crypto_accel/base/result.hpp"
+#include "storage/expiry_history.hpp"
 #include "storage/internal/keys.hpp"
 #include "storage/message_store.hpp"
 
@@ -24,26 +25,39 @@ inline constexpr std::uint32_t kFormatVersion = 1;
 struct Header {
   std::uint64_t timestamp_ms = 0;
   std::uint64_t expiry_ms = 0;
+  Stamp stored = 0;  ///< the latest store of it
+  ExpiryHistory expiry;
   std::uint32_t data_bytes = 0;
   Hash hash;
 
   bool operator==(const Header&) const = default;
 };
 
+/// What a client last said about a token.
 struct Revocation {
   std::uint64_t timestamp_ms = 0;
   std::uint64_t order = 0;
+  Stamp asked = 0;
+  bool is_lifted = false;
 
   bool operator==(const Revocation&) const = default;
 };
 
 /// What clients said about the life of a message, for a replica of it that comes later.
 struct Bounds {
-  std::uint64_t floor_ms = 0;
-  std::uint64_t cap_ms = UINT64_MAX;  ///< not below the floor
-  std::uint64_t until_ms = 0;         ///< when this record ends
+  ExpiryHistory expiry;
+  std::uint64_t until_ms = 0;  ///< when this record ends
 
   bool operator==(const Bounds&) const = default;
+};
+
+/// That something was removed: until when a tombstone holds, or up to which timestamp messages were; and when that was
+/// asked for, the latest.
+struct Removal {
+  std::uint64_t time_ms = 0;
+  Stamp asked = 0;
+
+  bool operator==(const Removal&) const = default;
 };
 
 /// Counted with every batch, so that status() needs no scan.
@@ -61,6 +75,7 @@ struct Totals {
 [[nodiscard]] std::string encode_place(const Place& place);
 [[nodiscard]] std::string encode_revocation(const Revocation& revocation);
 [[nodiscard]] std::string encode_bounds(const Bounds& bounds);
+[[nodiscard]] std::string encode_removal(const Removal& removal);
 [[nodiscard]] std::string encode_totals(const Totals& totals);
 [[nodiscard]] std::string encode_number(std::uint64_t number);
 /// Data of a message, a missed record, and nothing for the index of expiries.
@@ -71,6 +86,7 @@ struct Totals {
 [[nodiscard]] Result<Place> decode_place(std::string_view value);
 [[nodiscard]] Result<Revocation> decode_revocation(std::string_view value);
 [[nodiscard]] Result<Bounds> decode_bounds(std::string_view value);
+[[nodiscard]] Result<Removal> decode_removal(std::string_view value);
 [[nodiscard]] Result<Totals> decode_totals(std::string_view value);
 [[nodiscard]] Result<std::uint64_t> decode_number(std::string_view value);
 [[nodiscard]] Result<std::string> decode_bytes(std::string_view value);

@@ -39,7 +39,15 @@ std::optional<Part> part_of(const json::object& object) {
 }
 
 RpcCall with(const RpcCall& call, const Part& part, Reply reply) {
-  return {call.around, part.params, call.format, call.source, call.now_ms, std::move(reply)};
+  // Each has a stamp of its own: they are obeyed in their order, late as well.
+  return {call.around,
+          call.stamps,
+          part.params,
+          call.format,
+          call.source,
+          call.now_ms,
+          call.stamps.next(call.now_ms),
+          std::move(reply)};
 }
 
 void read_params(const RpcCall& call, Part& part, RpcFields& fields) {

@@ -105,7 +105,7 @@ void run_delete(const RpcCall& call, const DeleteRequest& request) {
     round->own_result(std::move(mine));
   };
   call.around.store.remove(
-      who.account, hashes, call.now_ms,
+      who.account, hashes, call.when(),
       on_service_thread<std::vector<storage::Hash>>(call.around, std::move(done)));
 }
 
@@ -125,12 +125,7 @@ void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
   }
   const auto round = SwarmRound::start(call, "delete_all", {"namespace", "timestamp"});
   auto done = answer_with_spaces(call, round, "deleted", spaces, who.account, asked_ms);
-  if (call.source == RpcSource::late_peer) {
-    // What came after the client asked is not meant.
-    call.around.store.remove_before(who.account, spaces, asked_ms, call.now_ms, std::move(done));
-  } else {
-    call.around.store.remove_all(who.account, spaces, asked_ms, call.now_ms, std::move(done));
-  }
+  call.around.store.remove_all(who.account, spaces, asked_ms, call.when(), std::move(done));
 }
 
 void run_delete_before(const RpcCall& call, const SpacesRequest& request) {
@@ -138,7 +133,7 @@ void run_delete_before(const RpcCall& call, const SpacesRequest& request) {
   if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  if (before_ms > call.now_ms + kFutureToleranceMs) {
+  if (before_ms > call.asked_ms() + kFutureToleranceMs) {
     call.refuse(Status::unauthorised, "delete_before timestamp too far in the future");
     return;
   }
@@ -149,7 +144,7 @@ void run_delete_before(const RpcCall& call, const SpacesRequest& request) {
   }
   const auto round = SwarmRound::start(call, "delete_before", {"before", "namespace"});
   call.around.store.remove_before(
-      who.account, spaces, before_ms, call.now_ms,
+      who.account, spaces, before_ms, call.when(),
       answer_with_spaces(call, round, "deleted", spaces, who.account, before_ms));
 }
 

@@ -57,10 +57,11 @@ std::string expire_text(const ExpireRequest& request) {
 
 /// Answers where the change is not allowed.
 bool refuses_expire(const RpcCall& call, const ExpireRequest& request) {
-  const bool is_past = std::any_of(
-      request.expiries_ms.begin(), request.expiries_ms.end(),
-      [&call](std::uint64_t expiry_ms) { return expiry_ms + call.tolerance_ms() < call.now_ms; });
-  if (is_past && call.source != RpcSource::late_peer) {
+  const bool is_past = std::any_of(request.expiries_ms.begin(), request.expiries_ms.end(),
+                                   [&call](std::uint64_t expiry_ms) {
+                                     return expiry_ms + call.tolerance_ms() < call.asked_ms();
+                                   });
+  if (is_past) {
     call.refuse(Status::unauthorised, "expire: timestamp should be >= current time");
     return true;
   }
@@ -125,7 +126,7 @@ void run_expire(const RpcCall& call, const ExpireRequest& request) {
   }
   std::vector<std::uint64_t> capped_ms = request.expiries_ms;
   for (std::uint64_t& expiry_ms : capped_ms) {
-    expiry_ms = std::min(expiry_ms, call.now_ms + storage::kLifeMsMax);
+    expiry_ms = std::min(expiry_ms, call.asked / storage::kStampsPerMs + storage::kLifeMsMax);
   }
   storage::ExpiryChange change = request.change;
   if (request.who.subaccount && !grants(request.who.subaccount->token, Access::remove)) {
@@ -140,7 +141,7 @@ void run_expire(const RpcCall& call, const ExpireRequest& request) {
     round->own_result(expire_body(call, request, capped_ms, *changed));
   };
   call.around.store.change_expiry(
-      request.who.account, request.hashes, capped_ms, change, call.now_ms,
+      request.who.account, request.hashes, capped_ms, change, call.when(),
       on_service_thread<storage::ExpiriesChanged>(call.around, std::move(done)));
 }
 
@@ -149,8 +150,7 @@ void run_expire_all(const RpcCall& call, const SpacesRequest& request) {
   if (call.turned_away(who.account, Asker::owner)) {
     return;
   }
-  const std::uint64_t tolerance_ms = call.tolerance_ms();
-  if (expiry_ms + tolerance_ms < call.now_ms && call.source != RpcSource::late_peer) {
+  if (expiry_ms + call.tolerance_ms() < call.asked_ms()) {
     call.refuse(Status::not_acceptable, "expire_all timestamp should be >= current time");
     return;
   }
@@ -161,7 +161,7 @@ void run_expire_all(const RpcCall& call, const SpacesRequest& request) {
   }
   const auto round = SwarmRound::start(call, "expire_all", {"expiry", "namespace"});
   call.around.store.shorten_all(
-      who.account, spaces, expiry_ms, call.now_ms,
+      who.account, spaces, expiry_ms, call.when(),
       answer_with_spaces(call, round, "updated", spaces, who.account, expiry_ms));
 }
 

@@ -66,11 +66,10 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
     call.refuse(Status::forbidden, "Provided expiry/TTL is not valid.");
     return true;
   }
-  const bool is_late = call.source == RpcSource::late_peer;
   const std::uint64_t tolerance_ms =
       call.is_from_client() ? kStoreToleranceMs : kForwardedStoreToleranceMs;
   if (message.timestamp_ms > call.now_ms + tolerance_ms ||
-      (message.expiry_ms + tolerance_ms < call.now_ms && !is_late)) {
+      message.expiry_ms + tolerance_ms < call.asked_ms()) {
     call.refuse(Status::not_acceptable, "Timestamp error: check your clock");
     return true;
   }
@@ -223,8 +222,6 @@ void run_store(const RpcCall& call, StoreRequest request) {
     more["namespace"] = request.message.space;
   }
   const auto round = SwarmRound::start(call, "store", {}, std::move(more));
-  const auto origin =
-      call.source == RpcSource::late_peer ? storage::Origin::replica : storage::Origin::client;
   const bool replaces = is_public_outbox(request.message.space);
   const Account account = request.who.account;
   storage::Message copy;  // with its data only where somebody wants to hear of it
@@ -245,7 +242,8 @@ void run_store(const RpcCall& call, StoreRequest request) {
     top["hash"] = copy.hash;
     round->own_result(stored_body(call, copy.hash, *stored), std::move(top));
   };
-  call.around.store.store(account, std::move(request.message), origin, replaces, call.now_ms,
+  call.around.store.store(account, std::move(request.message), storage::Origin::client, replaces,
+                          call.when(),
                           on_service_thread<storage::Stored>(call.around, std::move(done)));
 }
 

@@ -71,7 +71,7 @@ std::string params_for_members(const RpcCall& call, std::initializer_list<std::s
       params[name] = is_tokens ? raw_tokens(*value, call.format) : *value;
     }
   }
-  params[kSentField] = call.now_ms;
+  params[kAskedField] = call.asked;
   for (auto& [name, value] : more) {
     params[name] = std::move(value);
   }
@@ -134,8 +134,7 @@ bool RpcCall::turned_away(const Account& account, Asker asker) const {
 }
 
 bool RpcCall::is_timely(std::uint64_t timestamp_ms, std::uint64_t tolerance_ms) const noexcept {
-  return source == RpcSource::late_peer ||
-         (timestamp_ms + tolerance_ms >= now_ms && timestamp_ms <= now_ms + tolerance_ms);
+  return timestamp_ms + tolerance_ms >= asked_ms() && timestamp_ms <= asked_ms() + tolerance_ms;
 }
 
 bool RpcCall::is_signed(const Authentication& who, std::string_view message, Access wanted,

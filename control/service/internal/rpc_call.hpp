@@ -17,6 +17,7 @@
 
 #include "control/service/authentication.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/stamp_clock.hpp"
 #include "control/service/rpc_fields.hpp"
 #include "control/service/storage_rpc.hpp"
 
@@ -26,21 +27,30 @@ namespace allium::control::internal {
 inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
 inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
-/// When a member handed a command on, Unix milliseconds of its clock. Peers of another make pass it by.
-inline constexpr std::string_view kSentField = "sent_ms";
+/// The command's stamp in what members hand on. Peers of another make pass it by.
+inline constexpr std::string_view kAskedField = "asked";
 
 struct RpcCall {
   const RpcSurroundings& around;
+  StampClock& stamps;
   std::shared_ptr<const boost::json::object> params;
   Format format;
   RpcSource source;
   std::uint64_t now_ms;
+  storage::Stamp asked;  ///< when the client's command reached the swarm
   Reply reply;
 
   [[nodiscard]] RpcFields fields() const { return {*params, format}; }
 
   [[nodiscard]] bool is_from_client() const noexcept {
     return source == RpcSource::client || source == RpcSource::onion;
+  }
+
+  [[nodiscard]] storage::When when() const { return {now_ms, asked}; }
+
+  /// The time that a client's word is held against: what comes late is judged as it was by the node that took it.
+  [[nodiscard]] std::uint64_t asked_ms() const noexcept {
+    return source == RpcSource::late_peer ? asked / storage::kStampsPerMs : now_ms;
   }
 
   /// Bytes as the answer's spelling has them.
@@ -52,15 +62,15 @@ struct RpcCall {
   /// Says what is wrong with the parameters, if something is.
   [[nodiscard]] bool refused(const RpcFields& fields) const;
 
-  /// Answers 421 where the account is of another swarm, 429 where too much is asked for it.
   /// For signatures.
   [[nodiscard]] std::uint64_t tolerance_ms() const noexcept {
     return is_from_client() ? kSignatureToleranceMs : kForwardedToleranceMs;
   }
 
+  /// Answers 421 where the account is of another swarm, 429 where too much is asked for it.
   [[nodiscard]] bool turned_away(const Account& account, Asker asker) const;
 
-  /// Within `tolerance_ms` of now; always so for what comes late.
+  /// Within `tolerance_ms` of asked_ms().
   [[nodiscard]] bool is_timely(std::uint64_t timestamp_ms,
                                std::uint64_t tolerance_ms) const noexcept;
 

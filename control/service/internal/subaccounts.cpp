@@ -77,7 +77,7 @@ void run_revoke(const RpcCall& call, const TokenRequest& request) {
     return;
   }
   const auto round = SwarmRound::start(call, "revoke_subaccount", {"revoke", "timestamp"});
-  call.around.store.revoke(request.who.account, request.tokens, request.signed_ms,
+  call.around.store.revoke(request.who.account, request.tokens, request.signed_ms, call.when(),
                            answer_with_receipt(call, round, request, false));
 }
 
@@ -87,7 +87,7 @@ void run_unrevoke(const RpcCall& call, const TokenRequest& request) {
     return;
   }
   const auto round = SwarmRound::start(call, "unrevoke_subaccount", {"unrevoke", "timestamp"});
-  call.around.store.unrevoke(request.who.account, request.tokens,
+  call.around.store.unrevoke(request.who.account, request.tokens, call.when(),
                              answer_with_receipt(call, round, request, true));
 }
 

@@ -65,7 +65,7 @@ constexpr std::uint64_t kLimit = 20'000;
 /// One random operation, drawn before it is done, so that both stores get the same.
 class Operation {
  public:
-  Operation(std::mt19937_64& random, std::uint64_t now_ms) : now_ms_(now_ms) {
+  Operation(std::mt19937_64& random, std::uint64_t now_ms) : now_ms_(now_ms), when_(now_ms) {
     const auto below = [&random](std::uint64_t bound) { return random() % bound; };
     kind_ = below(40);
     account_ = account_of(static_cast<std::uint8_t>(below(3)), below(2));
@@ -85,39 +85,43 @@ class Operation {
     message_ = message_of(hashes_[0], space_, expiries_ms_[0], now_ms - below(100));
     message_.data.resize(below(900));
     number_ = below(400);
+    if (below(3) == 0) {
+      when_.asked = stamp_of(now_ms - below(120));
+    }
     change_ = static_cast<ExpiryChange>(below(3));
   }
 
   [[nodiscard]] std::string apply(MessageStore& to) const {
     switch (kind_) {
       case 0:
-        return text(remove(to, account_, hashes_, now_ms_));
+        return text(remove(to, account_, hashes_, when_));
       case 1:
         return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.remove_before(account_, only_, now_ms_ - number_ % 120, now_ms_, std::move(done));
+          to.remove_before(account_, only_, now_ms_ - number_ % 120, when_, std::move(done));
         }));
       case 2:
         return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.remove_all(account_, only_, now_ms_ - number_ % 3 * 50, now_ms_, std::move(done));
+          to.remove_all(account_, only_, now_ms_ - number_ % 3 * 50, when_, std::move(done));
         }));
       case 3:
       case 4:
       case 5:
         return text(answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
-          to.change_expiry(account_, hashes_, expiries_ms_, change_, now_ms_, std::move(done));
+          to.change_expiry(account_, hashes_, expiries_ms_, change_, when_, std::move(done));
         }));
       case 6:
         return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.shorten_all(account_, only_, expiries_ms_[0], now_ms_, std::move(done));
+          to.shorten_all(account_, only_, expiries_ms_[0], when_, std::move(done));
         }));
       case 7:
       case 8:
         return text(answer<std::size_t>([&](Done<std::size_t> done) {
-          to.revoke(account_, tokens_, now_ms_ - number_, std::move(done));
+          to.revoke(account_, tokens_, now_ms_ - number_, when_, std::move(done));
         }));
       case 9:
-        return text(answer<std::size_t>(
-            [&](Done<std::size_t> done) { to.unrevoke(account_, tokens_, std::move(done)); }));
+        return text(answer<std::size_t>([&](Done<std::size_t> done) {
+          to.unrevoke(account_, tokens_, when_, std::move(done));
+        }));
       case 10:
         return text(answer<std::uint64_t>([&](Done<std::uint64_t> done) {
           to.enqueue_missed(peer(), records_, std::move(done));
@@ -131,7 +135,7 @@ class Operation {
       default:
         return text(testing::store(to, account_, message_,
                                    kind_ % 2 == 0 ? Origin::client : Origin::replica, space_ == -1,
-                                   now_ms_));
+                                   when_));
     }
   }
 
@@ -176,6 +180,7 @@ class Operation {
   }
 
   std::uint64_t now_ms_;
+  When when_;
   std::uint64_t kind_ = 0;
   Account account_{};
   std::vector<Hash> hashes_;

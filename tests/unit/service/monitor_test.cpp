@@ -182,7 +182,7 @@ TEST_F(MonitorTest, TellsASubaccountNothingFromTheMomentItIsRevoked) {
   store(11);
   EXPECT_EQ(pushed.size(), 1U);
 
-  world.node(0).store().revoke(group.account(), {token()}, kStartMs, [](const auto&) {});
+  world.node(0).store().revoke(group.account(), {token()}, kStartMs, kStartMs, [](const auto&) {});
   store(11);
   EXPECT_EQ(pushed.size(), 1U);
 

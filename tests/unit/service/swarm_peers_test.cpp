@@ -17,6 +17,11 @@ namespace {
 
 namespace json = boost::json;
 
+/// As bt has it.
+std::int64_t stamp(std::uint64_t ms) {
+  return static_cast<std::int64_t>(storage::stamp_of(ms));
+}
+
 const json::object& member(const Answer& answer, const TestNode& node) {
   return answer.body.at("swarm").at(to_hex(node.key())).as_object();
 }
@@ -251,21 +256,108 @@ TEST(StoppedMember, DoesNotBringBackWhatWasDeletedWhileItStood) {
   const TestAccount owner(5, 1);
   const Answer stored = world.call(0, "store", owner.store("one", world.now_ms));
   const std::string hash(stored.body.at("hash").as_string());
-  const std::uint64_t sent_ms = world.now_ms;
+  const std::uint64_t deleted_ms = world.now_ms;
   world.call(0, "delete", owner.remove({hash}));
-  const auto forwarded = [&](std::uint64_t late_ms) {
-    world.now_ms = sent_ms + late_ms;
+  const auto forwarded = [&](std::uint64_t asked_ms) {
     const json::object params = {{"pubkey", owner.hex()},
-                                 {"timestamp", sent_ms},
-                                 {"expiry", sent_ms + 3'600'000},
+                                 {"timestamp", deleted_ms},
+                                 {"expiry", deleted_ms + 3'600'000},
                                  {"data", to_base64(bytes_of("one"))},
-                                 {"sent_ms", static_cast<std::int64_t>(sent_ms)}};
+                                 {"asked", stamp(asked_ms)}};
     world.call(1, "store", params, Format::json, RpcSource::peer);
     return sorted_data(world, 1, owner);
   };
 
-  EXPECT_TRUE(forwarded(kSwarmTimeoutMs).empty());
-  EXPECT_EQ(forwarded(kSwarmTimeoutMs - 1), std::vector<std::string>{"one"});
+  EXPECT_TRUE(forwarded(deleted_ms).empty());
+  EXPECT_EQ(forwarded(deleted_ms + 1), std::vector<std::string>{"one"});
+}
+
+// Commands that reach one member late, and in another order than the others had them.
+
+TEST(LateCommand, BringsBackWhatAClientStoredAgain) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  world.node(2).is_up = false;
+  world.call(0, "delete", owner.remove({hash}));
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(2).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+}
+
+TEST(LateCommand, DeletesAllThatWasThereWhateverItsTimestamp) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("ahead", world.now_ms + 8'000));
+  world.node(2).is_up = false;
+  const std::string now = std::to_string(world.now_ms);
+  world.call(0, "delete_all",
+             owner.signed_params("delete_all" + now, {{"timestamp", world.now_ms}}));
+  world.call(0, "store", owner.store("after", world.now_ms - 1'000));
+  world.node(2).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"after"});
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"after"});
+}
+
+TEST(LateCommand, DoesNotUndoWhatWasAskedForLater) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  const std::string token(36, 't');
+  const auto say = [&](std::size_t node, const std::string& what) {
+    world.call(node, what + "_subaccount",
+               owner.signed_params(what + "_subaccount" + std::to_string(world.now_ms) + token,
+                                   {{what, to_hex(bytes_of(token))}, {"timestamp", world.now_ms}}));
+  };
+  const auto expire = [&](std::size_t node, std::uint64_t expiry_ms) {
+    world.call(node, "expire",
+               owner.signed_params("expire" + std::to_string(expiry_ms) + hash,
+                                   {{"expiry", expiry_ms}, {"messages", json::array{hash}}}));
+  };
+  // What node 0 queues for node 2 is handed over when node 1 has told it of later things already.
+  world.node(2).is_up = false;
+  say(0, "unrevoke");
+  expire(0, world.now_ms + 100'000);
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.run(1'000);
+  const std::uint64_t expiry_ms = world.now_ms + 1'000'000;
+  say(1, "revoke");
+  expire(1, expiry_ms);
+  world.node(0).is_up = true;
+  world.run(60'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(world.node(node).store().revoked(owner.account())->size(), 1U) << node;
+    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
+    ASSERT_EQ(found->size(), 1U) << node;
+    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
+  }
+}
+
+TEST(LateCommand, IsHeldAgainstTheTimeAtWhichItWasAskedFor) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  const std::string token(36, 't');
+  const auto revoke = [&](std::uint64_t signed_ms, std::uint64_t asked_ms) {
+    const std::string time = std::to_string(signed_ms);
+    json::object params =
+        owner.signed_params("revoke_subaccount" + time + token,
+                            {{"revoke", to_hex(bytes_of(token))}, {"timestamp", signed_ms}});
+    params["asked"] = stamp(asked_ms);
+    return world.call(1, "revoke_subaccount", params, Format::json, RpcSource::late_peer).status;
+  };
+  const std::uint64_t now_ms = world.now_ms;
+  const std::uint64_t day_ms = 86'400'000;
+  EXPECT_EQ(revoke(now_ms - day_ms, now_ms), Status::not_acceptable) << "an old signature";
+  EXPECT_EQ(revoke(now_ms - 31 * day_ms, now_ms - 31 * day_ms), Status::not_acceptable);
+  EXPECT_EQ(revoke(now_ms + day_ms, now_ms + day_ms), Status::not_acceptable);
+  EXPECT_TRUE(world.node(1).store().revoked(owner.account())->empty());
+  EXPECT_EQ(revoke(now_ms - day_ms, now_ms - day_ms), Status::ok);
 }
 
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {

@@ -2,6 +2,10 @@
 
 // What message_store.hpp says, of both stores.
 
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <sstream>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -78,9 +82,17 @@ class AnyStore : public ::testing::Test {
     });
   }
 
-  std::size_t revoke(std::vector<Token> tokens, std::uint64_t timestamp_ms) {
+  std::size_t revoke(std::vector<Token> tokens, std::uint64_t timestamp_ms,
+                     const When& when = kNow) {
     return answer<std::size_t>([&](Done<std::size_t> done) {
-             in().revoke(account_, std::move(tokens), timestamp_ms, std::move(done));
+             in().revoke(account_, std::move(tokens), timestamp_ms, when, std::move(done));
+           })
+        .value();
+  }
+
+  std::size_t unrevoke(std::vector<Token> tokens, const When& when = kNow) {
+    return answer<std::size_t>([&](Done<std::size_t> done) {
+             in().unrevoke(account_, std::move(tokens), when, std::move(done));
            })
         .value();
   }
@@ -413,11 +425,83 @@ TYPED_TEST(AnyStore, KeepsTheNewestFiftyRevocations) {
   EXPECT_EQ(revoked[1], token_of(59));
   EXPECT_EQ(revoked[49], token_of(11));
   EXPECT_EQ(this->revoke({token_of(200)}, kNow), 0U);
-  EXPECT_EQ(answer<std::size_t>([&](Done<std::size_t> done) {
-              this->in().unrevoke(this->account_, {token_of(200), token_of(1)}, std::move(done));
-            }).value(),
-            1U);
+  EXPECT_EQ(this->unrevoke({token_of(200), token_of(1)}), 1U);
   EXPECT_EQ(this->in().revoked(this->account_)->size(), 49U);
+}
+
+// The order of changes (When).
+
+TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
+  enum class About : std::uint8_t { existence, set_expiry, extended_expiry };
+  const auto draw = [](About about, std::mt19937_64& random, std::uint64_t asked_ms) {
+    const When when(kNow, stamp_of(asked_ms));
+    const std::string hash = "h" + std::to_string(random() % 2);
+    // In steps that are worth an extension.
+    const std::uint64_t expiry_ms = kNow + kHour + random() % 10 * (kHour / 20);
+    const Token token = token_of(static_cast<std::uint8_t>(random() % 2));
+    const auto kind = random() % 7;
+    return [=](MessageStore& to, const Account& account) {
+      if (kind < 2) {
+        store(to, account, message_of(hash, 0, kNow + kHour, asked_ms), Origin::client, false, when)
+            .value();
+      } else if (kind == 2) {
+        answer<std::size_t>([&](Done<std::size_t> done) {
+          to.revoke(account, {token}, asked_ms, when, std::move(done));
+        }).value();
+      } else if (kind == 3) {
+        answer<std::size_t>([&](Done<std::size_t> done) {
+          to.unrevoke(account, {token}, when, std::move(done));
+        }).value();
+      } else if (about != About::existence) {
+        const auto change = about == About::set_expiry ? ExpiryChange::set : ExpiryChange::extend;
+        answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+          to.change_expiry(account, {hash}, {expiry_ms}, change, when, std::move(done));
+        }).value();
+      } else if (kind == 4) {
+        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.remove_all(account, std::nullopt, asked_ms, when, std::move(done));
+        }).value();
+      } else {
+        remove(to, account, {hash}, when).value();
+      }
+    };
+  };
+  std::mt19937_64 random(5);
+  for (std::uint8_t run = 0; run < 100; ++run) {
+    std::vector<std::function<void(MessageStore&, const Account&)>> changes;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      changes.push_back(draw(static_cast<About>(run % 3), random, kNow - 1'000 + i));
+    }
+    std::string first;
+    for (std::uint8_t order = 0; order < 4; ++order) {
+      const Account account = account_of(run, order);
+      for (const auto& change : changes) {
+        change(this->in(), account);
+      }
+      std::ostringstream text;
+      const auto found = this->in().expiries(account, {"h0", "h1"}, kNow).value();
+      for (const HashExpiry& one : found) {
+        text << one.hash << ' ' << one.expiry_ms << ' ';
+      }
+      text << this->in().revoked(account)->size();
+      if (order == 0) {
+        first = text.str();
+      }
+      EXPECT_EQ(text.str(), first) << "run " << int{run} << ", order " << int{order};
+      std::shuffle(changes.begin(), changes.end(), random);
+    }
+  }
+}
+
+TYPED_TEST(AnyStore, ForgetsThatATokenIsNotRevoked) {
+  const std::uint64_t used = this->in().status().bytes_used;
+  EXPECT_EQ(this->unrevoke({token_of(1)}), 0U);
+  EXPECT_EQ(this->revoke({token_of(1)}, kNow, When(kNow, stamp_of(kNow - 1))), 0U);
+  EXPECT_TRUE(this->in().revoked(this->account_)->empty());
+  reclaim(this->in(), kNow + kLifeMsMax - 1);
+  EXPECT_GT(this->in().status().bytes_used, used);
+  reclaim(this->in(), kNow + kLifeMsMax + 1);
+  EXPECT_EQ(this->in().status().bytes_used, used);
 }
 
 TYPED_TEST(AnyStore, QueuesMissedRecordsByPeer) {

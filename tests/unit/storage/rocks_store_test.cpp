@@ -44,7 +44,7 @@ TEST_F(RocksStoreTest, KeepsEverythingWhenOpenedAgain) {
     store(*in, account_, message_of("c")).value();
     remove(*in, account_, {"c"}).value();
     answer<std::size_t>([&](Done<std::size_t> done) {
-      in->revoke(account_, {token_of(1)}, kNow, std::move(done));
+      in->revoke(account_, {token_of(1)}, kNow, kNow, std::move(done));
     }).value();
     answer<std::uint64_t>([&](Done<std::uint64_t> done) {
       in->enqueue_missed(peer, {"one", "two"}, std::move(done));

@@ -49,16 +49,16 @@ Result<T> answer(Change change) {
 
 inline Result<Stored> store(MessageStore& to, const Account& account, Message message,
                             Origin origin = Origin::client, bool replaces = false,
-                            std::uint64_t now_ms = kNow) {
+                            const When& when = kNow) {
   return answer<Stored>([&](Done<Stored> done) {
-    to.store(account, std::move(message), origin, replaces, now_ms, std::move(done));
+    to.store(account, std::move(message), origin, replaces, when, std::move(done));
   });
 }
 
 inline Result<std::vector<Hash>> remove(MessageStore& from, const Account& account,
-                                        std::vector<Hash> hashes, std::uint64_t now_ms = kNow) {
+                                        std::vector<Hash> hashes, const When& when = kNow) {
   return answer<std::vector<Hash>>([&](Done<std::vector<Hash>> done) {
-    from.remove(account, std::move(hashes), now_ms, std::move(done));
+    from.remove(account, std::move(hashes), when, std::move(done));
   });
 }
 
