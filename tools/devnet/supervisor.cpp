@@ -8,14 +8,12 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -28,6 +26,9 @@
 #include "dataplane/onion/endpoint_text.hpp"
 #include "dataplane/onion/time_index.hpp"
 #include "tools/devnet/enter.hpp"
+#include "tools/devnet/internal/start_report.hpp"
+#include "tools/devnet/internal/system_error.hpp"
+#include "tools/devnet/internal/verb_socket.hpp"
 #include "tools/devnet/node.hpp"
 #include "tools/devnet/registry_process.hpp"
 #include "tools/devnet/runtime_directory.hpp"
@@ -41,12 +42,9 @@ namespace json = boost::json;
 
 constexpr int kStartingTickMs = 10;
 constexpr int kIdleTickMs = 1000;
-constexpr int kUpTimeoutMs = 60000;
 constexpr std::uint64_t kFetchGapMs = 10000;
 constexpr std::uint64_t kDocumentLifeS = 7 * 86400;
-constexpr std::size_t kRequestBytesMax = 4096;
 constexpr unsigned kCrashRestartsMax = 20;
-constexpr char kTakenOver = 'K';
 constexpr int kStartingTries = 400;  // of 50 ms
 
 std::uint64_t now_ms() noexcept {
@@ -64,7 +62,7 @@ std::string hex_id(std::uint32_t id) {
 
 class Supervisor {
  public:
-  Supervisor(const DevnetOptions& options, int report)
+  Supervisor(const DevnetOptions& options, StartReport& report)
       : options_(options),
         report_(report),
         directory_(runtime_directory()),
@@ -74,19 +72,15 @@ class Supervisor {
   void run();
 
  private:
-  void tell(const std::string& line) const;
-  Result<void> open_socket();
   Result<void> publish_document();
   void tend_document();
   void tend_network_file();
   Result<void> fetch_network(Node& node);
   std::size_t count_running() const;
   void tend_starting();
-  void hear_command();
   void reap();
   void service_ended(Node& node);
   void restart_after_crash(Node& node);
-  void serve_verb();
   json::object answer(const json::object& request);
   json::object status();
   json::object counters(const json::object& request);
@@ -94,7 +88,7 @@ class Supervisor {
   Node* find(const json::object& request);
 
   DevnetOptions options_;
-  int report_;  ///< connection to the command that started us; -1 when it has taken the devnet over
+  StartReport& report_;
   RuntimeDirectory directory_;
   std::uint64_t started_ms_;
   std::optional<Topology> topology_;
@@ -106,40 +100,11 @@ class Supervisor {
   std::uint64_t fetched_ms_ = 0;
   std::size_t fetch_from_ = 0;
   std::string network_text_;
-  int listener_ = -1;
+  VerbSocket verbs_;
   int signals_ = -1;
   bool is_ending_ = false;
   unsigned crash_restarts_ = 0;
 };
-
-void Supervisor::tell(const std::string& line) const {
-  const std::string text = line + "\n";
-  if (report_ >= 0) {
-    static_cast<void>(!send(report_, text.data(), text.size(), MSG_NOSIGNAL));
-  }
-}
-
-tl::unexpected<Error> system_error(const std::string& what) {
-  return fail(Errc::io, what + ": " + std::strerror(errno));
-}
-
-Result<void> Supervisor::open_socket() {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string path = directory_.socket();
-  if (path.size() >= sizeof address.sun_path) {
-    return fail(Errc::out_of_range, path + " is too long for a socket; set ALLIUM_DEVNET_DIR");
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  unlink(path.c_str());
-  listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (listener_ < 0 ||
-      bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      listen(listener_, 16) != 0) {
-    return system_error(path);
-  }
-  return {};
-}
 
 Result<void> Supervisor::set_up() {
   if (auto left = leave_host_network(); !left) {
@@ -150,7 +115,7 @@ Result<void> Supervisor::set_up() {
     return tl::unexpected(topology.error());
   }
   topology_.emplace(std::move(*topology));
-  if (auto opened = open_socket(); !opened) {
+  if (auto opened = verbs_.open(directory_.socket()); !opened) {
     return opened;
   }
   SeededRandom seeded(options_.seed.value_or(0), "authority");
@@ -230,7 +195,7 @@ void Supervisor::tend_document() {
 
 // What a client would fetch, from one node after the other.
 void Supervisor::tend_network_file() {
-  if (report_ >= 0 || now_ms() < fetched_ms_ + kFetchGapMs) {
+  if (report_.is_open() || now_ms() < fetched_ms_ + kFetchGapMs) {
     return;
   }
   fetched_ms_ = now_ms();
@@ -274,7 +239,7 @@ void Supervisor::tend_starting() {
       auto is_up = node->look_whether_up(count_running() - 1, now_ms());
       if (!is_up) {
         std::fprintf(stderr, "%s: %s\n", node->name().c_str(), is_up.error().text.c_str());
-        tell("E" + is_up.error().text);
+        report_.tell_failure(is_up.error().text);
         node->stop();
         continue;
       }
@@ -282,26 +247,18 @@ void Supervisor::tend_starting() {
     }
     up += node->state() == NodeState::up ? 1U : 0U;
   }
-  if (!news || report_ < 0) {
+  if (!news || !report_.is_open()) {
     return;
   }
-  tell("P" + std::to_string(up) + "/" + std::to_string(nodes_.size()));
+  report_.tell_progress(up, nodes_.size());
   if (up < nodes_.size()) {
     return;
   }
   if (auto fetched = fetch_network(*nodes_.front()); !fetched) {
-    tell("E" + fetched.error().text);
+    report_.tell_failure(fetched.error().text);
     return;
   }
-  tell("R");
-}
-
-// `up` says that it knows of the devnet; or it was interrupted before, and then all ends again.
-void Supervisor::hear_command() {
-  char word = 0;
-  is_ending_ |= recv(report_, &word, 1, MSG_DONTWAIT) != 1 || word != kTakenOver;
-  close(report_);
-  report_ = -1;
+  report_.tell_ready();
 }
 
 void Supervisor::restart_after_crash(Node& node) {
@@ -317,8 +274,8 @@ void Supervisor::restart_after_crash(Node& node) {
 void Supervisor::service_ended(Node& node) {
   const std::string words = node.name() + ": alliumd ended: " + node.service().last_words();
   std::fprintf(stderr, "%s\n", words.c_str());
-  if (node.state() == NodeState::starting && report_ >= 0) {
-    tell("E" + words);
+  if (node.state() == NodeState::starting && report_.is_open()) {
+    report_.tell_failure(words);
   } else if (++crash_restarts_ <= kCrashRestartsMax) {
     if (auto spawned = node.service().spawn(); !spawned) {
       std::fprintf(stderr, "%s: %s\n", node.name().c_str(), spawned.error().text.c_str());
@@ -339,8 +296,8 @@ void Supervisor::reap() {
     }
     const bool was_starting = node->state() == NodeState::starting;
     node->on_exit();
-    if (was_starting && report_ >= 0) {
-      tell("E" + node->name() + " does not start: " + node->last_words());
+    if (was_starting && report_.is_open()) {
+      report_.tell_failure(node->name() + " does not start: " + node->last_words());
     } else {
       restart_after_crash(*node);
     }
@@ -498,40 +455,12 @@ json::object Supervisor::answer(const json::object& request) {
   return error_answer({Errc::malformed, "unknown request; are both programs of one version?"});
 }
 
-void Supervisor::serve_verb() {
-  const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-  if (connection < 0) {
-    return;
-  }
-  ucred credentials{};
-  socklen_t size = sizeof credentials;
-  const bool is_own = getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
-                      (credentials.uid == geteuid() || credentials.uid == 0);
-  std::string line;
-  std::array<char, kRequestBytesMax> buffer{};
-  while (is_own && line.find('\n') == std::string::npos && line.size() < kRequestBytesMax) {
-    pollfd wait{connection, POLLIN, 0};
-    const ssize_t count =
-        poll(&wait, 1, 500) == 1 ? recv(connection, buffer.data(), buffer.size(), 0) : 0;
-    if (count <= 0) {
-      break;
-    }
-    line.append(buffer.data(), static_cast<std::size_t>(count));
-  }
-  boost::system::error_code error;
-  const json::value request = json::parse(line, error);
-  if (is_own && !error && request.is_object()) {
-    const std::string text = json::serialize(answer(request.as_object()));
-    static_cast<void>(!send(connection, text.data(), text.size(), MSG_NOSIGNAL));
-  }
-  close(connection);
-}
-
 void Supervisor::run() {
   while (!is_ending_) {
     bool is_starting = false;
-    std::array<pollfd, 3> waits = {
-        {{listener_, POLLIN, 0}, {signals_, POLLIN, 0}, {report_, POLLIN, 0}}};
+    std::array<pollfd, 3> waits = {{{verbs_.descriptor(), POLLIN, 0},
+                                    {signals_, POLLIN, 0},
+                                    {report_.descriptor(), POLLIN, 0}}};
     for (const auto& node : nodes_) {
       is_starting |= node->state() == NodeState::starting;
     }
@@ -541,14 +470,14 @@ void Supervisor::run() {
       is_ending_ |= signal.ssi_signo != SIGCHLD;
     }
     if (waits[2].revents != 0) {
-      hear_command();
+      is_ending_ |= !report_.hear_last_word();
     }
     reap();
     tend_starting();
     tend_document();
     tend_network_file();
     if (waits[0].revents != 0) {
-      serve_verb();
+      verbs_.serve([this](const json::object& request) { return answer(request); });
     }
   }
   for (const auto& node : nodes_) {
@@ -578,8 +507,9 @@ Result<void> write_state(const RuntimeDirectory& directory) {
 }
 
 // The life of the supervisor's process, after the fork.
-[[noreturn]] void live(const DevnetOptions& options, int report) {
+[[noreturn]] void live(const DevnetOptions& options, int connection) {
   setsid();
+  StartReport report(connection);
   const RuntimeDirectory directory = runtime_directory();
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   const int log = open((directory.path + "/supervisor.log").c_str(),
@@ -597,8 +527,7 @@ Result<void> write_state(const RuntimeDirectory& directory) {
       ready = write_state(directory);
     }
     if (!ready) {
-      const std::string text = "E" + ready.error().text + "\n";
-      static_cast<void>(!send(report, text.data(), text.size(), MSG_NOSIGNAL));
+      report.tell_failure(ready.error().text);
       static_cast<void>(remove_runtime_directory(directory));
       _exit(1);
     }
@@ -606,43 +535,6 @@ Result<void> write_state(const RuntimeDirectory& directory) {
   }
   static_cast<void>(remove_runtime_directory(directory));
   _exit(0);
-}
-
-// From here on the devnet is complete: an interrupt can only come too late, so what is left to say is said.
-void take_over(int report) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  static_cast<void>(!send(report, &kTakenOver, 1, MSG_NOSIGNAL));
-}
-
-Result<void> follow_start(int report, const std::function<void(const std::string&)>& progress) {
-  std::string text;
-  std::array<char, 1024> buffer{};
-  for (;;) {
-    pollfd wait{report, POLLIN, 0};
-    const ssize_t count =
-        poll(&wait, 1, kUpTimeoutMs) == 1 ? read(report, buffer.data(), buffer.size()) : 0;
-    if (count <= 0) {
-      return fail(Errc::timeout, "the devnet did not come up; see the logs in " +
-                                     runtime_directory().path + ", then: allium devnet down");
-    }
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-    for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
-      const std::string line = text.substr(0, end);
-      text.erase(0, end + 1);
-      if (line[0] == 'R') {
-        take_over(report);
-        return {};
-      }
-      if (line[0] == 'E') {
-        return fail(Errc::unavailable, line.substr(1));
-      }
-      progress(line.substr(1));
-    }
-  }
 }
 
 }  // namespace
