@@ -12,6 +12,7 @@
 //   Errors     Errc::unavailable: what the supervisor says; Errc::timeout: it says nothing.
 //   Threads    one each.
 
+#include <cstddef>
 #include <functional>
 #include <string>
 
