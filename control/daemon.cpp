@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon.hpp"
 
-#include <sys/timex.h>
 #include <systemd/sd-daemon.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -19,9 +16,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 
 #include "control/certificate_file.hpp"
+#include "control/change_log.hpp"
 #include "control/document_fetcher.hpp"
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
@@ -31,8 +29,11 @@
 #include "control/node/clock_watch.hpp"
 #include "control/node/dataplane_link.hpp"
 #include "control/node/identity_file.hpp"
+#include "control/node_files.hpp"
+#include "control/node_status.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/node_service.hpp"
+#include "control/unix_time.hpp"
 #include "storage/rocks_store.hpp"
 
 namespace allium::control {
@@ -43,92 +44,11 @@ namespace {
 
 constexpr std::chrono::microseconds kBeat{5'000'000};
 constexpr std::chrono::milliseconds kRecordsGap{200};
-constexpr std::uint64_t kDocumentWarningS = 86'400;
-
-std::uint64_t unix_s() {
-  return static_cast<std::uint64_t>(std::time(nullptr));
-}
-
-std::uint64_t unix_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
 
 /// Empty: not there.
 std::string text_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string hex_number(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  store_be(bytes.data(), number, bytes.size());
-  return to_hex(bytes);
-}
-
-/// What the kernel knows of this machine's clock.
-struct ClockState {
-  bool is_synchronised = false;
-  double offset_ms = 0;
-};
-
-ClockState clock_state() {
-  timex about{};
-  const int state = ntp_adjtime(&about);
-  const double unit_ms = (about.status & STA_NANO) != 0 ? 1e-6 : 1e-3;
-  return {state != TIME_ERROR && (about.status & STA_UNSYNC) == 0,
-          static_cast<double>(about.offset) * unit_ms};
-}
-
-bool is_open_to_others(const std::string& directory) {
-  using std::filesystem::perms;
-  std::error_code ignored;
-  const perms mode = std::filesystem::status(directory, ignored).permissions();
-  return (mode & (perms::group_all | perms::others_all)) != perms::none;
-}
-
-/// Makes it for this user alone. One that was there may be shared on purpose, or hold other things (/srv); what messages are kept in
-/// is nobody else's.
-Result<void> make_data_directory(const std::string& directory, const EventLog& log) {
-  std::error_code error;
-  const std::string messages = directory + "/messages";
-  std::filesystem::create_directories(messages, error);  // under main's umask
-  if (!error && is_open_to_others(messages)) {
-    std::filesystem::permissions(messages, std::filesystem::perms::owner_all, error);
-  }
-  if (error) {
-    return fail(Errc::io, messages + ": " + error.message());
-  }
-  if (is_open_to_others(directory)) {
-    log.warn("data.is_open", {{"directory", directory},
-                              {"advice", "others may look into it; say: chmod 700 " + directory}});
-  }
-  return {};
-}
-
-Result<Seed> load_seed(const Configuration& configuration, const EventLog& log) {
-  std::optional<Passphrase> passphrase;
-  if (!configuration.passphrase_file.empty()) {
-    Result<Passphrase> read = Passphrase::read(configuration.passphrase_file);
-    if (!read) {
-      return tl::unexpected(read.error());
-    }
-    passphrase = *std::move(read);
-  }
-  Result<IdentityFile> file =
-      read_identity_file(configuration.identity_file, passphrase ? &*passphrase : nullptr);
-  if (!file) {
-    const bool is_missing = file.error().code == Errc::not_found;
-    return fail(file.error().code,
-                file.error().text + (is_missing ? "; make one: allium key init" : ""));
-  }
-  if (!file->is_sealed) {
-    log.warn("identity.unsealed",
-             {{"file", configuration.identity_file},
-              {"advice", "whoever copies this file is this node; seal it with a passphrase"}});
-  }
-  return std::move(file->seed);
 }
 
 }  // namespace
@@ -157,13 +77,10 @@ struct Daemon::State {
 
   void watch_clock();
   void on_beat();
-  void log_changes(const NodeServiceStatus& now);
   [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Give& give);
   [[nodiscard]] std::function<void(std::function<void()>)> poster();
-  [[nodiscard]] json::object status() const;
-  [[nodiscard]] json::object dataplane_status(const NodeServiceStatus& now) const;
-  [[nodiscard]] json::array problems(const NodeServiceStatus& now) const;
+  [[nodiscard]] NodeReport report() const;
 
   Configuration configuration;
   EventLog log;
@@ -187,15 +104,7 @@ struct Daemon::State {
   std::uint64_t valid_until_s = 0;
   std::string registry_problem;
   std::string fetch_problem;
-
-  /// What the log has been told last.
-  struct {
-    std::size_t members_dead = 0;
-    std::uint64_t records_refused = 0;
-    std::uint64_t parts_open = 0;
-    bool is_store_broken = false;
-    bool is_store_nearly_full = false;
-  } logged;
+  ChangeLog changes{log};
 };
 
 Daemon::Daemon(Configuration configuration)
@@ -437,7 +346,7 @@ void Daemon::State::watch_clock() {
 
 void Daemon::State::answer(std::string_view question, const LocalSocket::Give& give) {
   if (question == "status") {
-    give(status());
+    give(status_json(report()));
   } else if (question == "network") {
     give({{"schema", "allium.network/1"}, {"bundle", service->network_bundle()}});
   } else if (question == "counters" && dataplane) {
@@ -461,136 +370,29 @@ void Daemon::State::on_network(const RegistryState& network) {
   const NodeServiceStatus now = service->status();
   log.info("registry.update", {{"height", std::to_string(height)},
                                {"nodes", std::to_string(network.nodes->all().size())},
-                               {"swarm", now.swarm == kNoSwarm ? "none" : hex_number(now.swarm)},
+                               {"swarm", swarm_text(now.swarm)},
                                {"members", std::to_string(now.members)},
                                {"swarm_changed", now.swarm == before ? "false" : "true"}});
 }
 
-json::array Daemon::State::problems(const NodeServiceStatus& now) const {
-  json::array found;
-  const auto add = [&found](std::string_view text) { found.emplace_back(text); };
-  if (!registry_problem.empty()) {
-    add(registry_problem);
+NodeReport Daemon::State::report() const {
+  NodeReport report;
+  report.node = identity->public_key();
+  report.now_s = unix_s();
+  report.started_s = started_s;
+  report.height = height;
+  report.valid_until_s = valid_until_s;
+  report.registry_problem = registry_problem;
+  report.fetch_problem = fetch_problem;
+  report.service = service->status();
+  report.records_known = service->records().numbers().size();
+  report.kernel_clock = read_kernel_clock();
+  report.clock_offset_ms = clock.offset_ms(unix_ms());
+  report.is_clock_good = is_clock_good;
+  if (dataplane) {
+    report.dataplane = dataplane_state;
   }
-  if (!fetch_problem.empty()) {
-    add("the network document is not fetched: " + fetch_problem);
-  }
-  if (!now.is_ready) {
-    add("no list of nodes yet: clients are answered 503");
-  } else if (now.swarm == kNoSwarm) {
-    add("the network document has this node in no swarm");
-  } else if (valid_until_s < unix_s() + kDocumentWarningS && registry_problem.empty()) {
-    add("the network document ends within a day: get a newer one");
-  }
-  if (!is_clock_good) {
-    add("the clock is off by " + std::to_string(clock.offset_ms(unix_ms()).value_or(0)) +
-        " ms against other nodes: set it (timedatectl); no packets are forwarded until then");
-  } else if (dataplane && !dataplane_state.is_serving) {
-    add("no packets are forwarded: " + dataplane_state.problem);
-  }
-  if (now.members > 1 && now.members_dead > 0) {
-    add(std::to_string(now.members_dead) + " of " + std::to_string(now.members - 1) +
-        " other members of the swarm do not answer; what they miss is kept for them");
-  }
-  if (now.store.is_broken) {
-    add("the store cannot write: look at the disk, then restart alliumd");
-  } else if (now.store.is_nearly_full) {
-    add("the store is nearly full: raise [storage] max_bytes, or add disk");
-  }
-  return found;
-}
-
-json::object Daemon::State::dataplane_status(const NodeServiceStatus& now) const {
-  const DataplaneState& dp = dataplane_state;
-  return {{"connected", dp.is_connected},
-          {"serving", dp.is_serving},
-          {"problem", dp.problem},
-          {"pid", dp.pid},
-          {"workers", dp.workers},
-          {"device", dp.device},
-          {"kernels", dp.kernels},
-          {"accepts_from_ms", dp.accepts_from_ms},
-          {"relays", dp.relays},
-          {"connections", dp.connections},
-          {"requests", now.fast_lane.requests},
-          {"answered", now.fast_lane.answered},
-          {"answers_too_long", now.fast_lane.too_long},
-          {"answers_lost", dp.replies_lost},
-          {"malformed", now.fast_lane.malformed},
-          {"unserved", now.fast_lane.unserved},
-          {"busy", now.fast_lane.busy}};
-}
-
-json::object Daemon::State::status() const {
-  const NodeServiceStatus now = service->status();
-  const ClockState kernel_clock = clock_state();
-  const std::optional<std::int64_t> offset_ms = clock.offset_ms(unix_ms());
-  json::array problem_list = problems(now);
-  json::object status;
-  status["schema"] = "allium.status/1";
-  status["version"] = ALLIUM_VERSION;
-  status["healthy"] = problem_list.empty();
-  status["problems"] = std::move(problem_list);
-  status["node"] = to_hex(identity->public_key());
-  status["uptime_s"] = unix_s() - started_s;
-  status["ready"] = now.is_ready;
-  status["swarm"] = now.swarm == kNoSwarm ? json::value() : json::value(hex_number(now.swarm));
-  status["members"] = now.members;
-  status["members_dead"] = now.members_dead;
-  status["network"] = {{"height", height}, {"valid_until_s", valid_until_s}};
-  status["store"] = {{"messages", now.store.messages},
-                     {"accounts", now.store.accounts},
-                     {"used_bytes", now.store.bytes_used},
-                     {"limit_bytes", now.store.bytes_limit}};
-  status["requests"] = {{"rpc", now.rpc_requests},
-                        {"rate_limited", now.rate_limited},
-                        {"onion", now.onion.received},
-                        {"onion_refused", now.onion.refused},
-                        {"connections", now.https.connections_open},
-                        {"subscriptions", now.subscriptions}};
-  status["swarm_traffic"] = {{"forwarded", now.swarm_counters.forwarded},
-                             {"timeouts", now.swarm_counters.timeouts},
-                             {"queued", now.swarm_counters.queued},
-                             {"handed_over", now.swarm_counters.handed_over},
-                             {"lost_records", now.swarm_counters.lost_records}};
-  status["fetch"] = {{"parts_open", now.fetch.parts_open},
-                     {"pages", now.fetch.pages},
-                     {"served", now.fetch.served}};
-  status["clock"] = {{"synchronised", kernel_clock.is_synchronised},
-                     {"kernel_offset_ms", kernel_clock.offset_ms},
-                     {"offset_ms", offset_ms ? json::value(*offset_ms) : json::value()},
-                     {"good", is_clock_good}};
-  status["dataplane"] = dataplane ? json::value(dataplane_status(now)) : json::value();
-  status["records"] = {{"known", service->records().numbers().size()},
-                       {"taken", now.records.taken},
-                       {"refused", now.records.refused},
-                       {"last_refusal", now.records.last_refusal}};
-  return status;
-}
-
-// What has changed since the last beat, for whoever reads the log and not the status.
-void Daemon::State::log_changes(const NodeServiceStatus& now) {
-  if (std::exchange(logged.members_dead, now.members_dead) != now.members_dead) {
-    log.warn("swarm.members", {{"members", std::to_string(now.members)},
-                               {"dead", std::to_string(now.members_dead)}});
-  }
-  if (std::exchange(logged.is_store_broken, now.store.is_broken) != now.store.is_broken) {
-    log.error(now.store.is_broken ? "store.broken" : "store.good",
-              {{"advice", "look at the disk, then restart alliumd"}});
-  }
-  if (std::exchange(logged.is_store_nearly_full, now.store.is_nearly_full) !=
-      now.store.is_nearly_full) {
-    log.warn(now.store.is_nearly_full ? "store.nearly_full" : "store.has_room",
-             {{"used_bytes", std::to_string(now.store.bytes_used)},
-              {"limit_bytes", std::to_string(now.store.bytes_limit)}});
-  }
-  if (std::exchange(logged.records_refused, now.records.refused) != now.records.refused) {
-    log.warn("record.refused", {{"refused", std::to_string(now.records.refused)},
-                                {"last", now.records.last_refusal}});
-  }
-  if (std::exchange(logged.parts_open, now.fetch.parts_open) != now.fetch.parts_open) {
-    log.info("swarm.fetching", {{"parts_open", std::to_string(now.fetch.parts_open)}});
-  }
+  return report;
 }
 
 std::chrono::microseconds Daemon::State::beat_interval() {
@@ -601,13 +403,9 @@ std::chrono::microseconds Daemon::State::beat_interval() {
 
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
-  const NodeServiceStatus now = service->status();
-  log_changes(now);
-  const std::string text =
-      "STATUS=" ALLIUM_VERSION " " + std::string(problems(now).empty() ? "ACTIVE" : "DEGRADED") +
-      " swarm=" + (now.swarm == kNoSwarm ? "none" : hex_number(now.swarm)) + "(" +
-      std::to_string(now.members) + ") " + std::to_string(now.store.messages) + " msgs";
-  sd_notify(0, ("WATCHDOG=1\n" + text).c_str());
+  const NodeReport now = report();
+  changes.tell(now.service);
+  sd_notify(0, ("WATCHDOG=1\nSTATUS=" + status_line(now)).c_str());
   beat.expires_after(beat_interval());
   beat.async_wait([this](const boost::system::error_code& error) {
     if (!error) {
