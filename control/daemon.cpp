@@ -20,14 +20,13 @@
 
 #include "control/certificate_file.hpp"
 #include "control/change_log.hpp"
-#include "control/document_fetcher.hpp"
+#include "control/dataplane_steering.hpp"
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
 #include "control/manage/local_socket.hpp"
 #include "control/network/durable_file.hpp"
-#include "control/network/file_registry.hpp"
-#include "control/node/clock_watch.hpp"
-#include "control/node/dataplane_link.hpp"
+#include "control/network/network_view.hpp"
+#include "control/network_source.hpp"
 #include "control/node/identity_file.hpp"
 #include "control/node_files.hpp"
 #include "control/node_status.hpp"
@@ -64,22 +63,17 @@ struct Daemon::State {
   Result<void> open_service();
   Result<void> open_dataplane(const Seed& seed);
   Result<void> open_local();
-  Result<void> start_registry();
-  Result<void> start_fetcher(const std::string& file);
-  void on_network(const RegistryState& network);
-  void on_dataplane(const DataplaneState& now);
-  void update_relays();
+  void on_network(const RegistryState& registry);
   void keep_records_soon();
 
   [[nodiscard]] std::string records_file() const {
     return configuration.data_directory + "/network-records";
   }
 
-  void watch_clock();
   void on_beat();
   [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Give& give);
-  [[nodiscard]] std::function<void(std::function<void()>)> poster();
+  void answer_counters(const LocalSocket::Give& give);
   [[nodiscard]] NodeReport report() const;
 
   Configuration configuration;
@@ -92,18 +86,10 @@ struct Daemon::State {
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
   std::unique_ptr<storage::MessageStore> store;
+  DataplaneSteering dataplane{log};
   std::unique_ptr<NodeService> service;
-  std::unique_ptr<DataplaneLink> dataplane;  ///< null: this node has none
-  std::unique_ptr<DocumentFetcher> fetcher;  ///< null: the document is a file of this machine
-  std::unique_ptr<FileRegistry> registry;
+  NetworkSource network{io, log};
   std::unique_ptr<LocalSocket> local;
-  DataplaneState dataplane_state;
-  ClockWatch clock;
-  bool is_clock_good = true;
-  std::uint64_t height = 0;
-  std::uint64_t valid_until_s = 0;
-  std::string registry_problem;
-  std::string fetch_problem;
   ChangeLog changes{log};
 };
 
@@ -128,18 +114,15 @@ Result<void> Daemon::State::open_service() {
   options.per_account.refill_per_second = configuration.per_account.per_second;
   options.may_exit_to_private = configuration.may_exit_to_private;
   options.send_return = [this](control_port::ReturnReply reply) {
-    if (dataplane) {
-      dataplane->reply(std::move(reply));
-    }
+    dataplane.reply(std::move(reply));
   };
   options.on_records = [this] {
-    update_relays();
+    dataplane.set_relays(service->records(), identity->public_key());
     keep_records_soon();
   };
   options.on_time = [this](const NodeKey& node, std::uint64_t their_ms, std::uint64_t sent_ms,
                            std::uint64_t heard_ms) {
-    clock.add(node, their_ms, sent_ms, heard_ms);
-    watch_clock();
+    dataplane.hear_time(node, their_ms, sent_ms, heard_ms);
   };
   const std::string held_file = configuration.data_directory + "/network-held";
   options.held = text_of_file(held_file);
@@ -175,36 +158,15 @@ void Daemon::State::keep_records_soon() {
   });
 }
 
-// Whatever other threads bring is dropped once this object is on its way out.
-std::function<void(std::function<void()>)> Daemon::State::poster() {
-  return [this](std::function<void()> what) { asio::post(io, std::move(what)); };
-}
-
 Result<void> Daemon::State::open_dataplane(const Seed& seed) {
-  if (configuration.dataplane_socket.empty()) {
-    return {};
-  }
-  DataplaneOptions options;
-  options.socket = configuration.dataplane_socket;
-  options.packets_per_second = configuration.packets_per_second;
-  options.handles_max = configuration.ipv6_clients_max;
-  options.handles_per_host = configuration.ipv6_clients_per_host;
-  options.handles_per_site = configuration.ipv6_clients_per_site;
-  DataplaneLink::Events events;
-  events.post = poster();
-  events.on_state = [this](const DataplaneState& now) { on_dataplane(now); };
+  DataplaneSteering::Events events;
+  // Whatever its thread brings is dropped once this object is on its way out.
+  events.post = [this](std::function<void()> what) { asio::post(io, std::move(what)); };
   events.on_record = [this](const SignedNodeRecord& record) { service->publish_record(record); };
   events.on_deliveries = [this](const std::vector<control_port::DeliveryRecord>& records) {
     service->deliver(records);
   };
-  auto opened = DataplaneLink::open(std::move(options), IdentitySecret::from_seed(seed),
-                                    system_random(), std::move(events));
-  if (!opened) {
-    return tl::unexpected(opened.error());
-  }
-  dataplane = *std::move(opened);
-  dataplane_state.problem = "not connected yet";
-  return {};
+  return dataplane.open(configuration, seed, std::move(events));
 }
 
 Result<void> Daemon::State::open_local() {
@@ -215,44 +177,6 @@ Result<void> Daemon::State::open_local() {
     return tl::unexpected(opened.error());
   }
   local = *std::move(opened);
-  return {};
-}
-
-Result<void> Daemon::State::start_registry() {
-  FileRegistryOptions options;
-  options.path = configuration.network_file;
-  const bool is_fetched = options.path.find("://") != std::string::npos;
-  if (is_fetched) {
-    options.path = configuration.data_directory + "/network-document";
-  }
-  options.memory_path = configuration.data_directory + "/network-serial";
-  options.authorities = configuration.authorities;
-  registry = std::make_unique<FileRegistry>(io, options);
-  registry->start([this](const RegistryState& network) { on_network(network); },
-                  [this](const Error& problem) {
-                    registry_problem = problem.text;
-                    log.error("registry.refused", {{"reason", problem.text}});
-                  });
-  return is_fetched ? start_fetcher(options.path) : Result<void>();
-}
-
-Result<void> Daemon::State::start_fetcher(const std::string& file) {
-  auto made = DocumentFetcher::create(
-      io, configuration.network_file, file,
-      [this](const NetworkBundle& bundle) -> Result<void> {
-        const Result<NetworkDocument> document = registry->check(bundle);
-        return document ? Result<void>() : tl::unexpected(document.error());
-      },
-      [this](const Result<void>& fetched) {
-        fetch_problem = fetched ? std::string() : fetched.error().text;
-        if (!fetched) {
-          log.warn("registry.not_fetched", {{"reason", fetch_problem}});
-        }
-      });
-  if (!made) {
-    return tl::unexpected(made.error());
-  }
-  fetcher = *std::move(made);
   return {};
 }
 
@@ -284,64 +208,14 @@ Result<void> Daemon::start() {
   if (Result<void> opened = state.open_local(); !opened) {
     return opened;
   }
-  if (Result<void> started = state.start_registry(); !started) {
+  if (Result<void> started = state.network.start(
+          state.configuration,
+          [&state](const RegistryState& network) { state.on_network(network); });
+      !started) {
     return started;
   }
   state.log.info("node.started", {{"node", to_hex(state.identity->public_key())}});
   return {};
-}
-
-void Daemon::State::on_dataplane(const DataplaneState& now) {
-  const bool was_serving = std::exchange(dataplane_state, now).is_serving;
-  if (was_serving == now.is_serving) {
-    return;
-  }
-  if (now.is_serving) {
-    log.info("dataplane.serving", {{"pid", std::to_string(now.pid)},
-                                   {"device", now.device},
-                                   {"relays", std::to_string(now.relays)}});
-  } else {
-    log.warn("dataplane.stopped", {{"reason", now.problem}});
-  }
-}
-
-void Daemon::State::update_relays() {
-  const NetworkDocument* const document = service->records().document();
-  if (!dataplane || document == nullptr) {
-    return;
-  }
-  std::vector<onion::Endpoint> own;
-  std::vector<PeerKeys> peers;
-  for (const RelayEntry& relay : document->relays) {
-    if (relay.identity == identity->public_key()) {
-      own = relay.endpoints;
-      continue;
-    }
-    // One without a record stays in the table: its packets find no key, and are not a client's.
-    PeerKeys& peer = peers.emplace_back();
-    peer.id = relay.id();
-    peer.endpoint = relay.endpoints.front();
-    if (const NodeRecord* const record = service->records().find(relay.identity)) {
-      peer.keys = record->keys;
-    }
-  }
-  dataplane->set_network(std::move(own), std::move(peers));
-}
-
-void Daemon::State::watch_clock() {
-  const bool is_good = clock.is_good(unix_ms());
-  if (std::exchange(is_clock_good, is_good) == is_good) {
-    return;
-  }
-  if (is_good) {
-    log.info("clock.good");
-  } else {
-    log.error("clock.off", {{"offset_ms", std::to_string(clock.offset_ms(unix_ms()).value_or(0))},
-                            {"effect", "no packets are forwarded until it is set"}});
-  }
-  if (dataplane) {
-    dataplane->set_serving(is_good);
-  }
 }
 
 void Daemon::State::answer(std::string_view question, const LocalSocket::Give& give) {
@@ -349,27 +223,29 @@ void Daemon::State::answer(std::string_view question, const LocalSocket::Give& g
     give(status_json(report()));
   } else if (question == "network") {
     give({{"schema", "allium.network/1"}, {"bundle", service->network_bundle()}});
-  } else if (question == "counters" && dataplane) {
-    dataplane->ask_counters([give](const Result<control_port::Counters>& counters) {
-      give(counters ? counters_json("", *counters)
-                    : json::object{{"error", counters.error().text}});
-    });
   } else if (question == "counters") {
-    give({{"error", "this node has no dataplane: [dataplane] socket is not set"}});
+    answer_counters(give);
   } else {
     give({{"error", "say: status, counters or network"}});
   }
 }
 
-void Daemon::State::on_network(const RegistryState& network) {
-  registry_problem.clear();
+void Daemon::State::answer_counters(const LocalSocket::Give& give) {
+  const bool is_asked = dataplane.ask_counters([give](
+                                                   const Result<control_port::Counters>& counters) {
+    give(counters ? counters_json("", *counters) : json::object{{"error", counters.error().text}});
+  });
+  if (!is_asked) {
+    give({{"error", "this node has no dataplane: [dataplane] socket is not set"}});
+  }
+}
+
+void Daemon::State::on_network(const RegistryState& registry) {
   const SwarmId before = service->status().swarm;
-  height = network.height;
-  valid_until_s = network.valid_until_s;
-  service->update_network(network);
+  service->update_network(registry);
   const NodeServiceStatus now = service->status();
-  log.info("registry.update", {{"height", std::to_string(height)},
-                               {"nodes", std::to_string(network.nodes->all().size())},
+  log.info("registry.update", {{"height", std::to_string(registry.height)},
+                               {"nodes", std::to_string(registry.nodes->all().size())},
                                {"swarm", swarm_text(now.swarm)},
                                {"members", std::to_string(now.members)},
                                {"swarm_changed", now.swarm == before ? "false" : "true"}});
@@ -380,18 +256,16 @@ NodeReport Daemon::State::report() const {
   report.node = identity->public_key();
   report.now_s = unix_s();
   report.started_s = started_s;
-  report.height = height;
-  report.valid_until_s = valid_until_s;
-  report.registry_problem = registry_problem;
-  report.fetch_problem = fetch_problem;
+  report.height = network.height();
+  report.valid_until_s = network.valid_until_s();
+  report.registry_problem = network.problem();
+  report.fetch_problem = network.fetch_problem();
   report.service = service->status();
   report.records_known = service->records().numbers().size();
   report.kernel_clock = read_kernel_clock();
-  report.clock_offset_ms = clock.offset_ms(unix_ms());
-  report.is_clock_good = is_clock_good;
-  if (dataplane) {
-    report.dataplane = dataplane_state;
-  }
+  report.clock_offset_ms = dataplane.clock_offset_ms();
+  report.is_clock_good = dataplane.is_clock_good();
+  report.dataplane = dataplane.state();
   return report;
 }
 
@@ -428,9 +302,8 @@ void Daemon::run() {
   state.io.run();
   // From the outside in: no new requests, then the swarm, then the store, which writes what it has.
   state.local.reset();
-  state.registry.reset();
-  state.fetcher.reset();
-  state.dataplane.reset();
+  state.network.stop();
+  state.dataplane.close();
   state.service.reset();
   state.store.reset();
   state.log.info("node.stopped");
