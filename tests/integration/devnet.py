@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A devnet for the length of one test script, which runs twice: outside, where it starts and ends the devnet, and again inside of the
-devnet's network."""
+"""A devnet for the length of one test script. Most run twice: outside, where they start and end the devnet, and again inside of its
+network."""
 import contextlib
 import json
 import os
