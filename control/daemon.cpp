@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/daemon.hpp"
 
-#include <sys/timex.h>
 #include <systemd/sd-daemon.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -19,20 +16,23 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 
 #include "control/certificate_file.hpp"
-#include "control/document_fetcher.hpp"
+#include "control/change_log.hpp"
+#include "control/dataplane_steering.hpp"
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
 #include "control/manage/local_socket.hpp"
 #include "control/network/durable_file.hpp"
-#include "control/network/file_registry.hpp"
-#include "control/node/clock_watch.hpp"
-#include "control/node/dataplane_link.hpp"
+#include "control/network/network_view.hpp"
+#include "control/network_source.hpp"
 #include "control/node/identity_file.hpp"
+#include "control/node_files.hpp"
+#include "control/node_status.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/node_service.hpp"
+#include "control/unix_time.hpp"
 #include "storage/rocks_store.hpp"
 
 namespace allium::control {
@@ -43,92 +43,11 @@ namespace {
 
 constexpr std::chrono::microseconds kBeat{5'000'000};
 constexpr std::chrono::milliseconds kRecordsGap{200};
-constexpr std::uint64_t kDocumentWarningS = 86'400;
-
-std::uint64_t unix_s() {
-  return static_cast<std::uint64_t>(std::time(nullptr));
-}
-
-std::uint64_t unix_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
 
 /// Empty: not there.
 std::string text_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::string hex_number(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  store_be(bytes.data(), number, bytes.size());
-  return to_hex(bytes);
-}
-
-/// What the kernel knows of this machine's clock.
-struct ClockState {
-  bool is_synchronised = false;
-  double offset_ms = 0;
-};
-
-ClockState clock_state() {
-  timex about{};
-  const int state = ntp_adjtime(&about);
-  const double unit_ms = (about.status & STA_NANO) != 0 ? 1e-6 : 1e-3;
-  return {state != TIME_ERROR && (about.status & STA_UNSYNC) == 0,
-          static_cast<double>(about.offset) * unit_ms};
-}
-
-bool is_open_to_others(const std::string& directory) {
-  using std::filesystem::perms;
-  std::error_code ignored;
-  const perms mode = std::filesystem::status(directory, ignored).permissions();
-  return (mode & (perms::group_all | perms::others_all)) != perms::none;
-}
-
-/// Makes it for this user alone. One that was there may be shared on purpose, or hold other things (/srv); what messages are kept in
-/// is nobody else's.
-Result<void> make_data_directory(const std::string& directory, const EventLog& log) {
-  std::error_code error;
-  const std::string messages = directory + "/messages";
-  std::filesystem::create_directories(messages, error);  // under main's umask
-  if (!error && is_open_to_others(messages)) {
-    std::filesystem::permissions(messages, std::filesystem::perms::owner_all, error);
-  }
-  if (error) {
-    return fail(Errc::io, messages + ": " + error.message());
-  }
-  if (is_open_to_others(directory)) {
-    log.warn("data.is_open", {{"directory", directory},
-                              {"advice", "others may look into it; say: chmod 700 " + directory}});
-  }
-  return {};
-}
-
-Result<Seed> load_seed(const Configuration& configuration, const EventLog& log) {
-  std::optional<Passphrase> passphrase;
-  if (!configuration.passphrase_file.empty()) {
-    Result<Passphrase> read = Passphrase::read(configuration.passphrase_file);
-    if (!read) {
-      return tl::unexpected(read.error());
-    }
-    passphrase = *std::move(read);
-  }
-  Result<IdentityFile> file =
-      read_identity_file(configuration.identity_file, passphrase ? &*passphrase : nullptr);
-  if (!file) {
-    const bool is_missing = file.error().code == Errc::not_found;
-    return fail(file.error().code,
-                file.error().text + (is_missing ? "; make one: allium key init" : ""));
-  }
-  if (!file->is_sealed) {
-    log.warn("identity.unsealed",
-             {{"file", configuration.identity_file},
-              {"advice", "whoever copies this file is this node; seal it with a passphrase"}});
-  }
-  return std::move(file->seed);
 }
 
 }  // namespace
@@ -144,26 +63,18 @@ struct Daemon::State {
   Result<void> open_service();
   Result<void> open_dataplane(const Seed& seed);
   Result<void> open_local();
-  Result<void> start_registry();
-  Result<void> start_fetcher(const std::string& file);
-  void on_network(const RegistryState& network);
-  void on_dataplane(const DataplaneState& now);
-  void update_relays();
+  void on_network(const RegistryState& registry);
   void keep_records_soon();
 
   [[nodiscard]] std::string records_file() const {
     return configuration.data_directory + "/network-records";
   }
 
-  void watch_clock();
   void on_beat();
-  void log_changes(const NodeServiceStatus& now);
   [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Give& give);
-  [[nodiscard]] std::function<void(std::function<void()>)> poster();
-  [[nodiscard]] json::object status() const;
-  [[nodiscard]] json::object dataplane_status(const NodeServiceStatus& now) const;
-  [[nodiscard]] json::array problems(const NodeServiceStatus& now) const;
+  void answer_counters(const LocalSocket::Give& give);
+  [[nodiscard]] NodeReport report() const;
 
   Configuration configuration;
   EventLog log;
@@ -175,27 +86,11 @@ struct Daemon::State {
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
   std::unique_ptr<storage::MessageStore> store;
+  DataplaneSteering dataplane{log};
   std::unique_ptr<NodeService> service;
-  std::unique_ptr<DataplaneLink> dataplane;  ///< null: this node has none
-  std::unique_ptr<DocumentFetcher> fetcher;  ///< null: the document is a file of this machine
-  std::unique_ptr<FileRegistry> registry;
+  NetworkSource network{io, log};
   std::unique_ptr<LocalSocket> local;
-  DataplaneState dataplane_state;
-  ClockWatch clock;
-  bool is_clock_good = true;
-  std::uint64_t height = 0;
-  std::uint64_t valid_until_s = 0;
-  std::string registry_problem;
-  std::string fetch_problem;
-
-  /// What the log has been told last.
-  struct {
-    std::size_t members_dead = 0;
-    std::uint64_t records_refused = 0;
-    std::uint64_t parts_open = 0;
-    bool is_store_broken = false;
-    bool is_store_nearly_full = false;
-  } logged;
+  ChangeLog changes{log};
 };
 
 Daemon::Daemon(Configuration configuration)
@@ -219,18 +114,15 @@ Result<void> Daemon::State::open_service() {
   options.per_account.refill_per_second = configuration.per_account.per_second;
   options.may_exit_to_private = configuration.may_exit_to_private;
   options.send_return = [this](control_port::ReturnReply reply) {
-    if (dataplane) {
-      dataplane->reply(std::move(reply));
-    }
+    dataplane.reply(std::move(reply));
   };
   options.on_records = [this] {
-    update_relays();
+    dataplane.set_relays(service->records(), identity->public_key());
     keep_records_soon();
   };
   options.on_time = [this](const NodeKey& node, std::uint64_t their_ms, std::uint64_t sent_ms,
                            std::uint64_t heard_ms) {
-    clock.add(node, their_ms, sent_ms, heard_ms);
-    watch_clock();
+    dataplane.hear_time(node, their_ms, sent_ms, heard_ms);
   };
   const std::string held_file = configuration.data_directory + "/network-held";
   options.held = text_of_file(held_file);
@@ -266,36 +158,15 @@ void Daemon::State::keep_records_soon() {
   });
 }
 
-// Whatever other threads bring is dropped once this object is on its way out.
-std::function<void(std::function<void()>)> Daemon::State::poster() {
-  return [this](std::function<void()> what) { asio::post(io, std::move(what)); };
-}
-
 Result<void> Daemon::State::open_dataplane(const Seed& seed) {
-  if (configuration.dataplane_socket.empty()) {
-    return {};
-  }
-  DataplaneOptions options;
-  options.socket = configuration.dataplane_socket;
-  options.packets_per_second = configuration.packets_per_second;
-  options.handles_max = configuration.ipv6_clients_max;
-  options.handles_per_host = configuration.ipv6_clients_per_host;
-  options.handles_per_site = configuration.ipv6_clients_per_site;
-  DataplaneLink::Events events;
-  events.post = poster();
-  events.on_state = [this](const DataplaneState& now) { on_dataplane(now); };
+  DataplaneSteering::Events events;
+  // Whatever its thread brings is dropped once this object is on its way out.
+  events.post = [this](std::function<void()> what) { asio::post(io, std::move(what)); };
   events.on_record = [this](const SignedNodeRecord& record) { service->publish_record(record); };
   events.on_deliveries = [this](const std::vector<control_port::DeliveryRecord>& records) {
     service->deliver(records);
   };
-  auto opened = DataplaneLink::open(std::move(options), IdentitySecret::from_seed(seed),
-                                    system_random(), std::move(events));
-  if (!opened) {
-    return tl::unexpected(opened.error());
-  }
-  dataplane = *std::move(opened);
-  dataplane_state.problem = "not connected yet";
-  return {};
+  return dataplane.open(configuration, seed, std::move(events));
 }
 
 Result<void> Daemon::State::open_local() {
@@ -306,44 +177,6 @@ Result<void> Daemon::State::open_local() {
     return tl::unexpected(opened.error());
   }
   local = *std::move(opened);
-  return {};
-}
-
-Result<void> Daemon::State::start_registry() {
-  FileRegistryOptions options;
-  options.path = configuration.network_file;
-  const bool is_fetched = options.path.find("://") != std::string::npos;
-  if (is_fetched) {
-    options.path = configuration.data_directory + "/network-document";
-  }
-  options.memory_path = configuration.data_directory + "/network-serial";
-  options.authorities = configuration.authorities;
-  registry = std::make_unique<FileRegistry>(io, options);
-  registry->start([this](const RegistryState& network) { on_network(network); },
-                  [this](const Error& problem) {
-                    registry_problem = problem.text;
-                    log.error("registry.refused", {{"reason", problem.text}});
-                  });
-  return is_fetched ? start_fetcher(options.path) : Result<void>();
-}
-
-Result<void> Daemon::State::start_fetcher(const std::string& file) {
-  auto made = DocumentFetcher::create(
-      io, configuration.network_file, file,
-      [this](const NetworkBundle& bundle) -> Result<void> {
-        const Result<NetworkDocument> document = registry->check(bundle);
-        return document ? Result<void>() : tl::unexpected(document.error());
-      },
-      [this](const Result<void>& fetched) {
-        fetch_problem = fetched ? std::string() : fetched.error().text;
-        if (!fetched) {
-          log.warn("registry.not_fetched", {{"reason", fetch_problem}});
-        }
-      });
-  if (!made) {
-    return tl::unexpected(made.error());
-  }
-  fetcher = *std::move(made);
   return {};
 }
 
@@ -375,222 +208,65 @@ Result<void> Daemon::start() {
   if (Result<void> opened = state.open_local(); !opened) {
     return opened;
   }
-  if (Result<void> started = state.start_registry(); !started) {
+  if (Result<void> started = state.network.start(
+          state.configuration,
+          [&state](const RegistryState& network) { state.on_network(network); });
+      !started) {
     return started;
   }
   state.log.info("node.started", {{"node", to_hex(state.identity->public_key())}});
   return {};
 }
 
-void Daemon::State::on_dataplane(const DataplaneState& now) {
-  const bool was_serving = std::exchange(dataplane_state, now).is_serving;
-  if (was_serving == now.is_serving) {
-    return;
-  }
-  if (now.is_serving) {
-    log.info("dataplane.serving", {{"pid", std::to_string(now.pid)},
-                                   {"device", now.device},
-                                   {"relays", std::to_string(now.relays)}});
-  } else {
-    log.warn("dataplane.stopped", {{"reason", now.problem}});
-  }
-}
-
-void Daemon::State::update_relays() {
-  const NetworkDocument* const document = service->records().document();
-  if (!dataplane || document == nullptr) {
-    return;
-  }
-  std::vector<onion::Endpoint> own;
-  std::vector<PeerKeys> peers;
-  for (const RelayEntry& relay : document->relays) {
-    if (relay.identity == identity->public_key()) {
-      own = relay.endpoints;
-      continue;
-    }
-    // One without a record stays in the table: its packets find no key, and are not a client's.
-    PeerKeys& peer = peers.emplace_back();
-    peer.id = relay.id();
-    peer.endpoint = relay.endpoints.front();
-    if (const NodeRecord* const record = service->records().find(relay.identity)) {
-      peer.keys = record->keys;
-    }
-  }
-  dataplane->set_network(std::move(own), std::move(peers));
-}
-
-void Daemon::State::watch_clock() {
-  const bool is_good = clock.is_good(unix_ms());
-  if (std::exchange(is_clock_good, is_good) == is_good) {
-    return;
-  }
-  if (is_good) {
-    log.info("clock.good");
-  } else {
-    log.error("clock.off", {{"offset_ms", std::to_string(clock.offset_ms(unix_ms()).value_or(0))},
-                            {"effect", "no packets are forwarded until it is set"}});
-  }
-  if (dataplane) {
-    dataplane->set_serving(is_good);
-  }
-}
-
 void Daemon::State::answer(std::string_view question, const LocalSocket::Give& give) {
   if (question == "status") {
-    give(status());
+    give(status_json(report()));
   } else if (question == "network") {
     give({{"schema", "allium.network/1"}, {"bundle", service->network_bundle()}});
-  } else if (question == "counters" && dataplane) {
-    dataplane->ask_counters([give](const Result<control_port::Counters>& counters) {
-      give(counters ? counters_json("", *counters)
-                    : json::object{{"error", counters.error().text}});
-    });
   } else if (question == "counters") {
-    give({{"error", "this node has no dataplane: [dataplane] socket is not set"}});
+    answer_counters(give);
   } else {
     give({{"error", "say: status, counters or network"}});
   }
 }
 
-void Daemon::State::on_network(const RegistryState& network) {
-  registry_problem.clear();
+void Daemon::State::answer_counters(const LocalSocket::Give& give) {
+  const bool is_asked = dataplane.ask_counters([give](
+                                                   const Result<control_port::Counters>& counters) {
+    give(counters ? counters_json("", *counters) : json::object{{"error", counters.error().text}});
+  });
+  if (!is_asked) {
+    give({{"error", "this node has no dataplane: [dataplane] socket is not set"}});
+  }
+}
+
+void Daemon::State::on_network(const RegistryState& registry) {
   const SwarmId before = service->status().swarm;
-  height = network.height;
-  valid_until_s = network.valid_until_s;
-  service->update_network(network);
+  service->update_network(registry);
   const NodeServiceStatus now = service->status();
-  log.info("registry.update", {{"height", std::to_string(height)},
-                               {"nodes", std::to_string(network.nodes->all().size())},
-                               {"swarm", now.swarm == kNoSwarm ? "none" : hex_number(now.swarm)},
+  log.info("registry.update", {{"height", std::to_string(registry.height)},
+                               {"nodes", std::to_string(registry.nodes->all().size())},
+                               {"swarm", swarm_text(now.swarm)},
                                {"members", std::to_string(now.members)},
                                {"swarm_changed", now.swarm == before ? "false" : "true"}});
 }
 
-json::array Daemon::State::problems(const NodeServiceStatus& now) const {
-  json::array found;
-  const auto add = [&found](std::string_view text) { found.emplace_back(text); };
-  if (!registry_problem.empty()) {
-    add(registry_problem);
-  }
-  if (!fetch_problem.empty()) {
-    add("the network document is not fetched: " + fetch_problem);
-  }
-  if (!now.is_ready) {
-    add("no list of nodes yet: clients are answered 503");
-  } else if (now.swarm == kNoSwarm) {
-    add("the network document has this node in no swarm");
-  } else if (valid_until_s < unix_s() + kDocumentWarningS && registry_problem.empty()) {
-    add("the network document ends within a day: get a newer one");
-  }
-  if (!is_clock_good) {
-    add("the clock is off by " + std::to_string(clock.offset_ms(unix_ms()).value_or(0)) +
-        " ms against other nodes: set it (timedatectl); no packets are forwarded until then");
-  } else if (dataplane && !dataplane_state.is_serving) {
-    add("no packets are forwarded: " + dataplane_state.problem);
-  }
-  if (now.members > 1 && now.members_dead > 0) {
-    add(std::to_string(now.members_dead) + " of " + std::to_string(now.members - 1) +
-        " other members of the swarm do not answer; what they miss is kept for them");
-  }
-  if (now.store.is_broken) {
-    add("the store cannot write: look at the disk, then restart alliumd");
-  } else if (now.store.is_nearly_full) {
-    add("the store is nearly full: raise [storage] max_bytes, or add disk");
-  }
-  return found;
-}
-
-json::object Daemon::State::dataplane_status(const NodeServiceStatus& now) const {
-  const DataplaneState& dp = dataplane_state;
-  return {{"connected", dp.is_connected},
-          {"serving", dp.is_serving},
-          {"problem", dp.problem},
-          {"pid", dp.pid},
-          {"workers", dp.workers},
-          {"device", dp.device},
-          {"kernels", dp.kernels},
-          {"accepts_from_ms", dp.accepts_from_ms},
-          {"relays", dp.relays},
-          {"connections", dp.connections},
-          {"requests", now.fast_lane.requests},
-          {"answered", now.fast_lane.answered},
-          {"answers_too_long", now.fast_lane.too_long},
-          {"answers_lost", dp.replies_lost},
-          {"malformed", now.fast_lane.malformed},
-          {"unserved", now.fast_lane.unserved},
-          {"busy", now.fast_lane.busy}};
-}
-
-json::object Daemon::State::status() const {
-  const NodeServiceStatus now = service->status();
-  const ClockState kernel_clock = clock_state();
-  const std::optional<std::int64_t> offset_ms = clock.offset_ms(unix_ms());
-  json::array problem_list = problems(now);
-  json::object status;
-  status["schema"] = "allium.status/1";
-  status["version"] = ALLIUM_VERSION;
-  status["healthy"] = problem_list.empty();
-  status["problems"] = std::move(problem_list);
-  status["node"] = to_hex(identity->public_key());
-  status["uptime_s"] = unix_s() - started_s;
-  status["ready"] = now.is_ready;
-  status["swarm"] = now.swarm == kNoSwarm ? json::value() : json::value(hex_number(now.swarm));
-  status["members"] = now.members;
-  status["members_dead"] = now.members_dead;
-  status["network"] = {{"height", height}, {"valid_until_s", valid_until_s}};
-  status["store"] = {{"messages", now.store.messages},
-                     {"accounts", now.store.accounts},
-                     {"used_bytes", now.store.bytes_used},
-                     {"limit_bytes", now.store.bytes_limit}};
-  status["requests"] = {{"rpc", now.rpc_requests},
-                        {"rate_limited", now.rate_limited},
-                        {"onion", now.onion.received},
-                        {"onion_refused", now.onion.refused},
-                        {"connections", now.https.connections_open},
-                        {"subscriptions", now.subscriptions}};
-  status["swarm_traffic"] = {{"forwarded", now.swarm_counters.forwarded},
-                             {"timeouts", now.swarm_counters.timeouts},
-                             {"queued", now.swarm_counters.queued},
-                             {"handed_over", now.swarm_counters.handed_over},
-                             {"lost_records", now.swarm_counters.lost_records}};
-  status["fetch"] = {{"parts_open", now.fetch.parts_open},
-                     {"pages", now.fetch.pages},
-                     {"served", now.fetch.served}};
-  status["clock"] = {{"synchronised", kernel_clock.is_synchronised},
-                     {"kernel_offset_ms", kernel_clock.offset_ms},
-                     {"offset_ms", offset_ms ? json::value(*offset_ms) : json::value()},
-                     {"good", is_clock_good}};
-  status["dataplane"] = dataplane ? json::value(dataplane_status(now)) : json::value();
-  status["records"] = {{"known", service->records().numbers().size()},
-                       {"taken", now.records.taken},
-                       {"refused", now.records.refused},
-                       {"last_refusal", now.records.last_refusal}};
-  return status;
-}
-
-// What has changed since the last beat, for whoever reads the log and not the status.
-void Daemon::State::log_changes(const NodeServiceStatus& now) {
-  if (std::exchange(logged.members_dead, now.members_dead) != now.members_dead) {
-    log.warn("swarm.members", {{"members", std::to_string(now.members)},
-                               {"dead", std::to_string(now.members_dead)}});
-  }
-  if (std::exchange(logged.is_store_broken, now.store.is_broken) != now.store.is_broken) {
-    log.error(now.store.is_broken ? "store.broken" : "store.good",
-              {{"advice", "look at the disk, then restart alliumd"}});
-  }
-  if (std::exchange(logged.is_store_nearly_full, now.store.is_nearly_full) !=
-      now.store.is_nearly_full) {
-    log.warn(now.store.is_nearly_full ? "store.nearly_full" : "store.has_room",
-             {{"used_bytes", std::to_string(now.store.bytes_used)},
-              {"limit_bytes", std::to_string(now.store.bytes_limit)}});
-  }
-  if (std::exchange(logged.records_refused, now.records.refused) != now.records.refused) {
-    log.warn("record.refused", {{"refused", std::to_string(now.records.refused)},
-                                {"last", now.records.last_refusal}});
-  }
-  if (std::exchange(logged.parts_open, now.fetch.parts_open) != now.fetch.parts_open) {
-    log.info("swarm.fetching", {{"parts_open", std::to_string(now.fetch.parts_open)}});
-  }
+NodeReport Daemon::State::report() const {
+  NodeReport report;
+  report.node = identity->public_key();
+  report.now_s = unix_s();
+  report.started_s = started_s;
+  report.height = network.height();
+  report.valid_until_s = network.valid_until_s();
+  report.registry_problem = network.problem();
+  report.fetch_problem = network.fetch_problem();
+  report.service = service->status();
+  report.records_known = service->records().numbers().size();
+  report.kernel_clock = read_kernel_clock();
+  report.clock_offset_ms = dataplane.clock_offset_ms();
+  report.is_clock_good = dataplane.is_clock_good();
+  report.dataplane = dataplane.state();
+  return report;
 }
 
 std::chrono::microseconds Daemon::State::beat_interval() {
@@ -601,13 +277,9 @@ std::chrono::microseconds Daemon::State::beat_interval() {
 
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
-  const NodeServiceStatus now = service->status();
-  log_changes(now);
-  const std::string text =
-      "STATUS=" ALLIUM_VERSION " " + std::string(problems(now).empty() ? "ACTIVE" : "DEGRADED") +
-      " swarm=" + (now.swarm == kNoSwarm ? "none" : hex_number(now.swarm)) + "(" +
-      std::to_string(now.members) + ") " + std::to_string(now.store.messages) + " msgs";
-  sd_notify(0, ("WATCHDOG=1\n" + text).c_str());
+  const NodeReport now = report();
+  changes.tell(now.service);
+  sd_notify(0, ("WATCHDOG=1\nSTATUS=" + status_line(now)).c_str());
   beat.expires_after(beat_interval());
   beat.async_wait([this](const boost::system::error_code& error) {
     if (!error) {
@@ -630,9 +302,8 @@ void Daemon::run() {
   state.io.run();
   // From the outside in: no new requests, then the swarm, then the store, which writes what it has.
   state.local.reset();
-  state.registry.reset();
-  state.fetcher.reset();
-  state.dataplane.reset();
+  state.network.stop();
+  state.dataplane.close();
   state.service.reset();
   state.store.reset();
   state.log.info("node.stopped");

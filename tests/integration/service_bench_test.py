@@ -15,16 +15,18 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-SKIPPED = 77
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+
+import devnet
+
 NODES = 5
 FIGURE = {"in_flight", "requests", "errors", "valid", "requests_per_s", "p50_ms", "p99_ms", "cpu_us_entry", "cpu_us_other",
           "cpu_us_client", "cpu_us_by_node", "window_s", "connections_in_window"}
 
-bin_dir = Path()
-
 
 def allium(*words):
-    return subprocess.run([str(bin_dir / "allium"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    return subprocess.run([str(devnet.bin_dir / "allium"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=120, check=False)
 
 
@@ -168,7 +170,7 @@ class Refusals(Bench):
         for victim in ("n1", "n3"):
             pid = nodes()[victim]["service_pid"]
             before = cpu_ticks_of(pid)
-            run = subprocess.Popen([str(bin_dir / "allium"), "bench", "store", "--ops", "20000", "--in-flight", "16"],
+            run = subprocess.Popen([str(devnet.bin_dir / "allium"), "bench", "store", "--ops", "20000", "--in-flight", "16"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             try:
                 # The load has begun when the node works: it slept until then.
@@ -197,19 +199,11 @@ class WithoutServices(unittest.TestCase):
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="allium-bench-") as folder:
-        os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
-        up = allium("devnet", "up", "--nodes", str(NODES))
-        if up.returncode != 0:
-            print(up.stderr)
-            return SKIPPED if "namespace" in up.stderr and "allows no" in up.stderr else 1
-        try:
-            done = unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2, exit=False)
-            return 0 if done.result.wasSuccessful() else 1
-        finally:
-            allium("devnet", "down")
+    devnet.bin_dir = Path(sys.argv[1]).resolve()
+    with devnet.running(NODES):
+        done = unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2, exit=False)
+        return 0 if done.result.wasSuccessful() else 1
 
 
 if __name__ == "__main__":
-    bin_dir = Path(sys.argv[1]).resolve()
     sys.exit(main())

@@ -82,6 +82,13 @@ class Node:
         self.ip, self.https_port, self.omq_port = ip, https_port, omq_port
         self.ed25519, self.x25519 = ed25519, bytes.fromhex(x25519)
 
+    @classmethod
+    def of_devnet(cls, told):
+        """A node as `allium devnet status` tells of it."""
+        x25519 = sodium.crypto_sign_ed25519_pk_to_curve25519(bytes.fromhex(told["service_key"]))
+        ip = told["endpoints"][0].rsplit(":", 1)[0]
+        return cls(ip, told["https_port"], told["omq_port"], told["service_key"], x25519.hex())
+
 
 class Https:
     """Answers (status, body): the body parsed where it is JSON."""

@@ -24,21 +24,20 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import devnet
+
 try:
-    from session_client import Account, Https, Node, sodium
+    from session_client import Account, Https, Node
 except ImportError as missing:
     print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
-    sys.exit(77)
+    sys.exit(devnet.SKIPPED)
 
-SKIPPED = 77
-DEVNET_UP = ("devnet", "up", "--nodes", "1")
 ADDRESSES = 80
 NEVER_READ, HALF_REQUEST, PLAIN = 300, 700, 9_000
 CLIENTS = NEVER_READ + HALF_REQUEST + PLAIN
@@ -48,15 +47,9 @@ GOOD_REQUESTS = 20
 HALF_HELLO = bytes.fromhex("1603010200010001fc0303") + bytes(100)  # a TLS record that announces 512 bytes
 
 
-def allium(*words, check=True):
-    return subprocess.run([str(bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
-
-
 def the_node():
-    status = json.loads(allium("devnet", "status", "--json").stdout)["nodes"][0]
-    x25519 = sodium.crypto_sign_ed25519_pk_to_curve25519(bytes.fromhex(status["service_key"])).hex()
-    node = Node(status["endpoints"][0].rsplit(":", 1)[0], status["https_port"], status["omq_port"], status["service_key"], x25519)
-    return node, status["service_pid"]
+    told = devnet.node_list()[0]
+    return Node.of_devnet(told), told["service_pid"]
 
 
 def anonymous_bytes(pid):
@@ -198,26 +191,16 @@ def inside():
 
 
 def outside():
-    """Starts the devnet, runs the test inside its network, ends it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < DESCRIPTORS:
         print(f"skipped: {DESCRIPTORS} descriptors are needed, and this user may have {hard} (ulimit -Hn)")
-        return SKIPPED
-    with tempfile.TemporaryDirectory(prefix="allium-slow-") as folder:
-        os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
-        up = allium(*DEVNET_UP, check=False)
-        if up.returncode != 0:
-            print(up.stderr)
-            return SKIPPED if "namespace" in up.stderr and "allows no" in up.stderr else 1
+        return devnet.SKIPPED
+    with devnet.running(nodes=1):
         # Only here: alliumd raises its own.
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        try:
-            return subprocess.run([str(bin_dir / "allium"), "devnet", "exec", "--", sys.executable, "-B", __file__, str(bin_dir),
-                                   "--inside"], timeout=200).returncode
-        finally:
-            allium("devnet", "down")
+        return devnet.run_inside(timeout_s=200)
 
 
 if __name__ == "__main__":
-    bin_dir = Path(sys.argv[1]).resolve()
+    devnet.bin_dir = Path(sys.argv[1]).resolve()
     sys.exit(inside() if "--inside" in sys.argv else outside())

@@ -18,7 +18,6 @@ of an account) and of 503 to what says them; 502 and 504 to onion requests.
 usage: status_cases_test.py BIN_DIR [unittest options]
 """
 import base64
-import binascii
 import functools
 import json
 import os
@@ -36,141 +35,23 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
+import devnet
+from devnet import allium, service_pid, wait_until
+
 try:
     from session_cases import BT_SAYS_OTHERWISE, CASES
-    from session_client import Account, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt, zmq
+    from session_client import Account, Https, Node, Omq, bt, now_ms, sodium, unbt, zmq
+    from session_ways import ASK_S, ENC_TYPES, NotByThisWay, OmqBt, Packets, ask, onions, plain, raw_onion
 except ImportError as missing:
     print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
-    sys.exit(77)
+    sys.exit(devnet.SKIPPED)
 
 NODES = 10
 SWARMS = (0, (1 << 64) // 2 - 1)  # of n1 n3 ..., of n2 n4 ...
-ENC_TYPES = ("aes-gcm", "xchacha20", "aes-cbc")
 BODY_BYTES_MAX = 10 << 20
 STORE_BYTES = 64 << 20
-ASK_S = 60  # onion requests to who does not answer take 30 s
 FRESH_S = 3  # a case that took longer may have run out of its times
 HASH = "A" * 43
-
-
-def allium(*words, check=True):
-    return subprocess.run([str(bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
-
-
-# What is asked.
-
-class NotByThisWay(Exception):
-    """A client that writes bt cannot say this, or a packet has no room for it."""
-
-
-def raw_base64(text):
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
-        raise NotByThisWay(text) from None
-
-
-def raw_hex(text):
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return text
-
-
-def raw_token(text):
-    return raw_hex(text) if len(text) == 72 else raw_base64(text)
-
-
-RAW = {"pubkey": raw_hex, "pubKey": raw_hex, "pubkey_ed25519": raw_hex, "data": raw_base64, "signature": raw_base64,
-       "subaccount": raw_token, "subaccount_sig": raw_base64, "revoke": raw_token, "unrevoke": raw_token}
-
-
-def as_bt(name, value):
-    """A parameter as bt has it: bytes are bytes."""
-    if isinstance(value, dict):
-        return {key: as_bt(key, one) for key, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [as_bt(name, one) for one in value]
-    if isinstance(value, float):
-        raise NotByThisWay(name)
-    return RAW[name](value) if name in RAW and isinstance(value, str) else value
-
-
-def params_in_bt(method, params):
-    if method == "oxend_request" and "params" in params:
-        params = {**params, "params": json.dumps(params["params"])}
-    return bt(as_bt("", params))
-
-
-def as_json(name, value):
-    """A part of an answer in bt as JSON has it."""
-    if isinstance(value, dict):
-        return {key.decode(): as_json(key.decode(), one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [as_json(name, one) for one in value]
-    if isinstance(value, bytes):
-        return b64(value) if name in ("signature", "data") else value.decode()
-    return value
-
-
-class OmqBt(Omq):
-    name = "omq in bt"
-
-    def call(self, method, params):
-        parts = self.request("storage." + method, params_in_bt(method, params))
-        text = parts[-1]
-        # Words of a refusal are words in either spelling, and may begin as a dict does.
-        is_dict = text[:1] == b"d" and text[1:2].isdigit()
-        body = as_json("", unbt(text)) if is_dict else text.decode()
-        return (200 if len(parts) == 1 else int(parts[0])), body
-
-
-class Packets:
-    """One-shot packets through two relays to a third, by `allium rpc`, which writes requests in bt."""
-    name = "packets"
-
-    def __init__(self, *path):
-        self.path = ",".join(path)
-
-    def call(self, method, params):
-        told = allium("rpc", method, json.dumps(params), "--lane", "fast", "--path", self.path, "--json", check=False)
-        if told.returncode == 2:
-            raise NotByThisWay(told.stderr)
-        if not told.stdout:
-            raise AssertionError(told.stderr)
-        answer = json.loads(told.stdout)
-        return answer["status"], answer["body"]
-
-
-def onions(*path, **more):
-    """A request through a path for each kind of encryption."""
-    for enc_type in ENC_TYPES:
-        onion = Onion(path, enc_type, **more)
-        onion.https = Https(path[0], ASK_S)
-        onion.name = "onion, " + enc_type
-        yield onion
-
-
-def raw_onion(*path):
-    """Asks for JSON within JSON, and for no base64 around it."""
-    onion = Onion(path, "xchacha20", {"headers": "", "json": True, "base64": False})
-    onion.name = "onion, raw"
-    return onion
-
-
-def plain(value):
-    """An answer without what may differ: the time, and true, which is 1 in bt."""
-    if isinstance(value, dict):
-        clock = ("t", "timestamp") if "version" in value else ("t",)
-        return {name: plain(one) for name, one in value.items() if name not in clock}
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return int(value) if isinstance(value, bool) else value
-
-
-def ask(way, method, params):
-    status, body = way.call(method, params)
-    return status, plain(body)
 
 
 # Whom.
@@ -214,19 +95,6 @@ def is_hex(text):
     return all(digit in "0123456789abcdef" for digit in text)
 
 
-def load_nodes():
-    nodes = []
-    for node in json.loads(allium("devnet", "status", "--json").stdout)["nodes"]:
-        key = bytes.fromhex(node["service_key"])
-        x25519 = sodium.crypto_sign_ed25519_pk_to_curve25519(key).hex()
-        nodes.append(Node(node["endpoints"][0].rsplit(":", 1)[0], node["https_port"], node["omq_port"], node["service_key"], x25519))
-    return nodes
-
-
-def service_pid(number):
-    return json.loads(allium("devnet", "status", "--json").stdout)["nodes"][number - 1]["service_pid"]
-
-
 def start_with(number, words):
     """Starts a node again with other settings: they were written when the devnet was made."""
     allium("devnet", "kill", f"n{number}")
@@ -235,14 +103,6 @@ def start_with(number, words):
     table, rest = before.split("[limits]\n")
     settings.write_text(table + words + rest[rest.index("["):])
     allium("devnet", "start", f"n{number}")
-
-
-def wait_until(is_so, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.1)
 
 
 def answers(node):
@@ -285,7 +145,7 @@ class World:
     """The network, and what is the matter with its nodes."""
 
     def __init__(self):
-        self.nodes = load_nodes()
+        self.nodes = [Node.of_devnet(one) for one in devnet.node_list()]
         self.silent = socket.create_server(("10.88.0.1", 0))
         self.stopped_pid = service_pid(8)
         os.kill(self.stopped_pid, signal.SIGSTOP)
@@ -689,7 +549,8 @@ class WithoutANetwork(Cases):
                             f'[network]\ndocument = "http://127.0.0.1:1/document"\nauthorities = ["{seed}"]\n'
                             f'[https]\nlisten = ["127.0.0.1:{https_port}"]\n[omq]\nlisten = ["127.0.0.1:{omq_port}"]\n'
                             f'[control]\nsocket = "{folder.name}/s"\n')
-        process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", str(bin_dir / "alliumd"), "--config", str(settings)], stderr=subprocess.DEVNULL)
+        alliumd = ["setpriv", "--pdeathsig", "KILL", str(devnet.bin_dir / "alliumd"), "--config", str(settings)]
+        process = subprocess.Popen(alliumd, stderr=subprocess.DEVNULL)
         cls.addClassCleanup(cls.end, process)
         wait_until(lambda: process.poll() is not None or cls.listens(), "the lone node listens")
 
@@ -781,27 +642,5 @@ class WithoutRoom(Cases):
         self.fail("the store takes more than its limit")
 
 
-def outside():
-    """Starts the devnet, runs the tests inside its network, ends it."""
-    with tempfile.TemporaryDirectory(prefix="allium-status-") as folder:
-        os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
-        up = allium("devnet", "up", "--nodes", str(NODES), check=False)
-        if up.returncode != 0:
-            print(up.stderr)
-            return 77 if "namespace" in up.stderr and "allows no" in up.stderr else 1
-        try:
-            return subprocess.run([str(bin_dir / "allium"), "devnet", "exec", "--", sys.executable, "-B", __file__,
-                                   str(bin_dir), "--inside", *sys.argv[2:]], timeout=250).returncode
-        finally:
-            if os.environ.get("ALLIUM_SHOW_LOGS"):
-                for log in sorted(Path(folder, "devnet").glob("*.log")):
-                    print(log.name, log.read_text(), sep="\n")
-            allium("devnet", "down")
-
-
 if __name__ == "__main__":
-    bin_dir = Path(sys.argv[1]).resolve()
-    if "--inside" not in sys.argv:
-        sys.exit(outside())
-    sys.argv.remove("--inside")
-    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
+    devnet.run_tests(NODES, timeout_s=250)

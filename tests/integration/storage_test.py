@@ -8,42 +8,29 @@ usage: storage_test.py BIN_DIR [unittest options]
 import base64
 import http.client
 import json
-import os
 import socket
 import ssl
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
-NODES = 5
+
+import devnet
+from devnet import allium
 
 try:
     from session_cases import BT_SAYS_OTHERWISE, CASES, NOT_BY_PACKET, WRAPPED
-    from session_client import (Account, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt)
+    from session_client import Account, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt
+    from session_ways import NotByThisWay, Packets
 except ImportError as missing:
     print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
-    sys.exit(77)
+    sys.exit(devnet.SKIPPED)
 
-
-def allium(*words, check=True):
-    return subprocess.run([str(bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
-
-
-def load_nodes():
-    status = json.loads(allium("devnet", "status", "--json").stdout)
-    nodes = []
-    for node in status["nodes"]:
-        key = bytes.fromhex(node["service_key"])
-        x25519 = sodium.crypto_sign_ed25519_pk_to_curve25519(key).hex()
-        nodes.append(Node(node["endpoints"][0].rsplit(":", 1)[0], node["https_port"], node["omq_port"],
-                          node["service_key"], x25519))
-    return nodes
+NODES = 5
 
 
 def any_certificate():
@@ -61,31 +48,10 @@ def receipt_holds(node_key, signature, *parts):
         return False
 
 
-class NotByPacket(Exception):
-    """The client says that a packet cannot carry this request."""
-
-
-class Packets:
-    """One-shot onion packets through two relays to a third one, by `allium rpc`, which writes requests in bt."""
-    name = "packets"
-
-    def __init__(self, *path):
-        self.path = ",".join(path)
-
-    def call(self, method, params):
-        told = allium("rpc", method, json.dumps(params), "--path", self.path, "--json", check=False)
-        if told.returncode == 2:
-            raise NotByPacket(told.stderr)
-        if not told.stdout:
-            raise AssertionError(told.stderr)
-        answer = json.loads(told.stdout)
-        return answer["status"], answer["body"]
-
-
 class Service(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.nodes = load_nodes()
+        cls.nodes = [Node.of_devnet(one) for one in devnet.node_list()]
         cls.https = Https(cls.nodes[0])
 
     def answered(self, pair):
@@ -125,7 +91,7 @@ class Table(Service):
             try:
                 case = (*case[:3], *BT_SAYS_OTHERWISE.get((case[1], case[0]), case[3:]))
                 self.same(packets, case)
-            except NotByPacket:
+            except NotByThisWay:
                 left_out.append(case[0])
         self.assertEqual(sorted(left_out), sorted(NOT_BY_PACKET))
 
@@ -335,27 +301,5 @@ class Deaths(Service):
             self.assertEqual(self.messages(node, account), [b"precious"])
 
 
-def outside():
-    """Starts the devnet, runs the tests inside its network, ends it."""
-    with tempfile.TemporaryDirectory(prefix="allium-storage-") as folder:
-        os.environ["ALLIUM_DEVNET_DIR"] = folder + "/devnet"
-        up = allium("devnet", "up", "--nodes", str(NODES), check=False)
-        if up.returncode != 0:
-            print(up.stderr)
-            return 77 if "namespace" in up.stderr and "allows no" in up.stderr else 1
-        try:
-            return subprocess.run([str(bin_dir / "allium"), "devnet", "exec", "--", sys.executable, "-B", __file__,
-                                   str(bin_dir), "--inside", *sys.argv[2:]], timeout=200).returncode
-        finally:
-            if os.environ.get("ALLIUM_SHOW_LOGS"):
-                for log in sorted(Path(folder, "devnet").glob("*.log")):
-                    print(log.name, log.read_text(), sep="\n")
-            allium("devnet", "down")
-
-
 if __name__ == "__main__":
-    bin_dir = Path(sys.argv[1]).resolve()
-    if "--inside" not in sys.argv:
-        sys.exit(outside())
-    sys.argv.remove("--inside")
-    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
+    devnet.run_tests(NODES, timeout_s=200)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The resident process of a devnet: lays out the network, runs the relays, holds their keys, rotates hours and
-// epochs ahead of time, publishes the network document and the nodes' records, answers the verbs.
+// The resident process of a devnet: lays out the network, runs the nodes and keeps the memory that outlives their processes,
+// publishes the network document, answers the verbs.
 //
 //   Ownership  everything of the devnet; when it ends, all goes.
 //   Errors     start-up says why; later, a relay that crashes is started again and counted.
