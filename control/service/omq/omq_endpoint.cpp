@@ -20,6 +20,7 @@
 #include "control/service/omq/internal/listener.hpp"
 #include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/request_table.hpp"
+#include "control/service/omq/internal/zap.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_message.hpp"
 #include "crypto_accel/base/check.hpp"
