@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "control/service/omq/omq_message.hpp"
+#include "control/service/omq/internal/frames.hpp"
 #include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
@@ -21,12 +21,8 @@ constexpr ZmqBounds kEventBounds{.frames = 16, .bytes = 4096};
 // What a pipe holds is bounded in bytes (Output::has_pipe_room); this is for the frames too small to be counted.
 constexpr int kPipeOutMessages = 32;
 constexpr int kPipeInMessages = 8;
-constexpr int kHandshakeMs = 10'000;
 constexpr int kBacklog = 512;
 constexpr int kKeepaliveIdleS = 60;
-
-// CURVE wraps a frame of the greatest size in a few bytes more.
-constexpr std::int64_t kFrameBytesMax = kOmqMessageBytesMax + 1024;
 
 void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
   router.set(ZMQ_IPV6, 1);
