@@ -11,6 +11,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/json_fields.hpp"
 #include "control/service/swarm_peers.hpp"
 
@@ -21,6 +22,7 @@ namespace {
 
 using internal::number_in;
 using internal::text_in;
+using internal::while_alive;
 
 constexpr std::string_view kHeldFirstLine = "allium-held 1";
 constexpr std::size_t kHeldNodesMax = 100'000;
@@ -175,19 +177,6 @@ class Page {
 ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held)
     : around_(std::move(surroundings)), held_(parse_held(held, around_.store.id())) {}
 
-ReplicaFetch::~ReplicaFetch() {
-  *is_alive_ = false;
-}
-
-template <typename F>
-auto ReplicaFetch::while_alive(F then) {
-  return [is_alive = is_alive_, then = std::move(then)](auto&&... arguments) mutable {
-    if (*is_alive) {
-      then(std::forward<decltype(arguments)>(arguments)...);
-    }
-  };
-}
-
 void ReplicaFetch::set_held(std::shared_ptr<const ServiceNodes> network) {
   held_ = std::move(network);
   done_.clear();
@@ -279,7 +268,7 @@ void ReplicaFetch::go_on_later() {
   // Whoever does not answer now comes last.
   std::rotate(open_.begin(), open_.begin() + 1, open_.end());
   is_busy_ = true;
-  around_.transport.after(kFetchRetryMs, while_alive([this] {
+  around_.transport.after(kFetchRetryMs, while_alive(is_alive_, [this] {
                             is_busy_ = false;
                             if (!open_.empty()) {
                               ask();
@@ -318,7 +307,8 @@ void ReplicaFetch::ask() {
       go_on_later();
     }
   };
-  auto done = [this, stored = while_alive(std::move(stored))](const Result<PeerParts>& reply) {
+  auto done = [this,
+               stored = while_alive(is_alive_, std::move(stored))](const Result<PeerParts>& reply) {
     if (reply && reply->size() == 3 && reply->front() == "OK") {
       around_.take((*reply)[1], [stored, next = (*reply)[2]](const PeerParts& result) mutable {
         stored(next, result);
@@ -331,7 +321,7 @@ void ReplicaFetch::ask() {
     }
   };
   around_.transport.request(*node, "sn.allium_fetch", {request_text(part)}, kFetchTimeoutMs,
-                            while_alive(std::move(done)));
+                            while_alive(is_alive_, std::move(done)));
 }
 
 void ReplicaFetch::taken(const Part& asked, const std::string& next) {

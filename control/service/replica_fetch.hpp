@@ -61,7 +61,6 @@ class ReplicaFetch {
  public:
   /// `held` is what on_held() was last told, by an earlier process too; empty: nothing.
   ReplicaFetch(FetchSurroundings surroundings, std::string_view held);
-  ~ReplicaFetch();
   ReplicaFetch(const ReplicaFetch&) = delete;
   ReplicaFetch& operator=(const ReplicaFetch&) = delete;
 
@@ -94,10 +93,6 @@ class ReplicaFetch {
   void taken(const Part& asked, const std::string& next);
   [[nodiscard]] std::string request_text(const Part& part) const;
   void set_held(std::shared_ptr<const ServiceNodes> network);
-
-  /// `then`, unless this object has gone by the time.
-  template <typename F>
-  auto while_alive(F then);
 
   FetchSurroundings around_;
   std::shared_ptr<const ServiceNodes>
