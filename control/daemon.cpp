@@ -33,6 +33,7 @@
 #include "control/node/identity_file.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/node_service.hpp"
+#include "crypto_accel/base/clock.hpp"
 #include "storage/rocks_store.hpp"
 
 namespace allium::control {
@@ -47,12 +48,6 @@ constexpr std::uint64_t kDocumentWarningS = 86'400;
 
 std::uint64_t unix_s() {
   return static_cast<std::uint64_t>(std::time(nullptr));
-}
-
-std::uint64_t unix_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 
 /// Empty: not there.
