@@ -50,6 +50,25 @@ std::uint64_t unix_s() {
   return static_cast<std::uint64_t>(std::time(nullptr));
 }
 
+json::object omq_status(const OmqCounters& omq) {
+  return {{"received", omq.received},
+          {"answered", omq.answered},
+          {"answers_oversized", omq.answers_oversized},
+          {"refused_unknown", omq.refused_unknown},
+          {"refused_forbidden", omq.refused_forbidden},
+          {"refused_no_tag", omq.refused_no_tag},
+          {"refused_busy", omq.refused_busy},
+          {"refused_clients", omq.refused_clients},
+          {"malformed", omq.malformed},
+          {"oversized", omq.oversized},
+          {"unsent_gone", omq.unsent_gone},
+          {"unsent_full", omq.unsent_full},
+          {"cut_slow", omq.cut_slow},
+          {"requested", omq.requested},
+          {"timeouts", omq.timeouts},
+          {"unknown_tags", omq.unknown_tags}};
+}
+
 /// Empty: not there.
 std::string text_of_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -543,6 +562,7 @@ json::object Daemon::State::status() const {
                         {"onion_refused", now.onion.refused},
                         {"connections", now.https.connections_open},
                         {"subscriptions", now.subscriptions}};
+  status["omq"] = omq_status(now.omq);
   status["swarm_traffic"] = {{"forwarded", now.swarm_counters.forwarded},
                              {"timeouts", now.swarm_counters.timeouts},
                              {"queued", now.swarm_counters.queued},
