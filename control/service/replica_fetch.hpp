@@ -10,8 +10,9 @@
 //   From whom    the members, in the network it was whole for, of the swarms whose accounts are its own now. Where it knows of none:
 //                the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
-//                    the last answer ended, `a` account and `h` hash. Reply: "OK", messages as sn.data has them, and where to go on
-//                    (a bt dict of `a` and `h`), empty at the end; or a status and a text. Only what is the asking node's own.
+//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew.
+//                    Reply: "OK", messages as sn.data has them, and where to go on (a bt dict of `a` and `h`), empty at the end; or a
+//                    status and a text. Only what is the asking node's own.
 //
 //   Ownership  borrows what FetchSurroundings names.
 //   Errors     a member that does not answer is asked again, for as long as it is in the network.

@@ -76,7 +76,7 @@ void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
     return true;
   };
   const Result<void> read =
-      around_.store.for_each(part.points.first, part.points.last, around_.now_ms(), visit);
+      around_.store.for_each({part.points.first, part.points.last}, around_.now_ms(), visit);
   const std::vector<NodeKey> targets = part.targets;
   if (is_over) {
     parts->pop_back();
