@@ -32,7 +32,7 @@
 #include "control/node_status.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/node_service.hpp"
-#include "control/unix_time.hpp"
+#include "crypto_accel/base/clock.hpp"
 #include "storage/rocks_store.hpp"
 
 namespace allium::control {

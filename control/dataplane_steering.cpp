@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "control/unix_time.hpp"
+#include "crypto_accel/base/clock.hpp"
 #include "crypto_accel/base/random.hpp"
 
 namespace allium::control {

@@ -36,6 +36,25 @@ json::object dataplane_json(const DataplaneState& dp, const FastLaneCounters& fa
           {"busy", fast_lane.busy}};
 }
 
+json::object omq_status(const OmqCounters& omq) {
+  return {{"received", omq.received},
+          {"answered", omq.answered},
+          {"answers_oversized", omq.answers_oversized},
+          {"refused_unknown", omq.refused_unknown},
+          {"refused_forbidden", omq.refused_forbidden},
+          {"refused_no_tag", omq.refused_no_tag},
+          {"refused_busy", omq.refused_busy},
+          {"refused_clients", omq.refused_clients},
+          {"malformed", omq.malformed},
+          {"oversized", omq.oversized},
+          {"unsent_gone", omq.unsent_gone},
+          {"unsent_full", omq.unsent_full},
+          {"cut_slow", omq.cut_slow},
+          {"requested", omq.requested},
+          {"timeouts", omq.timeouts},
+          {"unknown_tags", omq.unknown_tags}};
+}
+
 }  // namespace
 
 KernelClock read_kernel_clock() {
@@ -116,6 +135,7 @@ json::object status_json(const NodeReport& report) {
                         {"onion_refused", now.onion.refused},
                         {"connections", now.https.connections_open},
                         {"subscriptions", now.subscriptions}};
+  status["omq"] = omq_status(now.omq);
   status["swarm_traffic"] = {{"forwarded", now.swarm_counters.forwarded},
                              {"timeouts", now.swarm_counters.timeouts},
                              {"queued", now.swarm_counters.queued},

@@ -590,7 +590,7 @@ Result<std::vector<PeerKey>> MemoryStore::peers_with_missed() const {
 }
 
 Result<void> MemoryStore::for_each(
-    std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+    const Scan& scan, std::uint64_t now_ms,
     const std::function<bool(const Account&, const Message&)>& visit) const {
   Mailboxes copy;
   {
@@ -598,11 +598,17 @@ Result<void> MemoryStore::for_each(
     copy = mailboxes_;
   }
   for (const auto& [account, mailbox] : copy) {
-    if (point_of(account) < first || point_of(account) > last) {
+    const bool is_passed = scan.after && ByPoint{}(account, scan.after->account);
+    if (is_passed || point_of(account) < scan.first || point_of(account) > scan.last) {
       continue;
     }
-    for (const auto& [place, message] : mailbox.messages) {
-      if (message.expiry_ms > now_ms && !visit(account, message)) {
+    auto one = mailbox.messages.begin();
+    if (scan.after && account == scan.after->account) {
+      const auto place = mailbox.places.find(scan.after->hash);
+      one = place == mailbox.places.end() ? one : mailbox.messages.upper_bound(place->second);
+    }
+    for (; one != mailbox.messages.end(); ++one) {
+      if (one->second.expiry_ms > now_ms && !visit(account, one->second)) {
         return {};
       }
     }

@@ -117,6 +117,21 @@ struct PageLimits {
   std::size_t bytes_max = 0;     ///< 0: no limit; at least one message is given all the same
 };
 
+/// Hashes are unique within an account alone.
+struct MessageId {
+  Account account{};
+  Hash hash;
+};
+
+/// Which messages for_each() visits, and from where on.
+struct Scan {
+  std::uint64_t first = 0;  ///< of accounts with first <= point_of(account) <= last
+  std::uint64_t last = UINT64_MAX;
+
+  /// Those behind this one, as they are visited; where it is not here any more, from the beginning of its account on.
+  std::optional<MessageId> after{};
+};
+
 struct StoreStatus {
   std::uint64_t messages = 0;
   std::uint64_t accounts = 0;
@@ -221,10 +236,10 @@ class MessageStore {
 
   [[nodiscard]] virtual Result<std::vector<PeerKey>> peers_with_missed() const = 0;
 
-  /// Calls `visit` for every live message of accounts with first <= point_of(account) <= last, by account and order
-  /// of insertion, on a snapshot, until it returns false.
+  /// Calls `visit` for every live message of the scan, by point, account, namespace and order of insertion, on a snapshot, until it
+  /// returns false. What is before its place is not read.
   [[nodiscard]] virtual Result<void> for_each(
-      std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+      const Scan& scan, std::uint64_t now_ms,
       const std::function<bool(const Account&, const Message&)>& visit) const = 0;
 
   [[nodiscard]] virtual StoreStatus status() const = 0;

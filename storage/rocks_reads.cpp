@@ -2,6 +2,7 @@
 
 // The reads of RocksStore. Each sees one snapshot.
 
+#include <algorithm>
 #include <memory>
 
 #include <rocksdb/snapshot.h>
@@ -89,16 +90,35 @@ Result<Message> message_of(const Snapshot& snapshot, const Account& account, con
                  std::move(**data)};
 }
 
+/// nullopt: no message of the account has that hash, or none can.
+Result<std::optional<Place>> place_of(const Snapshot& snapshot, const Account& account,
+                                      const Hash& hash) {
+  if (hash.empty() || hash.size() > kHashCharsMax) {
+    return std::nullopt;
+  }
+  return snapshot.get(internal::hash_key(Kind::place, account, hash), internal::decode_place);
+}
+
 /// The sequence behind which a page begins.
 Result<std::uint64_t> sequence_of(const Snapshot& snapshot, const Account& account, Namespace space,
                                   const Hash& hash) {
-  if (hash.empty() || hash.size() > kHashCharsMax) {
-    return 0;
+  return place_of(snapshot, account, hash).map([space](const std::optional<Place>& place) {
+    return place && place->space == space ? place->sequence : 0;
+  });
+}
+
+/// The least key of a header that is of the scan.
+Result<std::string> start_of(const Snapshot& snapshot, const Scan& scan) {
+  std::string start = internal::start_of_points(Kind::header, scan.first);
+  if (!scan.after) {
+    return start;
   }
-  return snapshot.get(internal::hash_key(Kind::place, account, hash), internal::decode_place)
-      .map([space](const std::optional<Place>& place) {
-        return place && place->space == space ? place->sequence : 0;
-      });
+  const Account& account = scan.after->account;
+  return place_of(snapshot, account, scan.after->hash).map([&](const std::optional<Place>& place) {
+    return std::max(start, place ? internal::message_key(Kind::header, account,
+                                                         {place->space, place->sequence + 1})
+                                 : internal::account_key(Kind::header, account));
+  });
 }
 
 }  // namespace
@@ -229,13 +249,16 @@ Result<std::vector<PeerKey>> RocksStore::peers_with_missed() const {
 }
 
 Result<void> RocksStore::for_each(
-    std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+    const Scan& scan, std::uint64_t now_ms,
     const std::function<bool(const Account&, const Message&)>& visit) const {
   const Snapshot snapshot(state_->database());
-  const std::string end = internal::end_of_points(Kind::header, last);
+  const auto start = start_of(snapshot, scan);
+  if (!start) {
+    return tl::unexpected(start.error());
+  }
+  const std::string end = internal::end_of_points(Kind::header, scan.last);
   const auto it = snapshot.iterate();
-  for (it->Seek(internal::start_of_points(Kind::header, first));
-       it->Valid() && it->key().compare(end) < 0; it->Next()) {
+  for (it->Seek(*start); it->Valid() && it->key().compare(end) < 0; it->Next()) {
     const auto key = internal::parse_message_key(it->key().ToStringView());
     auto header = internal::decode_header(it->value().ToStringView());
     if (!key || !header) {

@@ -84,7 +84,7 @@ class RocksStore final : public MessageStore {
                                                    std::size_t bytes_max) const override;
   [[nodiscard]] Result<std::vector<PeerKey>> peers_with_missed() const override;
   [[nodiscard]] Result<void> for_each(
-      std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
+      const Scan& scan, std::uint64_t now_ms,
       const std::function<bool(const Account&, const Message&)>& visit) const override;
   [[nodiscard]] StoreStatus status() const override;
   [[nodiscard]] std::string id() const override;

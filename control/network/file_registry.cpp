@@ -3,7 +3,6 @@
 
 #include <sys/stat.h>
 
-#include <ctime>
 #include <fstream>
 #include <string_view>
 #include <utility>
@@ -11,13 +10,10 @@
 #include <sodium.h>
 
 #include "control/network/durable_file.hpp"
+#include "crypto_accel/base/clock.hpp"
 
 namespace allium::control {
 namespace {
-
-std::uint64_t unix_s() {
-  return static_cast<std::uint64_t>(std::time(nullptr));
-}
 
 /// Changes with the file. Empty: there is none.
 std::string trace_of(const std::string& path) {

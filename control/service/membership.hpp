@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "control/network/service_nodes.hpp"
 #include "storage/account.hpp"
@@ -40,6 +41,22 @@ class Membership {
   [[nodiscard]] SwarmId own_swarm() const noexcept {
     const ServiceNode* node = nodes_->find_ed25519(own_);
     return node == nullptr ? kNoSwarm : node->swarm;
+  }
+
+  /// Null: no node of the network. Valid until update().
+  [[nodiscard]] const ServiceNode* find(const NodeKey& ed25519) const noexcept {
+    return nodes_->find_ed25519(ed25519);
+  }
+
+  /// Of this node's swarm.
+  [[nodiscard]] std::vector<NodeKey> other_members() const {
+    std::vector<NodeKey> keys;
+    for (const ServiceNode* node : nodes_->members(own_swarm())) {
+      if (node->ed25519 != own_) {
+        keys.push_back(node->ed25519);
+      }
+    }
+    return keys;
   }
 
   [[nodiscard]] std::optional<SwarmId> swarm_of(const storage::Account& account) const noexcept {

@@ -177,6 +177,14 @@ std::vector<OwnedMessage> messages_of(const MissedRecord& record) {
   return messages;
 }
 
+std::string records_in(const std::vector<storage::Missed>& missed) {
+  json::array records;
+  for (const storage::Missed& one : missed) {
+    records.emplace_back(one.record);
+  }
+  return serialise_bt(records);
+}
+
 std::string messages_in(const std::vector<storage::Missed>& missed) {
   std::vector<OwnedMessage> messages;
   for (const storage::Missed& one : missed) {

@@ -51,6 +51,9 @@ struct MissedRecord {
 [[nodiscard]] std::string data_record(std::string_view payload);
 [[nodiscard]] std::optional<MissedRecord> parse_record(std::string_view text);
 
+/// What a queue has, as sn.allium_late takes it: a bt list of records.
+[[nodiscard]] std::string records_in(const std::vector<storage::Missed>& missed);
+
 /// What a queue has of messages, for a member that takes nothing else: as they are pushed.
 [[nodiscard]] std::string messages_in(const std::vector<storage::Missed>& missed);
 

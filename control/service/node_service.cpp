@@ -15,6 +15,7 @@
 #include "control/service/monitor.hpp"
 #include "control/service/node_links.hpp"
 #include "control/service/omq/omq_message.hpp"
+#include "crypto_accel/base/clock.hpp"
 #include "crypto_accel/kernel_registry.hpp"
 
 namespace allium::control {
@@ -29,12 +30,6 @@ constexpr std::chrono::seconds kTidyInterval{10};
 
 /// Signatures of monitor.messages, for each address: a push server asks for many at once, and again every hour.
 constexpr TokenBuckets::Settings kMonitorRate{2 * kMonitorRequestsMax, 2'000, 10'000};
-
-std::uint64_t unix_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),

@@ -11,6 +11,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/json_fields.hpp"
 #include "control/service/swarm_peers.hpp"
 
@@ -21,6 +22,7 @@ namespace {
 
 using internal::number_in;
 using internal::text_in;
+using internal::while_alive;
 
 constexpr std::string_view kHeldFirstLine = "allium-held 1";
 constexpr std::size_t kHeldNodesMax = 100'000;
@@ -69,16 +71,9 @@ std::optional<std::uint64_t> point_in(const json::object& dict, std::string_view
   return bytes ? std::optional(load_be(bytes->data(), bytes->size())) : std::nullopt;
 }
 
-/// The last message of an answer.
-struct Place {
-  storage::Account account{};
-  std::string hash;
-};
-
 struct FetchRequest {
   std::int64_t height = 0;
-  PointRange points;
-  std::optional<Place> after;
+  storage::Scan scan;
 };
 
 std::optional<FetchRequest> parse_request(std::string_view text) {
@@ -92,7 +87,7 @@ std::optional<FetchRequest> parse_request(std::string_view text) {
   if (!first || !last || *first > *last) {
     return std::nullopt;
   }
-  FetchRequest request{number_in(*dict, "g").value_or(0), {*first, *last}, std::nullopt};
+  FetchRequest request{number_in(*dict, "g").value_or(0), {*first, *last}};
   if (dict->contains("a")) {
     const auto account = array_of<33>(text_in(*dict, "a").value_or(""));
     const auto hash = text_in(*dict, "h");
@@ -103,8 +98,7 @@ std::optional<FetchRequest> parse_request(std::string_view text) {
     if (point < *first || point > *last) {
       return std::nullopt;
     }
-    request.after = Place{*account, std::string(*hash)};
-    request.points.first = point;
+    request.scan.after = storage::MessageId{*account, std::string(*hash)};
   }
   return request;
 }
@@ -112,19 +106,15 @@ std::optional<FetchRequest> parse_request(std::string_view text) {
 /// Gathers what a reply has room for.
 class Page {
  public:
-  Page(const Membership& membership, SwarmId swarm, std::optional<Place> after)
-      : membership_(membership), swarm_(swarm), after_(std::move(after)) {}
+  Page(const Membership& membership, SwarmId swarm) : membership_(membership), swarm_(swarm) {}
 
   /// False: enough.
   bool visit(const storage::Account& account, const storage::Message& message) {
-    if (is_before(account, message.hash)) {
-      return true;
-    }
     if (bytes_ >= kFetchBytesMax || ++visits_ > kFetchVisitsMax) {
       is_over_ = false;
       return false;
     }
-    last_ = Place{account, message.hash};
+    last_ = {account, message.hash};
     if (membership_.swarm_of(account) == swarm_) {
       bytes_ += message.data.size() + storage::kMessageOverheadBytes;
       messages_.emplace_back(account, message);
@@ -141,29 +131,10 @@ class Page {
 
   [[nodiscard]] std::size_t size() const noexcept { return messages_.size(); }
 
-  /// It went past where the last answer ended: that message has gone in this very moment.
-  [[nodiscard]] bool is_lost() const noexcept { return after_ && !after_->hash.empty(); }
-
  private:
-  /// Up to and with the last message of the answer before. Accounts come by point, and may share one.
-  bool is_before(const storage::Account& account, const std::string& hash) {
-    const auto place = [](const storage::Account& of) {
-      return std::pair(storage::point_of(of), of);
-    };
-    if (!after_ || place(account) > place(after_->account) ||
-        (account == after_->account && after_->hash.empty())) {
-      return false;
-    }
-    if (account == after_->account && hash == after_->hash) {
-      after_.reset();
-    }
-    return true;
-  }
-
   const Membership& membership_;
   SwarmId swarm_;
-  std::optional<Place> after_;
-  Place last_;
+  storage::MessageId last_;
   std::vector<OwnedMessage> messages_;
   std::size_t bytes_ = 0;
   std::size_t visits_ = 0;
@@ -174,19 +145,6 @@ class Page {
 
 ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held)
     : around_(std::move(surroundings)), held_(parse_held(held, around_.store.id())) {}
-
-ReplicaFetch::~ReplicaFetch() {
-  *is_alive_ = false;
-}
-
-template <typename F>
-auto ReplicaFetch::while_alive(F then) {
-  return [is_alive = is_alive_, then = std::move(then)](auto&&... arguments) mutable {
-    if (*is_alive) {
-      then(std::forward<decltype(arguments)>(arguments)...);
-    }
-  };
-}
 
 void ReplicaFetch::set_held(std::shared_ptr<const ServiceNodes> network) {
   held_ = std::move(network);
@@ -279,7 +237,7 @@ void ReplicaFetch::go_on_later() {
   // Whoever does not answer now comes last.
   std::rotate(open_.begin(), open_.begin() + 1, open_.end());
   is_busy_ = true;
-  around_.transport.after(kFetchRetryMs, while_alive([this] {
+  around_.transport.after(kFetchRetryMs, while_alive(is_alive_, [this] {
                             is_busy_ = false;
                             if (!open_.empty()) {
                               ask();
@@ -318,7 +276,8 @@ void ReplicaFetch::ask() {
       go_on_later();
     }
   };
-  auto done = [this, stored = while_alive(std::move(stored))](const Result<PeerParts>& reply) {
+  auto done = [this,
+               stored = while_alive(is_alive_, std::move(stored))](const Result<PeerParts>& reply) {
     if (reply && reply->size() == 3 && reply->front() == "OK") {
       around_.take((*reply)[1], [stored, next = (*reply)[2]](const PeerParts& result) mutable {
         stored(next, result);
@@ -331,7 +290,7 @@ void ReplicaFetch::ask() {
     }
   };
   around_.transport.request(*node, "sn.allium_fetch", {request_text(part)}, kFetchTimeoutMs,
-                            while_alive(std::move(done)));
+                            while_alive(is_alive_, std::move(done)));
 }
 
 void ReplicaFetch::taken(const Part& asked, const std::string& next) {
@@ -353,7 +312,7 @@ void ReplicaFetch::taken(const Part& asked, const std::string& next) {
 
 void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
                           const std::function<void(PeerParts)>& reply) {
-  std::optional<FetchRequest> asked = parse_request(request);
+  const std::optional<FetchRequest> asked = parse_request(request);
   if (!asked) {
     reply({"400", "expected a bt dict of g, f, t and, together, a and h"});
     return;
@@ -364,21 +323,13 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
     reply({"421", "this node does not know that network yet"});
     return;
   }
-  const std::uint64_t now_ms = around_.now_ms();
-  if (asked->after) {
-    const auto still = around_.store.expiries(asked->after->account, {asked->after->hash}, now_ms);
-    if (!still || still->empty()) {
-      // Gone meanwhile: its account from the beginning, for nobody knows where it stood.
-      asked->after->hash.clear();
-    }
-  }
-  Page page(around_.membership, node->swarm, std::move(asked->after));
+  Page page(around_.membership, node->swarm);
   const Result<void> read = around_.store.for_each(
-      asked->points.first, asked->points.last, now_ms,
+      asked->scan, around_.now_ms(),
       [&page](const storage::Account& account, const storage::Message& message) {
         return page.visit(account, message);
       });
-  if (!read || page.is_lost()) {
+  if (!read) {
     reply({"503", "ask again"});
     return;
   }

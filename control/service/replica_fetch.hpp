@@ -10,8 +10,9 @@
 //   From whom    the members, in the network it was whole for, of the swarms whose accounts are its own now. Where it knows of none:
 //                the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
-//                    the last answer ended, `a` account and `h` hash. Reply: "OK", messages as sn.data has them, and where to go on
-//                    (a bt dict of `a` and `h`), empty at the end; or a status and a text. Only what is the asking node's own.
+//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew.
+//                    Reply: "OK", messages as sn.data has them, and where to go on (a bt dict of `a` and `h`), empty at the end; or a
+//                    status and a text. Only what is the asking node's own.
 //
 //   Ownership  borrows what FetchSurroundings names.
 //   Errors     a member that does not answer is asked again, for as long as it is in the network.
@@ -61,7 +62,6 @@ class ReplicaFetch {
  public:
   /// `held` is what on_held() was last told, by an earlier process too; empty: nothing.
   ReplicaFetch(FetchSurroundings surroundings, std::string_view held);
-  ~ReplicaFetch();
   ReplicaFetch(const ReplicaFetch&) = delete;
   ReplicaFetch& operator=(const ReplicaFetch&) = delete;
 
@@ -94,10 +94,6 @@ class ReplicaFetch {
   void taken(const Part& asked, const std::string& next);
   [[nodiscard]] std::string request_text(const Part& part) const;
   void set_held(std::shared_ptr<const ServiceNodes> network);
-
-  /// `then`, unless this object has gone by the time.
-  template <typename F>
-  auto while_alive(F then);
 
   FetchSurroundings around_;
   std::shared_ptr<const ServiceNodes>

@@ -22,7 +22,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,6 +36,13 @@
 #include "storage/message_store.hpp"
 
 namespace allium::control {
+
+namespace internal {
+class AbsentMembers;
+class BegunCommands;
+class MissedIntake;
+class ReplicaPush;
+}  // namespace internal
 
 inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
 inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
@@ -100,19 +106,6 @@ class SwarmPeers final : public SwarmMembers {
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
  private:
-  enum class State : std::uint8_t { alive, dead, behind };
-  enum class HandOver : std::uint8_t { commands, messages };
-
-  struct Member {
-    State state = State::alive;
-    HandOver hand_over = HandOver::commands;
-    bool is_busy = false;      ///< a probe or a hand-over is on its way
-    std::size_t queueing = 0;  ///< records on their way to the disk
-    bool is_waiting = false;   ///< to be handed what is being queued
-  };
-
-  struct Push;
-
   /// A command that has been begun, and whom it is for.
   struct Round {
     std::shared_ptr<const ServiceNodes> nodes;
@@ -121,44 +114,17 @@ class SwarmPeers final : public SwarmMembers {
     std::function<void(MemberReply)> each;
   };
 
-  void begin(const Round& round, const Result<std::uint64_t>& number);
-  void end(const std::vector<std::uint64_t>& numbers);
-  void forget_ended();
-  void finish_begun(StorageRpc& rpc);
-  void hand_on_begun(StorageRpc& rpc, const std::vector<storage::Missed>& begun);
-  void hand_on_begun_to(const NodeKey& key, const std::vector<storage::Missed>& begun,
-                        const std::string& payload, std::function<void(bool)> done);
+  void hand_on(const Round& round, const Result<std::uint64_t>& number);
   void send_or_queue(const Round& round, const NodeKey& key, std::function<void(MemberReply)> each);
   void send(const ServiceNode& node, const SwarmCommand& command,
             std::function<void(MemberReply)> each);
-  void set_dead(const NodeKey& key);
-  void tidy_later();
-  void tidy_queues();
-  void tidy_queue(const NodeKey& key, std::uint64_t after);
-  [[nodiscard]] bool is_moot(std::string_view text) const;
-  void probe_later(const NodeKey& key);
-  void probe(const NodeKey& key);
-  void hand_over(const NodeKey& key);
-  void handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count);
-  void forget(const NodeKey& key);
-  [[nodiscard]] const ServiceNode* find(const NodeKey& key) const noexcept;
-  void push_next(const std::shared_ptr<Push>& push);
-  void push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
-               std::function<void()> done);
-  void send_pushed(const NodeKey& key, std::string payload, std::function<void()> done);
-  void queued(const NodeKey& key);
-  void queue_record(const NodeKey& key, std::string record, std::function<void()> done);
-
-  /// `then`, unless this object has gone by the time.
-  template <typename F>
-  auto while_alive(F then);
 
   SwarmSurroundings around_;
-  std::map<NodeKey, Member> members_;  ///< those about whom there is something to say
-  std::uint64_t first_number_ = 0;     ///< of this process, in this node's queue for itself
-  std::vector<std::uint64_t> ended_;   ///< numbers there of what all members have had
-  bool is_forgetting_ = false;
   SwarmCounters counters_;
+  std::unique_ptr<internal::AbsentMembers> absent_;
+  std::unique_ptr<internal::MissedIntake> intake_;
+  std::unique_ptr<internal::BegunCommands> begun_;
+  std::unique_ptr<internal::ReplicaPush> push_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -324,6 +324,7 @@ def a_node_keeps_its_files_to_itself(folder):
         expect(node.socket.stat().st_mode & 0o777 == 0o660, "the local socket is for the group as well")
         expect("packets  no dataplane\n" in node.status().stdout, "nothing about packets")
         expect("records" not in node.status().stdout, "no record was refused")
+        expect("omq      0 commands, 0 to other nodes, 0 unanswered, 0 refused or cut off\n" in node.status().stdout, "omq")
         expect_nothing_leaves(node.process.pid)
     expect((folder / "data").stat().st_mode & 0o777 == 0o700, "others may look into the data directory")
     found = [path for path in (folder / "data").rglob("*") if path.stat().st_mode & 0o077]
@@ -359,6 +360,7 @@ def has_openssl():
 STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problems": [], "node": SEED, "uptime_s": 1, "swarm": None,
           "members": 1, "members_dead": 0, "store": {"messages": 0, "accounts": 0, "used_bytes": 0, "limit_bytes": 0},
           "requests": {"rpc": 0, "onion": 0, "rate_limited": 0},
+          "omq": {"received": 0, "requested": 0, "timeouts": 0, "refused_busy": 0, "refused_clients": 0, "unsent_full": 0, "cut_slow": 0},
           "records": {"known": 11, "refused": 0, "last_refusal": ""}, "dataplane": None}
 DATAPLANE = {"connected": True, "serving": True, "problem": "", "device": "net_ring0", "workers": 2, "relays": 11}
 
@@ -384,6 +386,12 @@ def status_of(folder, **changes):
     return text.splitlines()
 
 
+def status_tells_of_omq(folder):
+    omq = {"received": 812, "requested": 1204, "timeouts": 3, "refused_busy": 1, "refused_clients": 10, "unsent_full": 100, "cut_slow": 1000}
+    expect("omq      812 commands, 1204 to other nodes, 3 unanswered, 1111 refused or cut off"
+           in status_of(folder, omq=omq), "omq")
+
+
 def status_tells_of_packets_and_records(folder):
     expect("packets  no dataplane" in status_of(folder), "no dataplane")
     expect("packets  serving; 2 workers, 11 relays known, device net_ring0" in status_of(folder, dataplane=DATAPLANE), "serving")
@@ -398,7 +406,7 @@ def status_tells_of_packets_and_records(folder):
 
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
          output_that_is_lost_is_an_error, import_takes_pieces, pipes_do_not_hang, configurations_are_checked,
-         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, status_tells_of_packets_and_records)
+         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, status_tells_of_omq, status_tells_of_packets_and_records)
 
 
 def main():

@@ -141,6 +141,7 @@ class Registry(Service):
         for control in ({"headers": {}}, {"headers": {}, "json": True, "base64": False}):
             onion = Onion([self.nodes[0], self.nodes[2]], control=control)
             self.assertEqual(base64.b64decode(self.answered(onion.call("active_nodes_bin", {}))), packed)
+        self.assertEqual(base64.b64decode(self.answered(Packets("n1", "n2", "n3").call("active_nodes_bin", {}))), packed)
         part = {"method": "active_nodes_bin", "params": {}}
         batch = self.answered(self.https.call("batch", {"requests": [part]}))
         self.assertEqual(base64.b64decode(batch["results"][0]["body"]), packed)

@@ -234,6 +234,17 @@ void print_packets(const json::value& dataplane) {
   std::printf("\n");
 }
 
+/// How it is with other nodes (they time out where this one's way to their OMQ port is shut), and whether a bound was met.
+void print_omq(const json::object& status) {
+  const auto of = [&status](std::string_view name) { return number(status, "omq", name); };
+  std::printf(
+      "omq      %lld commands, %lld to other nodes, %lld unanswered, %lld refused or cut off\n",
+      static_cast<long long>(of("received")), static_cast<long long>(of("requested")),
+      static_cast<long long>(of("timeouts")),
+      static_cast<long long>(of("refused_busy") + of("refused_clients") + of("unsent_full") +
+                             of("cut_slow")));
+}
+
 /// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.
 void print_records(const json::object& status) {
   const std::int64_t refused = number(status, "records", "refused");
@@ -266,6 +277,7 @@ void print_status(const json::object& status) {
               static_cast<long long>(number(status, "requests", "rpc")),
               static_cast<long long>(number(status, "requests", "onion")),
               static_cast<long long>(number(status, "requests", "rate_limited")));
+  print_omq(status);
   print_packets(status.at("dataplane"));
   print_records(status);
   for (const json::value& problem : status.at("problems").as_array()) {

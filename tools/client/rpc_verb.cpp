@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The run, the output and the exit code of `allium rpc`.
-#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -15,6 +14,7 @@
 #include "control/network/service_nodes.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/https/https_client.hpp"
+#include "crypto_accel/base/clock.hpp"
 #include "crypto_accel/base/random.hpp"
 #include "dataplane/onion/endpoint_text.hpp"
 #include "dataplane/onion/time_index.hpp"
@@ -41,12 +41,6 @@ struct Outcome {
   std::size_t packets = 0;           ///< fast lane: of the answer
   std::optional<Receipts> receipts;  ///< of a store
 };
-
-std::uint64_t unix_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
 
 Result<std::string> read_data(const std::string& path) {
   std::ifstream file;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "control/service/encoding.hpp"
@@ -24,6 +25,12 @@ constexpr std::array<std::string_view, 5> kRawFields = {"data", "signature", "su
 
 bool is_raw(std::string_view name) noexcept {
   return std::find(kRawFields.begin(), kRawFields.end(), name) != kRawFields.end();
+}
+
+bool is_utf8(const json::string& text) {
+  json::error_code error;
+  json::parse(json::serialize(text), error);
+  return !error;
 }
 
 /// A number as signatures have it; nullopt: something else.
@@ -270,7 +277,9 @@ Result<json::object> params_for_bt(std::string_view method, json::object params)
 }
 
 json::value body_from_bt(json::value body) {
-  if (json::array* const items = body.if_array()) {
+  if (body.is_string() && !is_utf8(body.get_string())) {
+    body = control::to_base64(control::bytes_of(body.get_string()));
+  } else if (json::array* const items = body.if_array()) {
     for (json::value& item : *items) {
       item = body_from_bt(std::move(item));
     }

@@ -62,7 +62,8 @@ struct Receipts {
 [[nodiscard]] Result<boost::json::object> params_for_bt(std::string_view method,
                                                         boost::json::object params);
 
-/// An answer's body as bt has it -> as JSON has it: data and signatures in base64.
+/// An answer's body as bt has it -> as JSON has it: data and signatures in base64, and so whatever else is no UTF-8, such as the list
+/// of active_nodes_bin.
 [[nodiscard]] boost::json::value body_from_bt(boost::json::value body);
 
 }  // namespace allium::client

@@ -170,7 +170,6 @@ class OmqEndpoint {
 
  private:
   struct State;
-  friend struct OmqReply::Target;
 
   explicit OmqEndpoint(std::shared_ptr<State> state);
 

@@ -158,13 +158,13 @@ class Operation {
     out << in.peers_with_missed()->size() << '\n';
     const StoreStatus status = in.status();
     out << status.messages << ' ' << status.accounts << ' ' << status.bytes_used << '\n';
-    return out.str();
+    return out.str() + dump(in, {number_ % 2, number_ % 3, MessageId{account_, hashes_[0]}});
   }
 
-  [[nodiscard]] std::string dump(const MessageStore& in) const {
+  [[nodiscard]] std::string dump(const MessageStore& in, const Scan& scan = {}) const {
     std::ostringstream out;
     const auto visited =
-        in.for_each(0, UINT64_MAX, now_ms_, [&out](const Account& account, const Message& message) {
+        in.for_each(scan, now_ms_, [&out](const Account& account, const Message& message) {
           out << int{account[1]} << '/' << point_of(account) << '/' << message << '\n';
           return true;
         });

@@ -104,6 +104,16 @@ TEST(SessionAccount, LeavesWhatTheCallerGave) {
   EXPECT_FALSE(account().complete("info", {}, kNowMs)->contains("signature"));
 }
 
+TEST(SessionAccount, SpellsBytesInBase64WhereverTheyStandInAnAnswer) {
+  const std::string bytes("\0\xff\xfe", 3);
+  EXPECT_EQ(body_from_bt(json::value(bytes)), json::value("AP/+"));
+  EXPECT_EQ(body_from_bt({{"results", {{{"body", bytes}, {"code", 200}}}}}),
+            (json::value{{"results", {{{"body", "AP/+"}, {"code", 200}}}}}));
+  for (const char* const text : {"", "no method x\n", "na\xc3\xafve", "\"\\\x01"}) {
+    EXPECT_EQ(body_from_bt(json::value(text)), json::value(text));
+  }
+}
+
 TEST(SessionAccount, SpellsBothLanes) {
   const json::object params = {
       {"data", "aGk="},

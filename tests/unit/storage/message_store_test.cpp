@@ -543,7 +543,7 @@ TYPED_TEST(AnyStore, VisitsARangeOfTheRing) {
   const auto visited = [&](std::uint64_t first, std::uint64_t last) {
     std::vector<std::uint64_t> points;
     EXPECT_TRUE(this->in()
-                    .for_each(first, last, kNow,
+                    .for_each({first, last}, kNow,
                               [&](const Account& account, const Message& message) {
                                 points.push_back(point_of(account));
                                 return message.hash != "m5" || last != 11;
@@ -555,6 +555,38 @@ TYPED_TEST(AnyStore, VisitsARangeOfTheRing) {
   EXPECT_EQ(visited(5, 10), (std::vector<std::uint64_t>{5, 10}));
   EXPECT_EQ(visited(6, UINT64_MAX), (std::vector<std::uint64_t>{10, UINT64_MAX}));
   EXPECT_EQ(visited(0, 11), (std::vector<std::uint64_t>{5})) << "until it returns false";
+}
+
+TYPED_TEST(AnyStore, GoesOnBehindAMessage) {
+  const Account one = account_of(1, 5);
+  const Account two = account_of(2, 5);  // at the same point
+  const Account three = account_of(1, 9);
+  store(this->in(), one, message_of("a")).value();
+  store(this->in(), two, message_of("b", 2)).value();
+  store(this->in(), two, message_of("c", -1)).value();
+  store(this->in(), two, message_of("d", -1)).value();
+  store(this->in(), three, message_of("b")).value();
+  const auto behind = [&](const Account& account, const Hash& hash, std::uint64_t first = 0) {
+    std::string hashes;
+    EXPECT_TRUE(this->in().for_each({.first = first, .after = MessageId{account, hash}}, kNow,
+                                    [&hashes](const Account& /*whose*/, const Message& message) {
+                                      hashes += message.hash;
+                                      return true;
+                                    }));
+    return hashes;
+  };
+
+  EXPECT_EQ(behind(one, "a"), "cdbb");
+  EXPECT_EQ(behind(two, "c"), "dbb");
+  EXPECT_EQ(behind(two, "b"), "b") << "the last of its account";
+  EXPECT_EQ(behind(three, "b"), "");
+  EXPECT_EQ(behind(two, "c", 6), "b") << "and not before the first point";
+  for (const Hash& unknown : {Hash("a"), Hash(), Hash(kHashCharsMax + 1, 'x')}) {
+    EXPECT_EQ(behind(two, unknown), "cdbb") << "the account from its beginning";
+  }
+  EXPECT_EQ(behind(account_of(9, 5), "a"), "b") << "an account that is not here";
+  remove(this->in(), two, {"c"}).value();
+  EXPECT_EQ(behind(two, "c"), "dbb") << "deleted meanwhile";
 }
 
 TYPED_TEST(AnyStore, RefusesMessagesAtTheSizeLimitAndStillDeletes) {

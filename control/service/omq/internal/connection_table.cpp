@@ -115,7 +115,7 @@ void ConnectionTable::close(OmqLink& link) {
   }
   const OmqConnection number = link.number;
   waiting.erase(number);
-  closed_(number);
+  closed_(link);
   links_.erase(number);  // the last: it may be what keeps `link`
 }
 

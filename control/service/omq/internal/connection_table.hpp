@@ -56,7 +56,7 @@ class ConnectionTable {
  public:
   using Link = std::shared_ptr<OmqLink>;
   using MakePipe = std::function<std::shared_ptr<PipeTally>()>;
-  using Closed = std::function<void(OmqConnection number)>;
+  using Closed = std::function<void(const OmqLink& link)>;
 
   /// `closed` is told of every connection that is over; from within calls of the table.
   ConnectionTable(OutputPool& pool, MakePipe make_pipe, Closed closed)

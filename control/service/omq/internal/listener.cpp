@@ -5,40 +5,24 @@
 #include <zmq.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 
-#include <sodium.h>
-
-#include "control/service/omq/omq_message.hpp"
+#include "control/service/omq/internal/frames.hpp"
 #include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
 
 namespace {
 
-constexpr const char* kZapName = "inproc://zeromq.zap.01";
 constexpr const char* kMonitorName = "inproc://omq-listener-monitor";
-constexpr std::string_view kZapDomain = "allium";
-constexpr int kZapQuestionFrames = 7;  // version, id, domain, address, routing id, mechanism, key
 constexpr ZmqBounds kEventBounds{.frames = 16, .bytes = 4096};
 
 // What a pipe holds is bounded in bytes (Output::has_pipe_room); this is for the frames too small to be counted.
 constexpr int kPipeOutMessages = 32;
 constexpr int kPipeInMessages = 8;
-constexpr int kHandshakeMs = 10'000;
 constexpr int kBacklog = 512;
 constexpr int kKeepaliveIdleS = 60;
-
-// CURVE wraps a frame of the greatest size in a few bytes more.
-constexpr std::int64_t kFrameBytesMax = kOmqMessageBytesMax + 1024;
-
-std::string user_id_of(std::string_view key) {
-  std::array<char, 65> hex{};
-  sodium_bin2hex(hex.data(), hex.size(), reinterpret_cast<const unsigned char*>(key.data()), 32);
-  return hex.data();
-}
 
 void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
   router.set(ZMQ_IPV6, 1);
@@ -71,21 +55,10 @@ Result<std::vector<boost::asio::ip::tcp::endpoint>> bind_all(
 
 }  // namespace
 
-std::optional<X25519Key> key_of_user_id(std::string_view user_id) noexcept {
-  X25519Key key{};
-  std::size_t length = 0;
-  if (sodium_hex2bin(key.data(), key.size(), user_id.data(), user_id.size(), nullptr, &length,
-                     nullptr) != 0 ||
-      length != key.size()) {
-    return std::nullopt;
-  }
-  return key;
-}
-
 Result<std::unique_ptr<Listener>> Listener::open(
     boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
     const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-    Admit admit, std::function<void()> drain) {
+    AdmitKey admit, std::function<void()> drain) {
   std::unique_ptr<Listener> listener(new Listener(table, std::move(admit)));
   for (const auto& [socket, type] :
        {std::pair{&listener->zap_, ZMQ_REP}, std::pair{&listener->router_, ZMQ_ROUTER},
@@ -126,7 +99,8 @@ Listener::~Listener() {
 void Listener::drain_events() {
   while (const std::optional<ZmqReceived> question = zap_->receive(kEventBounds)) {
     drain_monitor();  // how many there are already
-    answer(*question);
+    // If the asker has gone, so has the question.
+    static_cast<void>(zap_->send(zap_reply(question->frames, admit_)));
   }
   drain_monitor();
 }
@@ -149,26 +123,6 @@ void Listener::cut(const Output& output) const {
   if (is_ours) {
     ::shutdown(output.descriptor, SHUT_RDWR);
   }
-}
-
-void Listener::answer(const ZmqReceived& question) {
-  const std::vector<std::string>& frames = question.frames;
-  ALLIUM_CHECK(frames.size() >= 2);  // nobody but libzmq's own thread can ask
-  X25519Key key{};
-  const bool is_curve = frames.size() == kZapQuestionFrames && frames[2] == kZapDomain &&
-                        frames[5] == "CURVE" && frames[6].size() == key.size();
-  if (is_curve) {
-    std::memcpy(key.data(), frames[6].data(), key.size());
-  }
-  const bool is_admitted = is_curve && admit_(key);
-  const std::vector<std::string> reply = {"1.0",
-                                          frames[1],
-                                          is_admitted ? "200" : "400",
-                                          is_admitted ? "OK" : "no",
-                                          is_admitted ? user_id_of(frames[6]) : "",
-                                          ""};
-  // If the asker has gone, so has the question.
-  static_cast<void>(zap_->send(reply));
 }
 
 void Listener::drain_monitor() {

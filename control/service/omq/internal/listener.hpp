@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/service/omq/internal/connection_table.hpp"
+#include "control/service/omq/internal/zap.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 
@@ -19,14 +20,11 @@ namespace allium::control {
 
 class Listener {
  public:
-  /// May this key open one more connection?
-  using Admit = std::function<bool(const X25519Key& key)>;
-
   /// `drain` is called when messages may have come; see ZmqSocket::watch. Errc::io.
   [[nodiscard]] static Result<std::unique_ptr<Listener>> open(
       boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
       const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-      Admit admit, std::function<void()> drain);
+      AdmitKey admit, std::function<void()> drain);
 
   ~Listener();
   Listener(const Listener&) = delete;
@@ -47,20 +45,16 @@ class Listener {
   void cut(const Output& output) const;
 
  private:
-  Listener(ConnectionTable& table, Admit admit) : table_(table), admit_(std::move(admit)) {}
+  Listener(ConnectionTable& table, AdmitKey admit) : table_(table), admit_(std::move(admit)) {}
 
-  void answer(const ZmqReceived& question);
   void drain_monitor();
 
   ConnectionTable& table_;
-  Admit admit_;
+  AdmitKey admit_;
   std::shared_ptr<ZmqSocket> zap_;
   std::shared_ptr<ZmqSocket> router_;
   std::shared_ptr<ZmqSocket> monitor_;
   std::vector<boost::asio::ip::tcp::endpoint> endpoints_;
 };
-
-/// The key as ZAP's User-Id. Nothing: not 64 digits of hex.
-[[nodiscard]] std::optional<X25519Key> key_of_user_id(std::string_view user_id) noexcept;
 
 }  // namespace allium::control

@@ -27,6 +27,9 @@
 
 namespace allium::control {
 
+/// How long a connection may take until CURVE has proved who is there, in either direction.
+inline constexpr int kHandshakeMs = 10'000;
+
 class ZmqContext {
  public:
   explicit ZmqContext(int sockets_max);

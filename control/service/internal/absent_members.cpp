@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/internal/absent_members.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "control/service/internal/callbacks.hpp"
+#include "control/service/missed_records.hpp"
+
+namespace allium::control::internal {
+
+void AbsentMembers::start() {
+  const Result<std::vector<NodeKey>> peers = around_.store.peers_with_missed();
+  if (peers) {
+    for (const NodeKey& key : *peers) {
+      if (key != around_.membership.own()) {
+        set_dead(key);
+      }
+    }
+  }
+  tidy_later();
+}
+
+bool AbsentMembers::is_dead(const NodeKey& key) const noexcept {
+  const auto found = members_.find(key);
+  return found != members_.end() && found->second.state == State::dead;
+}
+
+bool AbsentMembers::is_away(const NodeKey& key) const noexcept {
+  const auto found = members_.find(key);
+  return found != members_.end() && found->second.state != State::alive;
+}
+
+void AbsentMembers::suspect(const NodeKey& key) {
+  // Perhaps it only waited for somebody else, as this node did.
+  if (is_in_doubt(key)) {
+    return;
+  }
+  members_[key].is_busy = true;
+  probe(key);
+}
+
+void AbsentMembers::tidy_later() {
+  around_.transport.after(kTidyQueuesMs, while_alive(is_alive_, [this] {
+                            tidy_queues();
+                            tidy_later();
+                          }));
+}
+
+void AbsentMembers::tidy_queues() {
+  for (const auto& [key, member] : members_) {
+    if (member.state == State::dead) {
+      tidy_queue(key, 0);
+    }
+  }
+}
+
+// What nobody has any more, expired or deleted, a member need not be handed; the command that deleted it stays.
+void AbsentMembers::tidy_queue(const NodeKey& key, std::uint64_t after) {
+  const Result<std::vector<storage::Missed>> page =
+      around_.store.missed(key, after, kHandOverBytesMax);
+  if (!page || page->empty()) {
+    return;
+  }
+  std::vector<std::uint64_t> moot;
+  for (const storage::Missed& one : *page) {
+    if (is_moot(one.record)) {
+      moot.push_back(one.number);
+    }
+  }
+  counters_.moot += moot.size();
+  if (!moot.empty()) {
+    around_.store.erase_missed(key, std::move(moot), [](const Result<std::size_t>&) {});
+  }
+  around_.post(
+      while_alive(is_alive_, [this, key, last = page->back().number] { tidy_queue(key, last); }));
+}
+
+bool AbsentMembers::is_moot(std::string_view text) const {
+  const std::optional<MissedRecord> record = parse_record(text);
+  if (!record) {
+    return true;
+  }
+  const std::vector<OwnedMessage> messages = messages_of(*record);
+  const std::uint64_t now_ms = around_.now_ms();
+  return !messages.empty() &&
+         std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {
+           const auto live = around_.store.expiries(one.first, {one.second.hash}, now_ms);
+           return live && live->empty();
+         });
+}
+
+void AbsentMembers::queue(const NodeKey& key, std::string record, std::function<void()> done) {
+  ++members_[key].queueing;
+  // The client hears of the member's absence only when the queue is on disk.
+  auto is_done = [this, key, done = std::move(done)](bool is_queued) {
+    ++(is_queued ? counters_.queued : counters_.lost_records);
+    queued(key);
+    done();
+  };
+  around_.store.enqueue_missed(
+      key, {std::move(record)},
+      [post = around_.post,
+       then = while_alive(is_alive_, std::move(is_done))](const Result<std::uint64_t>& number) {
+        post([then, is_queued = number.has_value()]() mutable { then(is_queued); });
+      });
+}
+
+void AbsentMembers::queued(const NodeKey& key) {
+  const auto found = members_.find(key);
+  if (found == members_.end() || found->second.queueing == 0) {
+    return;  // forgotten meanwhile
+  }
+  Member& member = found->second;
+  if (--member.queueing == 0 && std::exchange(member.is_waiting, false) &&
+      member.state == State::behind) {
+    hand_over(key);
+  }
+}
+
+void AbsentMembers::set_dead(const NodeKey& key) {
+  members_[key].state = State::dead;
+  probe_later(key);
+}
+
+void AbsentMembers::probe_later(const NodeKey& key) {
+  Member& member = members_[key];
+  if (member.is_busy) {
+    return;
+  }
+  member.is_busy = true;
+  around_.transport.after(kProbeIntervalMs, while_alive(is_alive_, [this, key] { probe(key); }));
+}
+
+void AbsentMembers::forget(const NodeKey& key) {
+  members_.erase(key);
+  around_.store.drop_missed(key, std::numeric_limits<std::uint64_t>::max(),
+                            [](const Result<std::size_t>&) {});
+}
+
+void AbsentMembers::probe(const NodeKey& key) {
+  const ServiceNode* node = around_.membership.find(key);
+  if (node == nullptr) {
+    // Should it come back, it comes as a new member and is given everything.
+    forget(key);
+    return;
+  }
+  auto done = [this, key](const Result<PeerParts>& pong) {
+    const auto found = members_.find(key);
+    if (found == members_.end()) {
+      return;
+    }
+    Member& member = found->second;
+    member.is_busy = false;
+    if (!pong) {
+      member.state = State::dead;
+      probe_later(key);
+      return;
+    }
+    const bool is_our_kind = pong->size() > 1 && (*pong)[1] == kOurKind;
+    member.hand_over = is_our_kind ? HandOver::commands : HandOver::messages;
+    member.state = State::behind;
+    hand_over(key);
+  };
+  around_.transport.request(*node, "sn.ping", {std::string(kOurKind)}, kProbeTimeoutMs,
+                            while_alive(is_alive_, std::move(done)));
+}
+
+void AbsentMembers::hand_over(const NodeKey& key) {
+  const ServiceNode* node = around_.membership.find(key);
+  if (node == nullptr) {
+    forget(key);
+    return;
+  }
+  const Result<std::vector<storage::Missed>> missed =
+      around_.store.missed(key, 0, kHandOverBytesMax);
+  Member& member = members_[key];
+  if (!missed) {
+    set_dead(key);
+    return;
+  }
+  if (missed->empty()) {
+    // What is on its way into the queue is not seen there yet: alive now would be to leave it there.
+    member.is_waiting = member.queueing > 0;
+    if (!member.is_waiting) {
+      members_.erase(key);  // alive, and nothing to say
+    }
+    return;
+  }
+  PeerParts parts;
+  std::string command = "sn.allium_late";
+  if (member.hand_over == HandOver::commands) {
+    parts.push_back(records_in(*missed));
+  } else {
+    command = "sn.data";
+    parts.push_back(messages_in(*missed));
+  }
+  member.is_busy = true;
+  const std::uint64_t last = missed->back().number;
+  auto done = [this, key, last, count = missed->size()](const Result<PeerParts>& reply) {
+    members_[key].is_busy = false;
+    // sn.data has an empty reply; two parts are a status and a text.
+    if (!reply || reply->size() == 2) {
+      set_dead(key);
+      return;
+    }
+    handed_over(key, last, count);
+  };
+  around_.transport.request(*node, std::move(command), std::move(parts), kHandOverTimeoutMs,
+                            while_alive(is_alive_, std::move(done)));
+}
+
+void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count) {
+  counters_.handed_over += count;
+  around_.store.drop_missed(
+      key, last_number,
+      [post = around_.post, then = while_alive(is_alive_, [this, key] { hand_over(key); })](
+          const Result<std::size_t>&) { post([then]() mutable { then(); }); });
+}
+
+}  // namespace allium::control::internal

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The members of the swarm that are dead or behind: asks them whether they are back, keeps in a queue on disk what they miss, and hands
+// it over in order when they are.
+//
+//   Ownership  borrows what it is made with.
+//   Errors     a record that cannot be queued is counted (lost_records).
+//   Threads    the service thread.
+//   Limits     kHandOverBytesMax a request of hand-over; the queue is bounded by the store.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "control/service/swarm_peers.hpp"
+
+namespace allium::control::internal {
+
+/// How members of our kind know each other by their pong.
+inline constexpr std::string_view kOurKind = "allium";
+
+class AbsentMembers {
+ public:
+  AbsentMembers(const SwarmSurroundings& around, SwarmCounters& counters)
+      : around_(around), counters_(counters) {}
+
+  /// With those for whom the store has a queue.
+  void start();
+
+  [[nodiscard]] bool is_dead(const NodeKey& key) const noexcept;
+
+  /// What is for it goes into its queue, in order behind what it missed before.
+  [[nodiscard]] bool is_away(const NodeKey& key) const noexcept;
+
+  /// Dead, behind, or suspected to be.
+  [[nodiscard]] bool is_in_doubt(const NodeKey& key) const noexcept {
+    return members_.contains(key);
+  }
+
+  void set_dead(const NodeKey& key);
+
+  /// Asks it; it counts as alive until that times out.
+  void suspect(const NodeKey& key);
+
+  /// `done`: it is on disk, or lost.
+  void queue(const NodeKey& key, std::string record, std::function<void()> done);
+
+ private:
+  enum class State : std::uint8_t { alive, dead, behind };
+  enum class HandOver : std::uint8_t { commands, messages };
+
+  struct Member {
+    State state = State::alive;
+    HandOver hand_over = HandOver::commands;
+    bool is_busy = false;      ///< a probe or a hand-over is on its way
+    std::size_t queueing = 0;  ///< records on their way to the disk
+    bool is_waiting = false;   ///< to be handed what is being queued
+  };
+
+  void tidy_later();
+  void tidy_queues();
+  void tidy_queue(const NodeKey& key, std::uint64_t after);
+  [[nodiscard]] bool is_moot(std::string_view text) const;
+  void queued(const NodeKey& key);
+  void probe_later(const NodeKey& key);
+  void probe(const NodeKey& key);
+  void hand_over(const NodeKey& key);
+  void handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count);
+  void forget(const NodeKey& key);
+
+  const SwarmSurroundings& around_;
+  SwarmCounters& counters_;
+  std::map<NodeKey, Member> members_;  ///< those about whom there is something to say
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace allium::control::internal

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Callbacks that come later: when all of many have come, and only if whom they are for is still there.
+//
+//   Threads  the service thread.
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace allium::control::internal {
+
+/// `then`, unless whoever owns `is_alive` has gone by the time.
+template <typename F>
+[[nodiscard]] auto while_alive(const std::shared_ptr<bool>& is_alive, F then) {
+  return
+      [weak = std::weak_ptr<bool>(is_alive), then = std::move(then)](auto&&... arguments) mutable {
+        if (!weak.expired()) {
+          then(std::forward<decltype(arguments)>(arguments)...);
+        }
+      };
+}
+
+/// Calls `done` when it was called `count` times itself.
+[[nodiscard]] inline std::function<void()> after_all(std::size_t count,
+                                                     std::function<void()> done) {
+  auto left = std::make_shared<std::size_t>(count);
+  return [left, done = std::move(done)] {
+    if (--*left == 0) {
+      done();
+    }
+  };
+}
+
+}  // namespace allium::control::internal

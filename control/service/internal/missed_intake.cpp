@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/internal/missed_intake.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <boost/json/array.hpp>
+
+#include "control/service/bt.hpp"
+#include "control/service/internal/callbacks.hpp"
+#include "control/service/missed_records.hpp"
+#include "control/service/namespaces.hpp"
+
+namespace allium::control::internal {
+namespace json = boost::json;
+
+void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
+                             std::function<void(PeerParts)> reply) {
+  const Result<json::value> list = parse_bt(payload);
+  if (!list || !list->is_array()) {
+    reply({"400", "expected a bt list of records"});
+    return;
+  }
+  const json::array& records = list->get_array();
+  auto is_refused = std::make_shared<bool>(false);
+  // One more, so that it does not end before all have begun.
+  const auto one_less = after_all(records.size() + 1, [is_refused, reply = std::move(reply)] {
+    reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{"OK"});
+  });
+  for (const json::value& text : records) {
+    const std::optional<MissedRecord> record =
+        text.is_string() ? parse_record(std::string_view(text.get_string())) : std::nullopt;
+    if (!record) {
+      one_less();
+    } else if (!record->payload.empty()) {
+      take_data(record->payload, [is_refused, one_less](const PeerParts& parts) {
+        *is_refused |= parts.size() == 2 && parts.front() == "500";
+        one_less();
+      });
+    } else {
+      rpc.call_params(record->command.method, record->command.params, RpcSource::late_peer,
+                      [is_refused, one_less](const Answer& answer, Format) {
+                        *is_refused |= answer.status == Status::internal ||
+                                       answer.status == Status::not_acceptable;
+                        one_less();
+                      });
+    }
+  }
+  one_less();
+}
+
+void MissedIntake::take_data(std::string_view payload, std::function<void(PeerParts)> reply) {
+  Result<std::vector<OwnedMessage>> messages = parse_pushed(payload);
+  if (!messages) {
+    reply({"400", messages.error().text});
+    return;
+  }
+  auto is_refused = std::make_shared<bool>(false);
+  const auto one_less = after_all(messages->size() + 1, [is_refused, reply = std::move(reply)] {
+    reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{});
+  });
+  const std::uint64_t now_ms = around_.now_ms();
+  for (auto& owned : *messages) {
+    auto& [account, message] = owned;
+    const bool is_good = is_possible(owned, now_ms);
+    counters_.messages_refused += is_good ? 0U : 1U;
+    if (!is_good || !around_.membership.is_ours(account)) {
+      one_less();
+      continue;
+    }
+    ++counters_.messages_taken;
+    const bool replaces = is_public_outbox(message.space);
+    around_.store.store(
+        account, std::move(message), storage::Origin::replica, replaces, now_ms,
+        [post = around_.post, is_refused, one_less](const Result<storage::Stored>& stored) {
+          post([is_refused, one_less, is_stored = stored.has_value()] {
+            *is_refused |= !is_stored;
+            one_less();
+          });
+        });
+  }
+  one_less();
+}
+
+}  // namespace allium::control::internal

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/internal/replica_push.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "control/service/internal/callbacks.hpp"
+#include "control/service/missed_records.hpp"
+
+namespace allium::control::internal {
+
+namespace {
+
+/// Read from the store in one go.
+constexpr std::size_t kPushRoundBytes = 4'000'000;
+
+/// Whoever is in `swarm` now and was not in `swarm_before`.
+std::vector<NodeKey> newcomers(const ServiceNodes& before, SwarmId swarm_before,
+                               const ServiceNodes& now, SwarmId swarm, const NodeKey& own) {
+  std::vector<NodeKey> keys;
+  for (const ServiceNode* node : now.members(swarm)) {
+    const ServiceNode* earlier = before.find_ed25519(node->ed25519);
+    const bool has_it = earlier != nullptr && earlier->swarm == swarm_before;
+    if (node->ed25519 != own && !has_it) {
+      keys.push_back(node->ed25519);
+    }
+  }
+  return keys;
+}
+
+}  // namespace
+
+void ReplicaPush::begin(const ServiceNodes& before) {
+  const ServiceNode* earlier = before.find_ed25519(around_.membership.own());
+  if (earlier == nullptr || earlier->swarm == kNoSwarm) {
+    return;
+  }
+  const std::shared_ptr<const ServiceNodes> now = around_.membership.nodes();
+  const auto had = before.swarms().points_of(earlier->swarm);
+  auto parts = std::make_shared<Parts>();
+  for (const SwarmId swarm : now->swarms().ids()) {
+    const std::vector<NodeKey> targets =
+        newcomers(before, earlier->swarm, *now, swarm, around_.membership.own());
+    const auto has = now->swarms().points_of(swarm);
+    if (targets.empty() || !had || !has) {
+      continue;
+    }
+    for (const PointRange& points : common_points(*had, *has)) {
+      parts->push_back({points, targets});
+    }
+  }
+  push_next(parts);
+}
+
+void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
+  if (parts->empty()) {
+    return;
+  }
+  Part& part = parts->back();
+  std::vector<OwnedMessage> messages;
+  std::size_t bytes = 0;
+  std::uint64_t last_point = part.points.first;
+  bool is_over = true;
+  const auto visit = [&](const storage::Account& account, const storage::Message& message) {
+    const std::uint64_t point = storage::point_of(account);
+    // A round ends where an account ends.
+    if (bytes > kPushRoundBytes && point != last_point) {
+      is_over = false;
+      part.points.first = point;
+      return false;
+    }
+    last_point = point;
+    bytes += message.data.size() + storage::kMessageOverheadBytes;
+    messages.emplace_back(account, message);
+    return true;
+  };
+  const Result<void> read =
+      around_.store.for_each({part.points.first, part.points.last}, around_.now_ms(), visit);
+  const std::vector<NodeKey> targets = part.targets;
+  if (is_over) {
+    parts->pop_back();
+  }
+  if (!read || messages.empty()) {
+    // In its own time, for the store of a large swarm has many empty ranges.
+    around_.post(while_alive(is_alive_, [this, parts] { push_next(parts); }));
+    return;
+  }
+  const auto one_less =
+      after_all(targets.size(), while_alive(is_alive_, [this, parts] { push_next(parts); }));
+  for (const NodeKey& key : targets) {
+    push_to(key, messages, one_less);
+  }
+}
+
+void ReplicaPush::push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
+                          std::function<void()> done) {
+  counters_.messages_pushed += messages.size();
+  std::vector<std::string> payloads = payloads_of(messages);
+  const auto one_less = after_all(payloads.size(), std::move(done));
+  for (std::string& payload : payloads) {
+    send(key, std::move(payload), one_less);
+  }
+}
+
+void ReplicaPush::send(const NodeKey& key, std::string payload, std::function<void()> done) {
+  const ServiceNode* node = around_.membership.find(key);
+  if (node == nullptr) {
+    done();
+    return;
+  }
+  if (absent_.is_away(key)) {
+    absent_.queue(key, data_record(payload), std::move(done));
+    return;
+  }
+  std::string copy = payload;
+  around_.transport.request(
+      *node, "sn.data", {std::move(payload)}, kHandOverTimeoutMs,
+      while_alive(is_alive_, [this, key, payload = std::move(copy),
+                              done = std::move(done)](const Result<PeerParts>& reply) {
+        if (reply && reply->size() != 2) {
+          done();
+          return;
+        }
+        absent_.set_dead(key);
+        absent_.queue(key, data_record(payload), done);
+      }));
+}
+
+}  // namespace allium::control::internal

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// After the network has changed: gives those who have accounts now, and had them not, what this node has of these. replica_fetch.hpp
+// is for whom that does not reach.
+//
+//   Ownership  borrows what it is made with.
+//   Errors     what a member does not take goes into its queue.
+//   Threads    the service thread.
+//   Limits     one round of messages in memory at a time, of about kPushRoundBytes and what the last account of it has.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/service/internal/absent_members.hpp"
+#include "control/service/swarm_peers.hpp"
+
+namespace allium::control::internal {
+
+class ReplicaPush {
+ public:
+  ReplicaPush(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
+      : around_(around), absent_(absent), counters_(counters) {}
+
+  /// After Membership was updated: what this node had in `before` and others have now.
+  void begin(const ServiceNodes& before);
+
+ private:
+  struct Part {
+    PointRange points;
+    std::vector<NodeKey> targets;  ///< who should have its accounts and has not
+  };
+
+  /// Messages on their way to where they belong now: range by range, and round by round.
+  using Parts = std::vector<Part>;
+
+  void push_next(const std::shared_ptr<Parts>& parts);
+  void push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
+               std::function<void()> done);
+  void send(const NodeKey& key, std::string payload, std::function<void()> done);
+
+  const SwarmSurroundings& around_;
+  AbsentMembers& absent_;
+  SwarmCounters& counters_;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace allium::control::internal
