@@ -191,9 +191,12 @@ void StorageRpc::call(std::string_view method, const json::object& params, Forma
   const std::uint64_t now_ms = around_.now_ms();
   const bool is_from_client = source == RpcSource::client || source == RpcSource::onion;
   const std::optional<Stamp> theirs = is_from_client ? std::nullopt : stamp_in(params);
-  if (theirs && (*theirs > stamp_of(now_ms + kStampAheadMsMax) ||
-                 *theirs < stamp_of(now_ms - std::min(now_ms, storage::kLifeMsMax)))) {
-    reply(refuse(Status::not_acceptable, "asked for at a time that cannot be: check your clock"));
+  if (theirs && *theirs > stamp_of(now_ms + kStampAheadMsMax)) {
+    reply(refuse(Status::not_acceptable, "asked for in the future: check your clock"));
+    return;
+  }
+  if (theirs && *theirs < stamp_of(now_ms - std::min(now_ms, storage::kLifeMsMax))) {
+    reply(refuse(Status::bad_request, "asked for too long ago"));
     return;
   }
   stamps_.saw(theirs.value_or(0));

@@ -80,16 +80,12 @@ void SwarmPeers::forward(SwarmCommand command, std::function<void(MemberReply)> 
 }
 
 void SwarmPeers::hand_on(const Round& round, const Result<std::uint64_t>& number) {
-  if (!number) {
-    // Nobody gets what this node could not see through.
-    for (const NodeKey& key : round.keys) {
-      round.each({key, MemberReply::Kind::refused, {}, "500", "the entry node cannot keep it"});
-    }
-    return;
-  }
-  const auto one_less =
-      after_all(round.keys.size(),
-                while_alive(is_alive_, [this, number = *number] { begun_->end({number}); }));
+  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes.
+  const auto one_less = after_all(round.keys.size(), while_alive(is_alive_, [this, number] {
+                                    if (number) {
+                                      begun_->end({*number});
+                                    }
+                                  }));
   for (const NodeKey& key : round.keys) {
     send_or_queue(round, key, [each = round.each, one_less](MemberReply reply) {
       each(std::move(reply));
@@ -140,7 +136,7 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
         reply.kind == MemberReply::Kind::refused &&
         (reply.code == "406" || reply.code == "421" || reply.code == "500" || reply.code == "503");
     if (is_for_later) {
-      absent_->set_dead(key);
+      absent_->set_behind(key);
       absent_->queue(key, command_record(command), [reply, each] { each(reply); });
     } else {
       each(std::move(reply));

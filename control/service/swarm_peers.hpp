@@ -46,6 +46,8 @@ class ReplicaPush;
 
 inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
 inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
+/// How soon a member is asked again to take what it refused.
+inline constexpr std::uint64_t kRefusedRetryMs = 10'000;
 inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;
 /// How often this node forgets the commands that all members have had.
 inline constexpr std::uint64_t kForgetIntervalMs = 20;
@@ -99,7 +101,8 @@ class SwarmPeers final : public SwarmMembers {
 
   // What members ask of us. Both give the parts of the reply.
 
-  /// sn.allium_late: a bt list of what we missed.
+  /// sn.allium_late: a bt list of what we missed. The reply: OK, or a status, a text and a bt list of the places in it of what could not
+  /// be kept; all else was.
   void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
 
   /// sn.data: messages that somebody thinks are ours.

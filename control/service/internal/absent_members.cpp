@@ -7,10 +7,40 @@
 #include <utility>
 #include <vector>
 
+#include <boost/json/array.hpp>
+
+#include "control/service/bt.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/missed_records.hpp"
 
 namespace allium::control::internal {
+namespace json = boost::json;
+
+namespace {
+
+/// Which of `count` records a reply says were refused, rising; nullopt: it took none.
+std::optional<std::vector<std::size_t>> refused_records(const PeerParts& reply, std::size_t count) {
+  std::vector<std::size_t> refused;
+  if (reply.size() < 2) {
+    return refused;
+  }
+  const Result<json::value> list = reply.size() == 3 ? parse_bt(reply[2]) : json::value();
+  const auto* numbers = list ? list->if_array() : nullptr;
+  if (numbers == nullptr) {
+    return std::nullopt;
+  }
+  for (const json::value& number : *numbers) {
+    const auto* index = number.if_int64();
+    if (index == nullptr || *index < 0 || static_cast<std::size_t>(*index) >= count) {
+      return std::nullopt;
+    }
+    refused.push_back(static_cast<std::size_t>(*index));
+  }
+  std::sort(refused.begin(), refused.end());
+  return refused;
+}
+
+}  // namespace
 
 void AbsentMembers::start() {
   const Result<std::vector<NodeKey>> peers = around_.store.peers_with_missed();
@@ -52,7 +82,7 @@ void AbsentMembers::tidy_later() {
 
 void AbsentMembers::tidy_queues() {
   for (const auto& [key, member] : members_) {
-    if (member.state == State::dead) {
+    if (member.state != State::alive) {
       tidy_queue(key, 0);
     }
   }
@@ -126,13 +156,21 @@ void AbsentMembers::set_dead(const NodeKey& key) {
   probe_later(key);
 }
 
-void AbsentMembers::probe_later(const NodeKey& key) {
+void AbsentMembers::set_behind(const NodeKey& key) {
+  Member& member = members_[key];
+  if (member.state == State::alive) {
+    member.state = State::behind;
+    probe_later(key);
+  }
+}
+
+void AbsentMembers::probe_later(const NodeKey& key, std::uint64_t after_ms) {
   Member& member = members_[key];
   if (member.is_busy) {
     return;
   }
   member.is_busy = true;
-  around_.transport.after(kProbeIntervalMs, while_alive(is_alive_, [this, key] { probe(key); }));
+  around_.transport.after(after_ms, while_alive(is_alive_, [this, key] { probe(key); }));
 }
 
 void AbsentMembers::forget(const NodeKey& key) {
@@ -169,17 +207,22 @@ void AbsentMembers::probe(const NodeKey& key) {
                             while_alive(is_alive_, std::move(done)));
 }
 
-void AbsentMembers::hand_over(const NodeKey& key) {
+// What it refuses, a message that it has no room for perhaps, stays in its queue and does not keep back what is behind: stamps tell
+// what was asked for later, so that the order is of no matter.
+void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
   const ServiceNode* node = around_.membership.find(key);
   if (node == nullptr) {
     forget(key);
     return;
   }
-  const Result<std::vector<storage::Missed>> missed =
-      around_.store.missed(key, 0, kHandOverBytesMax);
+  Result<std::vector<storage::Missed>> missed = around_.store.missed(key, after, kHandOverBytesMax);
   Member& member = members_[key];
   if (!missed) {
     set_dead(key);
+    return;
+  }
+  if (missed->empty() && after != 0) {
+    probe_later(key, kRefusedRetryMs);
     return;
   }
   if (missed->empty()) {
@@ -199,26 +242,38 @@ void AbsentMembers::hand_over(const NodeKey& key) {
     parts.push_back(messages_in(*missed));
   }
   member.is_busy = true;
-  const std::uint64_t last = missed->back().number;
-  auto done = [this, key, last, count = missed->size()](const Result<PeerParts>& reply) {
+  auto done = [this, key, after, missed = *std::move(missed)](const Result<PeerParts>& reply) {
     members_[key].is_busy = false;
-    // sn.data has an empty reply; two parts are a status and a text.
-    if (!reply || reply->size() == 2) {
+    // sn.data has an empty reply; two parts are a status and a text, a third one the records that were refused.
+    const std::optional<std::vector<std::size_t>> refused =
+        reply ? refused_records(*reply, missed.size()) : std::nullopt;
+    if (!refused) {
       set_dead(key);
       return;
     }
-    handed_over(key, last, count);
+    handed_over(key, after, missed, *refused);
   };
   around_.transport.request(*node, std::move(command), std::move(parts), kHandOverTimeoutMs,
                             while_alive(is_alive_, std::move(done)));
 }
 
-void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count) {
-  counters_.handed_over += count;
-  around_.store.drop_missed(
-      key, last_number,
-      [post = around_.post, then = while_alive(is_alive_, [this, key] { hand_over(key); })](
-          const Result<std::size_t>&) { post([then]() mutable { then(); }); });
+void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t after,
+                                const std::vector<storage::Missed>& missed,
+                                const std::vector<std::size_t>& refused) {
+  std::vector<std::uint64_t> taken;
+  for (std::size_t i = 0; i < missed.size(); ++i) {
+    if (!std::binary_search(refused.begin(), refused.end(), i)) {
+      taken.push_back(missed[i].number);
+    }
+  }
+  counters_.handed_over += taken.size();
+  const std::uint64_t next = after == 0 && refused.empty() ? 0 : missed.back().number;
+  around_.store.erase_missed(key, std::move(taken),
+                             [post = around_.post, then = while_alive(is_alive_, [this, key, next] {
+                                                     hand_over(key, next);
+                                                   })](const Result<std::size_t>&) {
+                               post([then]() mutable { then(); });
+                             });
 }
 
 }  // namespace allium::control::internal

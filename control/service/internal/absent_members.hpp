@@ -2,7 +2,7 @@
 #pragma once
 
 // The members of the swarm that are dead or behind: asks them whether they are back, keeps in a queue on disk what they miss, and hands
-// it over in order when they are.
+// it over when they are.
 //
 //   Ownership  borrows what it is made with.
 //   Errors     a record that cannot be queued is counted (lost_records).
@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "control/service/swarm_peers.hpp"
 
@@ -44,6 +45,9 @@ class AbsentMembers {
 
   void set_dead(const NodeKey& key);
 
+  /// It answers, and has missed something. Where it is dead or behind already, it stays so.
+  void set_behind(const NodeKey& key);
+
   /// Asks it; it counts as alive until that times out.
   void suspect(const NodeKey& key);
 
@@ -67,10 +71,12 @@ class AbsentMembers {
   void tidy_queue(const NodeKey& key, std::uint64_t after);
   [[nodiscard]] bool is_moot(std::string_view text) const;
   void queued(const NodeKey& key);
-  void probe_later(const NodeKey& key);
+  void probe_later(const NodeKey& key, std::uint64_t after_ms = kProbeIntervalMs);
   void probe(const NodeKey& key);
-  void hand_over(const NodeKey& key);
-  void handed_over(const NodeKey& key, std::uint64_t last_number, std::size_t count);
+  void hand_over(const NodeKey& key, std::uint64_t after = 0);
+  void handed_over(const NodeKey& key, std::uint64_t after,
+                   const std::vector<storage::Missed>& missed,
+                   const std::vector<std::size_t>& refused);
   void forget(const NodeKey& key);
 
   const SwarmSurroundings& around_;

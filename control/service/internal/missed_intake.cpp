@@ -25,28 +25,34 @@ void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
     return;
   }
   const json::array& records = list->get_array();
-  auto is_refused = std::make_shared<bool>(false);
+  auto refused = std::make_shared<json::array>();
   // One more, so that it does not end before all have begun.
-  const auto one_less = after_all(records.size() + 1, [is_refused, reply = std::move(reply)] {
-    reply(*is_refused ? PeerParts{"500", "not all could be kept"} : PeerParts{"OK"});
+  const auto one_less = after_all(records.size() + 1, [refused, reply = std::move(reply)] {
+    reply(refused->empty() ? PeerParts{"OK"}
+                           : PeerParts{"500", "not all could be kept", serialise_bt(*refused)});
   });
-  for (const json::value& text : records) {
+  for (std::size_t i = 0; i < records.size(); ++i) {
     const std::optional<MissedRecord> record =
-        text.is_string() ? parse_record(std::string_view(text.get_string())) : std::nullopt;
-    if (!record) {
+        records[i].is_string() ? parse_record(std::string_view(records[i].get_string()))
+                               : std::nullopt;
+    const auto done = [refused, one_less, i](bool is_refused) {
+      if (is_refused) {
+        refused->emplace_back(i);
+      }
       one_less();
+    };
+    if (!record) {
+      done(false);
     } else if (!record->payload.empty()) {
-      take_data(record->payload, [is_refused, one_less](const PeerParts& parts) {
-        *is_refused |= parts.size() == 2 && parts.front() == "500";
-        one_less();
+      take_data(record->payload, [done](const PeerParts& parts) {
+        done(parts.size() == 2 && parts.front() == "500");
       });
     } else {
-      rpc.call_params(record->command.method, record->command.params, RpcSource::late_peer,
-                      [is_refused, one_less](const Answer& answer, Format) {
-                        *is_refused |= answer.status == Status::internal ||
-                                       answer.status == Status::not_acceptable;
-                        one_less();
-                      });
+      rpc.call_params(
+          record->command.method, record->command.params, RpcSource::late_peer,
+          [done](const Answer& answer, Format) {
+            done(answer.status == Status::internal || answer.status == Status::not_acceptable);
+          });
     }
   }
   one_less();

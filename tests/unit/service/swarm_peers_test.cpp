@@ -354,10 +354,43 @@ TEST(LateCommand, IsHeldAgainstTheTimeAtWhichItWasAskedFor) {
   const std::uint64_t now_ms = world.now_ms;
   const std::uint64_t day_ms = 86'400'000;
   EXPECT_EQ(revoke(now_ms - day_ms, now_ms), Status::not_acceptable) << "an old signature";
-  EXPECT_EQ(revoke(now_ms - 31 * day_ms, now_ms - 31 * day_ms), Status::not_acceptable);
+  EXPECT_EQ(revoke(now_ms - 31 * day_ms, now_ms - 31 * day_ms), Status::bad_request);
   EXPECT_EQ(revoke(now_ms + day_ms, now_ms + day_ms), Status::not_acceptable);
   EXPECT_TRUE(world.node(1).store().revoked(owner.account())->empty());
   EXPECT_EQ(revoke(now_ms - day_ms, now_ms - day_ms), Status::ok);
+}
+
+TEST(FullMember, IsToldWhatWasDeletedAndCountsAsAlive) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("old", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  world.node(2).store().is_full = true;
+  const Answer answer = world.call(0, "store", owner.store("new", world.now_ms));
+  EXPECT_EQ(member(answer, world.node(2)).at("code"), "500");
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(2).key()));
+  world.call(0, "delete", owner.remove({hash}));
+  world.run(5'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty()) << "the delete is behind the store it refuses";
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(2).key()));
+
+  world.node(2).store().is_full = false;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
+  EXPECT_TRUE(world.node(0).store().missed(world.node(2).key(), 0, 1'000'000)->empty());
+}
+
+TEST(FullEntry, TellsTheOthersWhatItDeletes) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("old", world.now_ms));
+  world.node(0).store().is_full = true;
+  const Answer answer =
+      world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  EXPECT_EQ(answer.status, Status::ok);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
 }
 
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {

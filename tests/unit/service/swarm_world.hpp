@@ -31,14 +31,26 @@ inline constexpr std::uint64_t kStartMs = 1'800'000'000'000;
 
 class SwarmWorld;
 
-/// A store whose queue for members may be slow to reach the disk.
+/// A store whose queue for members may be slow to reach the disk, and that may be full.
 class SlowQueueStore final : public storage::MemoryStore {
  public:
   using MemoryStore::MemoryStore;
 
+  void store(const storage::Account& account, storage::Message message, storage::Origin origin,
+             bool replaces, const storage::When& when,
+             storage::Done<storage::Stored> done) override {
+    if (is_full) {
+      done(fail(Errc::full, "the message store has reached its size limit"));
+    } else {
+      MemoryStore::store(account, std::move(message), origin, replaces, when, std::move(done));
+    }
+  }
+
   void enqueue_missed(const storage::PeerKey& peer, std::vector<std::string> records,
                       storage::Done<std::uint64_t> done) override {
-    if (slow_for == peer) {
+    if (is_full) {
+      done(fail(Errc::full, "the message store has reached its size limit"));
+    } else if (slow_for == peer) {
       waiting.push_back([this, peer, records = std::move(records), done = std::move(done)] {
         MemoryStore::enqueue_missed(peer, records, done);
       });
@@ -54,6 +66,7 @@ class SlowQueueStore final : public storage::MemoryStore {
     }
   }
 
+  bool is_full = false;
   std::optional<storage::PeerKey> slow_for;
   std::vector<std::function<void()>> waiting;
 };
