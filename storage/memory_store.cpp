@@ -461,6 +461,34 @@ void MemoryStore::erase_missed(const PeerKey& peer, std::vector<std::uint64_t> n
   done(count);
 }
 
+void MemoryStore::forget(std::uint64_t first, std::uint64_t last, Stamp before,
+                         Done<std::size_t> done) {
+  std::size_t count = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [account, mailbox] : mailboxes_) {
+      if (point_of(account) < first || point_of(account) > last) {
+        continue;
+      }
+      bytes_used_ -= bytes_of(mailbox);
+      std::vector<Hash> old;
+      for (const auto& [hash, asked] : mailbox.asked) {
+        if (asked.stored < before) {
+          old.push_back(hash);
+        }
+      }
+      for (const Hash& hash : old) {
+        erase(mailbox, hash);
+      }
+      count += old.size();
+      std::erase_if(mailbox.revocations,
+                    [before](const Revocation& r) { return r.asked < before; });
+      bytes_used_ += bytes_of(mailbox);
+    }
+  }
+  done(count);
+}
+
 void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
   std::size_t count = 0;
   {
@@ -609,6 +637,32 @@ Result<void> MemoryStore::for_each(
     }
     for (; one != mailbox.messages.end(); ++one) {
       if (one->second.expiry_ms > now_ms && !visit(account, one->second)) {
+        return {};
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> MemoryStore::for_each_revoked(
+    const Scan& scan, const std::function<bool(const Account&, const RevokedToken&)>& visit) const {
+  Mailboxes copy;
+  {
+    const std::lock_guard lock(mutex_);
+    copy = mailboxes_;
+  }
+  for (const auto& [account, mailbox] : copy) {
+    if (point_of(account) < scan.first || point_of(account) > scan.last) {
+      continue;
+    }
+    std::map<Token, RevokedToken> revoked;
+    for (const Revocation& r : mailbox.revocations) {
+      if (!r.is_lifted) {
+        revoked[r.token] = {r.token, r.timestamp_ms, r.asked};
+      }
+    }
+    for (const auto& [token, one] : revoked) {
+      if (!visit(account, one)) {
         return {};
       }
     }

@@ -46,6 +46,8 @@ class MemoryStore : public MessageStore {
   void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;
   void erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
                     Done<std::size_t> done) override;
+  void forget(std::uint64_t first, std::uint64_t last, Stamp before,
+              Done<std::size_t> done) override;
   void reclaim(std::uint64_t now_ms, Done<std::size_t> done) override;
 
   [[nodiscard]] Result<Page> retrieve(const Account& account, Namespace space,
@@ -61,6 +63,9 @@ class MemoryStore : public MessageStore {
   [[nodiscard]] Result<void> for_each(
       const Scan& scan, std::uint64_t now_ms,
       const std::function<bool(const Account&, const Message&)>& visit) const override;
+  [[nodiscard]] Result<void> for_each_revoked(
+      const Scan& scan,
+      const std::function<bool(const Account&, const RevokedToken&)>& visit) const override;
   [[nodiscard]] StoreStatus status() const override;
   [[nodiscard]] std::string id() const override;
 

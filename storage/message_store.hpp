@@ -141,6 +141,12 @@ struct StoreStatus {
   bool is_broken = false;       ///< after Errc::io
 };
 
+struct RevokedToken {
+  Token token{};
+  std::uint64_t timestamp_ms = 0;
+  Stamp asked = 0;
+};
+
 /// Something a member of the swarm missed; opaque to the store.
 struct Missed {
   std::uint64_t number = 0;  ///< rising within a peer
@@ -212,6 +218,11 @@ class MessageStore {
   virtual void erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
                             Done<std::size_t> done) = 0;
 
+  /// Erases, without a trace, the messages and revocations of accounts with first <= point_of(account) <= last that were asked for
+  /// before `before`: a copy that nobody has kept up to date. Gives how many messages.
+  virtual void forget(std::uint64_t first, std::uint64_t last, Stamp before,
+                      Done<std::size_t> done) = 0;
+
   /// Frees what expired before `now_ms`, in bulk; gives how many messages. Nothing visible changes.
   virtual void reclaim(std::uint64_t now_ms, Done<std::size_t> done) = 0;
 
@@ -241,6 +252,12 @@ class MessageStore {
   [[nodiscard]] virtual Result<void> for_each(
       const Scan& scan, std::uint64_t now_ms,
       const std::function<bool(const Account&, const Message&)>& visit) const = 0;
+
+  /// Calls `visit` for every token that is revoked, of the accounts of the scan, by point, account and token, until it returns false.
+  /// A scan's place is passed by.
+  [[nodiscard]] virtual Result<void> for_each_revoked(
+      const Scan& scan,
+      const std::function<bool(const Account&, const RevokedToken&)>& visit) const = 0;
 
   [[nodiscard]] virtual StoreStatus status() const = 0;
 

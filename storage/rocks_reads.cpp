@@ -192,13 +192,13 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
   std::map<std::pair<std::uint64_t, std::uint64_t>, Token> ordered;
   const auto it = snapshot.iterate();
   for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-    const auto token = internal::parse_revocation_key(it->key().ToStringView());
+    const auto key = internal::parse_revocation_key(it->key().ToStringView());
     const auto revocation = internal::decode_revocation(it->value().ToStringView());
-    if (!token || !revocation) {
-      return token ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
+    if (!key || !revocation) {
+      return key ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
     }
     if (!revocation->is_lifted) {
-      ordered.emplace(std::pair(revocation->timestamp_ms, revocation->order), *token);
+      ordered.emplace(std::pair(revocation->timestamp_ms, revocation->order), key->token);
     }
   }
   std::vector<Token> tokens;
@@ -272,6 +272,26 @@ Result<void> RocksStore::for_each(
       return tl::unexpected(message.error());
     }
     if (!visit(key->account, *message)) {
+      return {};
+    }
+  }
+  return scanned(*it);
+}
+
+Result<void> RocksStore::for_each_revoked(
+    const Scan& scan, const std::function<bool(const Account&, const RevokedToken&)>& visit) const {
+  const Snapshot snapshot(state_->database());
+  const std::string end = internal::end_of_points(Kind::revocation, scan.last);
+  const auto it = snapshot.iterate();
+  for (it->Seek(internal::start_of_points(Kind::revocation, scan.first));
+       it->Valid() && it->key().compare(end) < 0; it->Next()) {
+    const auto key = internal::parse_revocation_key(it->key().ToStringView());
+    const auto revocation = internal::decode_revocation(it->value().ToStringView());
+    if (!key || !revocation) {
+      return revocation ? damaged("a revocation's key") : tl::unexpected(revocation.error());
+    }
+    if (!revocation->is_lifted &&
+        !visit(key->account, {key->token, revocation->timestamp_ms, revocation->asked})) {
       return {};
     }
   }

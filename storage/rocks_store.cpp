@@ -178,19 +178,20 @@ std::size_t bytes_of(const Strings& strings) {
   return bytes;
 }
 
-class ReclaimChange final : public Change {
+/// Frees messages in pieces.
+class PiecewiseChange final : public Change {
  public:
-  ReclaimChange(std::uint64_t now_ms, Done<std::size_t> done)
-      : now_ms_(now_ms), done_(std::move(done)) {}
+  using Piece = std::function<internal::ReclaimedPiece(Transaction&, std::string from)>;
+
+  PiecewiseChange(Piece free, Done<std::size_t> done)
+      : free_(std::move(free)), done_(std::move(done)) {}
 
   // Of a piece, so that a batch does not hold many of them.
   [[nodiscard]] std::size_t bytes() const override { return kChangeBytes * 2048; }
 
   [[nodiscard]] std::uint64_t bytes_allowed() const override { return UINT64_MAX; }
 
-  void apply(Transaction& transaction) override {
-    piece_ = internal::reclaim_piece(transaction, now_ms_, piece_.next);
-  }
+  void apply(Transaction& transaction) override { piece_ = free_(transaction, piece_.next); }
 
   bool finish(std::optional<Error> error) override {
     if (error) {
@@ -206,7 +207,7 @@ class ReclaimChange final : public Change {
   }
 
  private:
-  std::uint64_t now_ms_;
+  Piece free_;
   Done<std::size_t> done_;
   internal::ReclaimedPiece piece_;
   std::size_t messages_ = 0;
@@ -377,8 +378,22 @@ void RocksStore::erase_missed(const PeerKey& peer, std::vector<std::uint64_t> nu
   state_->submit(change_of<std::size_t>(bytes, UINT64_MAX, std::move(apply), std::move(done)));
 }
 
+void RocksStore::forget(std::uint64_t first, std::uint64_t last, Stamp before,
+                        Done<std::size_t> done) {
+  state_->submit(std::make_unique<PiecewiseChange>(
+      [what = internal::Forgotten{first, last, before}](Transaction& transaction,
+                                                        std::string from) {
+        return internal::forget_piece(transaction, what, std::move(from));
+      },
+      std::move(done)));
+}
+
 void RocksStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
-  state_->submit(std::make_unique<ReclaimChange>(now_ms, std::move(done)));
+  state_->submit(std::make_unique<PiecewiseChange>(
+      [now_ms](Transaction& transaction, std::string from) {
+        return internal::reclaim_piece(transaction, now_ms, std::move(from));
+      },
+      std::move(done)));
 }
 
 StoreStatus RocksStore::status() const {

@@ -157,7 +157,7 @@ Result<void> NodeService::State::open() {
   swarm =
       std::make_unique<SwarmPeers>(SwarmSurroundings{store, membership, *links, unix_ms, poster()});
   fetch = std::make_unique<ReplicaFetch>(
-      FetchSurroundings{store, membership, *links, unix_ms,
+      FetchSurroundings{store, membership, *links, unix_ms, poster(),
                         [this](std::string_view payload, std::function<void(PeerParts)> reply) {
                           swarm->take_data(payload, std::move(reply));
                         },

@@ -8,11 +8,15 @@
 // for (`held`), and fetches what lies between that and the network of today, until it is whole again.
 //
 //   From whom    the members, in the network it was whole for, of the swarms whose accounts are its own now. Where it knows of none:
-//                the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
+//                    the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
+//   Before           a copy of what was not its own meanwhile is worth nothing: what was deleted since would come back. When the first
+//                    of those it asks has answered, it erases its own, and then takes theirs.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
-//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew.
-//                    Reply: "OK", messages as sn.data has them, and where to go on (a bt dict of `a` and `h`), empty at the end; or a
-//                    status and a text. Only what is the asking node's own.
+//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK", messages as sn.data has them, and where to go on
+//                    (a bt dict of `a` and `h`), empty at the end; or a status and a text. Only what is the asking node's own.
+//                    With `k` "r", revocations: a bt list of [account, token, timestamp, stamp], and the account where to go on (the
+//                    next request's `a`), empty at the end. They are the member's word, which no client has signed: all that it can do is
+//                    to keep a subaccount out here.
 //
 //   Ownership  borrows what FetchSurroundings names.
 //   Errors     a member that does not answer is asked again, for as long as it is in the network.
@@ -26,6 +30,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "control/service/membership.hpp"
@@ -37,6 +42,7 @@ namespace allium::control {
 inline constexpr std::size_t kFetchBytesMax = 1'000'000;
 /// Messages that one request looks at, its own or not.
 inline constexpr std::size_t kFetchVisitsMax = 10'000;
+inline constexpr std::size_t kFetchRevokedMax = 5'000;
 inline constexpr std::uint64_t kFetchTimeoutMs = 20'000;
 inline constexpr std::uint64_t kFetchRetryMs = 5'000;
 
@@ -44,10 +50,11 @@ inline constexpr std::uint64_t kFetchRetryMs = 5'000;
 using TakePushed = std::function<void(std::string_view payload, std::function<void(PeerParts)>)>;
 
 struct FetchSurroundings {
-  const storage::MessageStore& store;
+  storage::MessageStore& store;
   const Membership& membership;
   PeerTransport& transport;
   std::function<std::uint64_t()> now_ms;
+  std::function<void(std::function<void()>)> post;  ///< to the service thread; any thread
   TakePushed take;
   std::function<void(const std::string&)> on_held;  ///< a new text to keep; may be empty
 };
@@ -79,7 +86,8 @@ class ReplicaFetch {
   struct Part {
     NodeKey source{};
     PointRange points;
-    std::string next;  ///< where its last answer ended
+    bool has_revocations = false;
+    std::string next;  ///< where its last answer ended, of revocations first
 
     [[nodiscard]] auto name() const { return std::tuple(source, points.first, points.last); }
   };
@@ -91,15 +99,25 @@ class ReplicaFetch {
   void go_on();
   void go_on_later();
   void ask();
+  void ask_for_messages(const ServiceNode& node, const Part& part);
+  void ask_for_revocations(const ServiceNode& node, const Part& part);
+  void forget_then_ask(const PointRange& points);
+  void take_revocations(const Part& part, std::string_view list, const std::string& next);
+  void answer_revocations(const ServiceNode& node, const storage::Scan& scan,
+                          const std::function<void(PeerParts)>& reply);
+  void later();
   void taken(const Part& asked, const std::string& next);
   [[nodiscard]] std::string request_text(const Part& part) const;
   void set_held(std::shared_ptr<const ServiceNodes> network);
+  void keep_held();
 
   FetchSurroundings around_;
   std::shared_ptr<const ServiceNodes>
       held_;  ///< the network that the store is whole for; null: none
   std::vector<Part> open_;
   std::set<std::tuple<NodeKey, std::uint64_t, std::uint64_t>> done_;  ///< since held_
+  std::uint64_t gaining_ms_ = 0;  ///< since when there has been something to fetch; 0: not
+  std::set<std::pair<std::uint64_t, std::uint64_t>> forgotten_;  ///< ranges, since held_
   bool is_busy_ = false;
   FetchCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

@@ -416,13 +416,13 @@ HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::ui
 std::vector<AccountChange::Revoked> AccountChange::revocations() {
   std::vector<Revoked> found;
   for (const auto& [key, value] : transaction_.scan(account_key(Kind::revocation, account_))) {
-    const auto token = parse_revocation_key(key);
+    const auto parsed = parse_revocation_key(key);
     const auto revocation = transaction_.decoded(decode_revocation(value));
-    if (!token || !revocation) {
+    if (!parsed || !revocation) {
       transaction_.mark({Errc::io, "a revocation of the store is damaged: restore a backup"});
       return {};
     }
-    found.push_back({*token, *revocation});
+    found.push_back({parsed->token, *revocation});
   }
   return found;
 }

@@ -157,11 +157,11 @@ std::optional<MissedKey> parse_missed_key(std::string_view key) {
   return MissedKey{bytes_at<32>(key, 1), number_at(key, 33, 8)};
 }
 
-std::optional<Token> parse_revocation_key(std::string_view key) {
+std::optional<RevocationKey> parse_revocation_key(std::string_view key) {
   if (key.size() != kAccountKeyBytes + 36 || !is_kind(key, Kind::revocation)) {
     return std::nullopt;
   }
-  return bytes_at<36>(key, kAccountKeyBytes);
+  return RevocationKey{bytes_at<33>(key, 9), bytes_at<36>(key, kAccountKeyBytes)};
 }
 
 std::optional<Hash> parse_hash_key(std::string_view key) {

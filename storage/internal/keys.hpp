@@ -67,6 +67,11 @@ struct ExpiryKey {
   std::string_view expiring;  ///< into the key that was parsed
 };
 
+struct RevocationKey {
+  Account account{};
+  Token token{};
+};
+
 struct MissedKey {
   PeerKey peer{};
   std::uint64_t number = 0;
@@ -76,7 +81,7 @@ struct MissedKey {
 [[nodiscard]] std::optional<MessageKey> parse_message_key(std::string_view key);
 [[nodiscard]] std::optional<ExpiryKey> parse_expiry_key(std::string_view key);
 [[nodiscard]] std::optional<MissedKey> parse_missed_key(std::string_view key);
-[[nodiscard]] std::optional<Token> parse_revocation_key(std::string_view key);
+[[nodiscard]] std::optional<RevocationKey> parse_revocation_key(std::string_view key);
 
 /// The hash at the end of a key of Kind::tombstone or Kind::bounds.
 [[nodiscard]] std::optional<Hash> parse_hash_key(std::string_view key);

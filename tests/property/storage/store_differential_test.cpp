@@ -132,6 +132,11 @@ class Operation {
         }));
       case 12:
         return text(std::uint64_t{reclaim(to, now_ms_)});
+      case 13:
+        return text(answer<std::size_t>([&](Done<std::size_t> done) {
+          const std::uint64_t point = point_of(account_);
+          to.forget(point, point, stamp_of(now_ms_ - number_), std::move(done));
+        }));
       default:
         return text(testing::store(to, account_, message_,
                                    kind_ % 2 == 0 ? Origin::client : Origin::replica, space_ == -1,
@@ -168,7 +173,12 @@ class Operation {
           out << int{account[1]} << '/' << point_of(account) << '/' << message << '\n';
           return true;
         });
-    return out.str() + (visited ? "" : visited.error().text);
+    const auto revoked =
+        in.for_each_revoked({}, [&out](const Account& account, const RevokedToken& one) {
+          out << int{account[1]} << '/' << int{one.token[0]} << '/' << one.asked << '\n';
+          return true;
+        });
+    return out.str() + (visited && revoked ? "" : "cannot be read");
   }
 
  private:

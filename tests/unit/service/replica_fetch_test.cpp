@@ -48,6 +48,50 @@ TEST(LateMember, WhoLearnsOfItsSwarmAfterAllOthersHasItsMessages) {
   EXPECT_FALSE(world.node(2).held.empty());
 }
 
+TEST(MemberThatComesBack, HasNothingOfWhatWasDeletedMeanwhile) {
+  SwarmWorld world(3);
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const std::string token(36, 't');
+  const auto say = [&](const std::string& what) {
+    const std::string now = std::to_string(world.now_ms);
+    world.call(0, what + "_subaccount",
+               owner.signed_params(what + "_subaccount" + now + token,
+                                   {{what, to_hex(bytes_of(token))}, {"timestamp", world.now_ms}}));
+  };
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  say("revoke");
+  world.run(1'000);
+  for (const SwarmId elsewhere : {kNoSwarm, kOther}) {
+    world.assign({7, 7, elsewhere});
+    world.run(10'000);
+    world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+    world.call(0, "store", owner.store("two", world.now_ms));
+    say("unrevoke");
+    world.run(1'000);
+    world.assign({7, 7, 7});
+    world.run(20'000);
+    EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"two"});
+    EXPECT_TRUE(world.node(2).store().revoked(owner.account())->empty());
+  }
+}
+
+TEST(MemberWithANewDisk, KnowsWhoIsRevoked) {
+  SwarmWorld world(2);
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const std::string token(36, 't');
+  const std::string now = std::to_string(world.now_ms);
+  world.call(
+      0, "revoke_subaccount",
+      owner.signed_params("revoke_subaccount" + now + token,
+                          {{"revoke", to_hex(bytes_of(token))}, {"timestamp", world.now_ms}}));
+  world.node(1).restart_empty();
+  world.start(1);
+  world.run(10'000);
+  EXPECT_EQ(world.node(1).store().revoked(owner.account())->size(), 1U);
+}
+
 TEST(LateMember, WhoLearnsBeforeTheOthersAsksUntilTheyKnow) {
   SwarmWorld world(2);
   const TestAccount owner(5, 1);

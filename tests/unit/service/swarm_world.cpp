@@ -80,7 +80,7 @@ void TestNode::restart() {
   swarm_ =
       std::make_unique<SwarmPeers>(SwarmSurroundings{*store_, membership, *transport_, now, post});
   fetch_ = std::make_unique<ReplicaFetch>(
-      FetchSurroundings{*store_, membership, *transport_, now,
+      FetchSurroundings{*store_, membership, *transport_, now, post,
                         [this](std::string_view payload, std::function<void(PeerParts)> reply) {
                           swarm_->take_data(payload, std::move(reply));
                         },
