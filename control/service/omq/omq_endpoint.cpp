@@ -52,6 +52,22 @@ X25519Key public_key_of(const Secret<32>& secret) {
   return key;
 }
 
+/// How this node names itself to `peer`, and nobody else can: who knows the name may take the connection's place there (README.md).
+/// The same each time, so that a new connection takes the place of one that is half open. Never begins with a zero, which is
+/// ZeroMQ's.
+std::array<std::uint8_t, 33> routing_id_for(const X25519Key& peer, const Secret<32>& secret) {
+  constexpr std::string_view kPurpose = "allium omq routing id";
+  std::array<std::uint8_t, 33> routing_id{'A'};
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, secret.data(), 32, 32);
+  crypto_generichash_update(&state, reinterpret_cast<const std::uint8_t*>(kPurpose.data()),
+                            kPurpose.size());
+  crypto_generichash_update(&state, peer.data(), peer.size());
+  crypto_generichash_final(&state, routing_id.data() + 1, 32);
+  sodium_memzero(&state, sizeof state);
+  return routing_id;
+}
+
 std::size_t bytes_of(const OmqParts& parts) noexcept {
   std::size_t bytes = 0;
   for (const std::string& part : parts) {
@@ -533,9 +549,7 @@ Result<Link> OmqEndpoint::State::connect(const OmqPeer& peer) {
     return tl::unexpected<Error>(made.error());
   }
   ZmqSocket& socket = **made;
-  std::array<std::uint8_t, 33> routing_id{'L'};
-  std::copy(own_key.begin(), own_key.end(), routing_id.begin() + 1);
-  socket.set(ZMQ_ROUTING_ID, routing_id);
+  socket.set(ZMQ_ROUTING_ID, routing_id_for(peer.x25519, secret));
   socket.set(ZMQ_CURVE_SERVERKEY, peer.x25519);
   socket.set(ZMQ_CURVE_PUBLICKEY, own_key);
   socket.set(ZMQ_CURVE_SECRETKEY, secret.bytes());
