@@ -167,15 +167,6 @@ bool SwarmPeers::is_dead(const NodeKey& ed25519) const noexcept {
   return found != members_.end() && found->second.state == State::dead;
 }
 
-void SwarmPeers::suspect(const NodeKey& ed25519) {
-  // Perhaps it only waited for somebody else, as this node did.
-  if (members_.contains(ed25519)) {
-    return;
-  }
-  members_[ed25519].is_busy = true;
-  probe(ed25519);
-}
-
 void SwarmPeers::tidy_later() {
   around_.transport.after(kTidyQueuesMs, while_alive([this] {
                             tidy_queues();
