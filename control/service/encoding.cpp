@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/encoding.hpp"
 
+#include <algorithm>
+
 #include <sodium.h>
 
 namespace allium::control {
@@ -11,6 +13,11 @@ constexpr std::string_view kBase64Alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::optional<std::string> strict_base64(std::string_view text) {
+  // libsodium 1.0.18 takes a byte beyond ASCII for a slash.
+  if (std::any_of(text.begin(), text.end(),
+                  [](char c) { return (static_cast<unsigned char>(c) & 0x80U) != 0; })) {
+    return std::nullopt;
+  }
   std::string bytes(text.size() / 4 * 3 + 3, '\0');
   std::size_t count = 0;
   if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), text.data(),

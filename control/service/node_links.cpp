@@ -16,6 +16,12 @@ namespace {
 constexpr std::chrono::milliseconds kOnionTimeout{30'000};
 constexpr std::chrono::milliseconds kServerTimeout{25'000};
 
+std::uint64_t steady_ms() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
 std::optional<OmqPeer> peer_of(const ServiceNode& node) {
   boost::system::error_code error;
   const auto address = asio::ip::make_address(node.ip, error);
@@ -50,6 +56,10 @@ bool is_private_address(const asio::ip::address& address) {
          (bytes[0] == 100 && (bytes[1] & 0xc0) == 64);
 }
 
+NodeLinks::NodeLinks(asio::io_context& io, const Membership& membership, OmqEndpoint& omq,
+                     HttpsClient& https)
+    : io_(io), omq_(omq), https_(https), reach_({membership, *this, steady_ms}) {}
+
 NodeLinks::~NodeLinks() {
   *is_alive_ = false;
 }
@@ -64,7 +74,13 @@ void NodeLinks::request(const ServiceNode& node, std::string command, PeerParts 
     return;
   }
   omq_.request(*peer, std::move(command), std::move(parts), std::chrono::milliseconds(timeout_ms),
-               std::move(done));
+               [this, is_alive = is_alive_, key = node.ed25519,
+                done = std::move(done)](Result<OmqParts> reply) {
+                 if (*is_alive) {
+                   note(key, reply);
+                 }
+                 done(std::move(reply));
+               });
 }
 
 void NodeLinks::after(std::uint64_t delay_ms, std::function<void()> then) {
@@ -77,7 +93,15 @@ void NodeLinks::after(std::uint64_t delay_ms, std::function<void()> then) {
 }
 
 bool NodeLinks::is_unreachable(const ServiceNode& node) const {
-  return is_dead_ && is_dead_(node.ed25519);
+  return reach_.is_dead(node.ed25519);
+}
+
+void NodeLinks::note(const NodeKey& key, const Result<PeerParts>& reply) {
+  if (reply || reply.error().code == Errc::refused) {
+    reach_.heard(key);
+  } else if (reply.error().code == Errc::timeout) {
+    reach_.suspect(key);
+  }
 }
 
 void NodeLinks::to_node(const ServiceNode& node, std::string part,
@@ -87,14 +111,24 @@ void NodeLinks::to_node(const ServiceNode& node, std::string part,
     done(fail(Errc::unavailable, "the node has no address"));
     return;
   }
-  omq_.request(*peer, "sn.onion_request", {std::move(part)}, kOnionTimeout,
-               [this, is_alive = is_alive_, key = node.ed25519,
-                done = std::move(done)](Result<OmqParts> parts) {
-                 if (*is_alive && !parts && on_timeout_) {
-                   on_timeout_(key);
-                 }
-                 done(std::move(parts));
-               });
+  const auto finish = [only = std::make_shared<decltype(done)>(std::move(done))](
+                          Result<std::vector<std::string>> parts) {
+    if (const auto then = std::exchange(*only, nullptr)) {
+      then(std::move(parts));
+    }
+  };
+  const std::uint64_t number = reach_.begun(node.ed25519, part.size(), [finish] {
+    finish(fail(Errc::unavailable, "the node has been found dead"));
+  });
+  omq_.request(
+      *peer, "sn.onion_request", {std::move(part)}, kOnionTimeout,
+      [this, is_alive = is_alive_, key = node.ed25519, number, finish](Result<OmqParts> parts) {
+        if (*is_alive) {
+          reach_.ended(key, number);
+          note(key, parts);
+        }
+        finish(std::move(parts));
+      });
 }
 
 void NodeLinks::to_server(const OnionForServer& server,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The ways out of a service node: to other nodes by OMQ, to servers outside by HTTP.
+// The ways out of a service node: to other nodes by OMQ, to servers outside by HTTP. Every answer of a node, and every one that does not
+// come, tells NodeReach whether it is there.
 //
 //   Ownership  borrows the endpoint, the client and the membership.
 //   Threads    the service thread.
@@ -13,6 +14,8 @@
 #include <boost/asio/ip/address.hpp>
 
 #include "control/service/https/https_client.hpp"
+#include "control/service/membership.hpp"
+#include "control/service/node_reach.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 #include "control/service/onion_requests.hpp"
 #include "control/service/peer_transport.hpp"
@@ -24,18 +27,10 @@ namespace allium::control {
 
 class NodeLinks final : public PeerTransport, public OnionLinks {
  public:
-  NodeLinks(boost::asio::io_context& io, OmqEndpoint& omq, HttpsClient& https)
-      : io_(io), omq_(omq), https_(https) {}
+  NodeLinks(boost::asio::io_context& io, const Membership& membership, OmqEndpoint& omq,
+            HttpsClient& https);
 
   ~NodeLinks() override;
-
-  /// Asked before an onion request goes to a node.
-  void set_is_dead(std::function<bool(const NodeKey&)> is_dead) { is_dead_ = std::move(is_dead); }
-
-  /// Told of a node that let an onion request time out.
-  void set_on_timeout(std::function<void(const NodeKey&)> on_timeout) {
-    on_timeout_ = std::move(on_timeout);
-  }
 
   void request(const ServiceNode& node, std::string command, PeerParts parts,
                std::uint64_t timeout_ms, std::function<void(Result<PeerParts>)> done) override;
@@ -48,11 +43,13 @@ class NodeLinks final : public PeerTransport, public OnionLinks {
                  std::function<void(Result<OnionAnswer>)> done) override;
 
  private:
+  /// What a reply says about the node.
+  void note(const NodeKey& key, const Result<PeerParts>& reply);
+
   boost::asio::io_context& io_;
   OmqEndpoint& omq_;
   HttpsClient& https_;
-  std::function<bool(const NodeKey&)> is_dead_;
-  std::function<void(const NodeKey&)> on_timeout_;
+  NodeReach reach_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -153,7 +153,7 @@ Result<void> NodeService::State::open() {
     return tl::unexpected(https_client.error());
   }
   client.emplace(*std::move(https_client));
-  links = std::make_unique<NodeLinks>(io, *omq, *client);
+  links = std::make_unique<NodeLinks>(io, membership, *omq, *client);
   swarm =
       std::make_unique<SwarmPeers>(SwarmSurroundings{store, membership, *links, unix_ms, poster()});
   fetch = std::make_unique<ReplicaFetch>(
@@ -163,8 +163,6 @@ Result<void> NodeService::State::open() {
                         },
                         options.on_held},
       options.held);
-  links->set_is_dead([this](const NodeKey& key) { return swarm->is_dead(key); });
-  links->set_on_timeout([this](const NodeKey& key) { swarm->suspect(key); });
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
       store, identity, membership, *swarm, unix_ms, poster(),

@@ -46,8 +46,15 @@ std::string inner_answer(const Answer& answer, bool body_as_json) {
   return json::serialize(inner);
 }
 
+OnionAnswer unreachable(const NodeKey& next) {
+  return refusal(Status::bad_gateway, "Next node is currently unreachable: " + to_hex(next));
+}
+
 /// What the next node said: status text and body.
-OnionAnswer answer_of_node(Result<std::vector<std::string>> parts) {
+OnionAnswer answer_of_node(const NodeKey& next, Result<std::vector<std::string>> parts) {
+  if (!parts && parts.error().code == Errc::unavailable) {
+    return unreachable(next);
+  }
   if (!parts) {
     return refusal(Status::gateway_timeout, "Request time out");
   }
@@ -199,16 +206,17 @@ void OnionRequests::relay(OnionForNode layer, const std::shared_ptr<Opened>& ope
   const ServiceNode* next = nodes->find_ed25519(layer.next);
   if (next == nullptr || around_.links.is_unreachable(*next)) {
     ++counters_.refused;
-    const std::string what =
-        next == nullptr ? "Next node not found: " : "Next node is currently unreachable: ";
-    opened->reply(refusal(Status::bad_gateway, what + to_hex(layer.next)));
+    opened->reply(next == nullptr
+                      ? refusal(Status::bad_gateway, "Next node not found: " + to_hex(layer.next))
+                      : unreachable(layer.next));
     return;
   }
   ++counters_.to_nodes;
-  around_.links.to_node(*next, serialise_node_envelope(layer.envelope),
-                        [reply = opened->reply](Result<std::vector<std::string>> parts) {
-                          reply(answer_of_node(std::move(parts)));
-                        });
+  around_.links.to_node(
+      *next, serialise_node_envelope(layer.envelope),
+      [reply = opened->reply, key = layer.next](Result<std::vector<std::string>> parts) {
+        reply(answer_of_node(key, std::move(parts)));
+      });
 }
 
 void OnionRequests::post_out(const OnionForServer& layer, const std::shared_ptr<Opened>& opened) {

@@ -44,7 +44,8 @@ class OnionLinks {
   /// Known not to answer at the moment.
   [[nodiscard]] virtual bool is_unreachable(const ServiceNode& node) const = 0;
 
-  /// sn.onion_request; gives the parts of the reply, status text and body. Errc::timeout where none came.
+  /// sn.onion_request; gives the parts of the reply, status text and body. Errc::timeout where none came, Errc::unavailable where the
+  /// node was found dead meanwhile.
   virtual void to_node(const ServiceNode& node, std::string part,
                        std::function<void(Result<std::vector<std::string>>)> done) = 0;
 

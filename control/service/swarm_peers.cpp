@@ -53,10 +53,6 @@ bool SwarmPeers::is_dead(const NodeKey& ed25519) const noexcept {
   return absent_->is_dead(ed25519);
 }
 
-void SwarmPeers::suspect(const NodeKey& ed25519) {
-  absent_->suspect(ed25519);
-}
-
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
   push_->begin(before);
 }

@@ -91,9 +91,6 @@ class SwarmPeers final : public SwarmMembers {
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
 
-  /// A request to `ed25519` by somebody else timed out: probes it. It counts as alive until that times out as well.
-  void suspect(const NodeKey& ed25519);
-
   /// After Membership was updated: pushes what `before` had elsewhere.
   void membership_changed(const ServiceNodes& before);
 

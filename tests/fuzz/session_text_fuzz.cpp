@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What strangers send to a service node, by the first byte: bt, the envelopes and layers of onion requests, pushed messages, base64,
-// whole storage requests in JSON and bt to a node that has nothing, lists of subscriptions, and what a member asks of the store.
+// whole storage requests in JSON and bt to a node that has nothing, lists of subscriptions, what a member asks of the store, and what
+// one says to a client's command.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include <boost/json/serialize.hpp>
+
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/member_entry.hpp"
 #include "control/service/onion_layer.hpp"
 #include "control/service/replica_fetch.hpp"
 #include "control/service/storage_rpc.hpp"
@@ -72,6 +77,7 @@ void check_fetch(std::string_view text) {
                       node.membership,
                       transport,
                       [] { return kNowMs; },
+                      [](const std::function<void()>& what) { what(); },
                       [](std::string_view, const std::function<void(PeerParts)>&) {},
                       {}},
                      text);
@@ -111,8 +117,27 @@ void check_rpc(std::string_view text) {
   ALLIUM_CHECK(replies == 2);
 }
 
+/// Whatever a member says, to a command of that name, the client gets text, and not much of it.
+void check_member(std::string_view text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  const std::string_view method = text.substr(0, end);
+  const std::string said(text.substr(std::min(end + 1, text.size())));
+  MemberReply answered{{}, MemberReply::Kind::answered, {}, {}, {}};
+  if (auto body = parse_bt(said); body && body->is_object()) {
+    answered.body = std::move(body->get_object());
+  }
+  const MemberReply refused{{}, MemberReply::Kind::refused, {}, said.substr(0, 3), said};
+  for (const MemberReply& reply : {answered, refused}) {
+    const std::string entry =
+        boost::json::serialize(internal::member_entry(method, reply, Format::json));
+    ALLIUM_CHECK(entry.size() <= internal::kMemberEntryBytesMax);
+    ALLIUM_CHECK(
+        std::all_of(entry.begin(), entry.end(), [](char c) { return c >= ' ' && c <= '~'; }));
+  }
+}
+
 void check(std::uint8_t what, std::string_view text) {
-  switch (what % 9) {
+  switch (what % 10) {
     case 0:
       check_bt(text);
       break;
@@ -136,6 +161,9 @@ void check(std::uint8_t what, std::string_view text) {
       break;
     case 8:
       check_fetch(text);
+      break;
+    case 9:
+      check_member(text);
       break;
     default:
       check_rpc(text);

@@ -37,8 +37,9 @@ void check_keys(std::string_view key) {
   if (const auto hash = internal::parse_hash_key(key)) {
     ALLIUM_CHECK(key.ends_with(*hash) && hash->size() <= allium::storage::kHashCharsMax);
   }
-  if (const auto token = internal::parse_revocation_key(key)) {
-    ALLIUM_CHECK(static_cast<std::uint8_t>(key.back()) == token->back());
+  if (const auto revoked = internal::parse_revocation_key(key)) {
+    ALLIUM_CHECK(
+        key.ends_with(internal::revocation_key(revoked->account, revoked->token).substr(9)));
   }
 }
 
@@ -49,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const std::string_view record(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 9) {
+  switch (data[0] % 11) {
     case 0:
       check_canonical(internal::decode_format(record), internal::encode_format, record);
       break;
@@ -73,6 +74,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 8:
       check_canonical(internal::decode_bounds(record), internal::encode_bounds, record);
+      break;
+    case 9:
+      check_canonical(internal::decode_removal(record), internal::encode_removal, record);
       break;
     default:
       check_keys(record);

@@ -290,6 +290,25 @@ class Deaths(Service):
             time.sleep(0.2)
         self.assertEqual(self.messages(self.nodes[1], account), expected)
 
+    def test_a_dead_next_node_is_told_before_clients_give_up_and_then_at_once(self):
+        path = [self.nodes[0], self.nodes[1], self.nodes[2]]
+        self.assertEqual(Onion(path).call("info", {})[0], 200)
+        allium("devnet", "kill", "n2")
+        dead = (502, "Next node is currently unreachable: " + self.nodes[1].ed25519)
+        begin = time.monotonic()
+        self.assertEqual(Onion(path).call("info", {}), dead)
+        self.assertLess(time.monotonic() - begin, 15)
+        begin = time.monotonic()
+        for _ in range(5):
+            self.assertEqual(Onion(path).call("info", {}), dead)
+        self.assertLess(time.monotonic() - begin, 3)
+
+        allium("devnet", "start", "n2")
+        end = time.monotonic() + 40
+        while Onion(path).call("info", {})[0] != 200 and time.monotonic() < end:
+            time.sleep(0.2)
+        self.assertEqual(Onion(path).call("info", {})[0], 200)
+
     def test_what_was_acknowledged_outlives_every_process(self):
         account = Account(5)
         self.stored(account, b"precious")

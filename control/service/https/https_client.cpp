@@ -90,7 +90,8 @@ void HttpsClient::send(std::string_view method, const Url& url, const HttpHeader
     all.emplace_back("User-Agent", core_->options.user_agent);
   }
   std::string head = request_head(method, host_header(url), url.target, all, body.size());
-  auto exchange = std::make_shared<ClientExchange>(core_, url, std::move(callback));
+  auto exchange = std::make_shared<ClientExchange>(
+      core_, url, method == "GET" ? Repeat::allowed : Repeat::forbidden, std::move(callback));
   boost::asio::post(core_->service, [core = core_, exchange, head = std::move(head),
                                      body = std::move(body), timeout]() mutable {
     if (!core->stopped) {

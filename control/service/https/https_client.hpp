@@ -93,13 +93,12 @@ class HttpsClient {
   /// Posts and calls back once with whatever was answered, also with 404 or 500. `timeout` is for
   /// all of it.
   ///
-  /// A kept connection may be closed by the server in the moment of its reuse. Where it ends before
-  /// the first byte of an answer, the request goes once more, over a new connection. The server may
-  /// then have seen it twice; it cannot be known. Nothing else is retried.
+  /// A kept connection may be closed by the server in the moment of its reuse. The request is sent again, over a new connection, only
+  /// where none of it had been written; otherwise the server may have done what it says, and it is Errc::unavailable.
   void post(const Url& url, const HttpHeaders& headers, std::string body,
             std::chrono::milliseconds timeout, Callback callback);
 
-  /// The same without a body.
+  /// The same without a body. Sent again also where it was written and the kept connection ended before the first byte of an answer.
   void get(const Url& url, std::chrono::milliseconds timeout, Callback callback);
 
   /// Closes everything. Callbacks that have not been called never are. Final.

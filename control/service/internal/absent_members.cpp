@@ -64,15 +64,6 @@ bool AbsentMembers::is_away(const NodeKey& key) const noexcept {
   return found != members_.end() && found->second.state != State::alive;
 }
 
-void AbsentMembers::suspect(const NodeKey& key) {
-  // Perhaps it only waited for somebody else, as this node did.
-  if (is_in_doubt(key)) {
-    return;
-  }
-  members_[key].is_busy = true;
-  probe(key);
-}
-
 void AbsentMembers::tidy_later() {
   around_.transport.after(kTidyQueuesMs, while_alive(is_alive_, [this] {
                             tidy_queues();

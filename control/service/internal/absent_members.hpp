@@ -38,18 +38,10 @@ class AbsentMembers {
   /// What is for it goes into its queue, in order behind what it missed before.
   [[nodiscard]] bool is_away(const NodeKey& key) const noexcept;
 
-  /// Dead, behind, or suspected to be.
-  [[nodiscard]] bool is_in_doubt(const NodeKey& key) const noexcept {
-    return members_.contains(key);
-  }
-
   void set_dead(const NodeKey& key);
 
   /// It answers, and has missed something. Where it is dead or behind already, it stays so.
   void set_behind(const NodeKey& key);
-
-  /// Asks it; it counts as alive until that times out.
-  void suspect(const NodeKey& key);
 
   /// `done`: it is on disk, or lost.
   void queue(const NodeKey& key, std::string record, std::function<void()> done);

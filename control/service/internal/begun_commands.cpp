@@ -65,7 +65,7 @@ void BegunCommands::hand_on_to(const NodeKey& key, const std::vector<storage::Mi
         });
   };
   const ServiceNode* node = around_.membership.find(key);
-  if (node == nullptr || absent_.is_in_doubt(key)) {
+  if (node == nullptr || absent_.is_away(key)) {
     queue();  // in order behind what it missed before
     return;
   }

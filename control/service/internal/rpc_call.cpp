@@ -4,15 +4,12 @@
 #include <cstdlib>
 
 #include "control/service/bt.hpp"
+#include "control/service/internal/member_entry.hpp"
 
 namespace allium::control::internal {
 namespace json = boost::json;
 
 namespace {
-
-json::string written(std::string_view raw, Format format) {
-  return format == Format::bt ? json::string(raw) : json::string(to_base64(bytes_of(raw)));
-}
 
 std::string_view as_text(const json::value* value) noexcept {
   const auto* text = value == nullptr ? nullptr : value->if_string();
@@ -76,23 +73,6 @@ std::string params_for_members(const RpcCall& call, std::initializer_list<std::s
     params[name] = std::move(value);
   }
   return serialise_bt(params);
-}
-
-json::object failed_member(const MemberReply& reply) {
-  json::object body;
-  body["failed"] = true;
-  switch (reply.kind) {
-    case MemberReply::Kind::timeout:
-      body["timeout"] = true;
-      break;
-    case MemberReply::Kind::refused:
-      body["code"] = reply.code;
-      body["reason"] = reply.reason;
-      break;
-    default:
-      body["bad_peer_response"] = true;
-  }
-  return body;
 }
 
 }  // namespace
@@ -162,7 +142,7 @@ std::shared_ptr<SwarmRound> SwarmRound::start(const RpcCall& call, std::string_v
                                               std::initializer_list<std::string_view> names,
                                               json::object more) {
   const std::size_t members = call.is_from_client() ? call.around.swarm.others().size() : 0;
-  auto round = std::make_shared<SwarmRound>(call, members);
+  auto round = std::make_shared<SwarmRound>(call, method, members);
   if (members > 0) {
     call.around.swarm.forward(
         {std::string(method), params_for_members(call, names, std::move(more))},
@@ -171,8 +151,9 @@ std::shared_ptr<SwarmRound> SwarmRound::start(const RpcCall& call, std::string_v
   return round;
 }
 
-SwarmRound::SwarmRound(const RpcCall& call, std::size_t members)
+SwarmRound::SwarmRound(const RpcCall& call, std::string_view method, std::size_t members)
     : around_(call.around),
+      method_(method),
       format_(call.format),
       is_from_client_(call.is_from_client()),
       reply_(call.reply),
@@ -198,17 +179,7 @@ void SwarmRound::own_failure(const Error& error) {
 }
 
 void SwarmRound::member_result(const MemberReply& reply) {
-  json::object body;
-  if (reply.kind == MemberReply::Kind::answered) {
-    body = reply.body;
-    if (auto* signature = body.if_contains("signature");
-        signature != nullptr && signature->is_string()) {
-      *signature = written(std::string_view(signature->get_string()), format_);
-    }
-  } else {
-    body = failed_member(reply);
-  }
-  members_[to_hex(reply.member)] = std::move(body);
+  members_[to_hex(reply.member)] = member_entry(method_, reply, format_);
   one_less();
 }
 

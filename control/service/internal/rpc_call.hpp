@@ -119,7 +119,7 @@ class SwarmRound {
       const RpcCall& call, std::string_view method, std::initializer_list<std::string_view> names,
       boost::json::object more = {});
 
-  SwarmRound(const RpcCall& call, std::size_t members);
+  SwarmRound(const RpcCall& call, std::string_view method, std::size_t members);
 
   /// This node's part. `top` goes to the top level of a client's answer.
   void own_result(boost::json::object mine, boost::json::object top = {});
@@ -135,6 +135,7 @@ class SwarmRound {
   void one_less();
 
   const RpcSurroundings& around_;
+  std::string method_;
   Format format_;
   bool is_from_client_;
   Reply reply_;

@@ -16,7 +16,8 @@ std::string RawPeer::receive_request() {
     const std::size_t head_end = input_.find("\r\n\r\n");
     if (all_bytes == std::string::npos && head_end != std::string::npos) {
       const std::size_t length = input_.find("Content-Length: ");
-      all_bytes = head_end + 4 + std::stoul(input_.substr(length + 16));
+      const bool has_body = length < head_end;
+      all_bytes = head_end + 4 + (has_body ? std::stoul(input_.substr(length + 16)) : 0);
       continue;
     }
     std::array<char, 4096> more{};

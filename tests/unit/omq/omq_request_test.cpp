@@ -93,7 +93,6 @@ TEST_F(OmqClient, ServesThePeersRequestsOnItsOwnConnection) {
 
   const Frames ping = peer.receive(io);
   ASSERT_EQ(ping.size(), 3U);
-  EXPECT_EQ(ping[0], test::node_routing_id(node.key()));
   EXPECT_EQ(ping[1], "sn.ping");
   EXPECT_EQ(ping[2].size(), 16U);
 
@@ -108,6 +107,47 @@ TEST_F(OmqClient, ServesThePeersRequestsOnItsOwnConnection) {
   peer.send({ping[0], "REPLY", ping[2], "pong"});
   ASSERT_TRUE(run_until(io, [&] { return answer.has_value(); }));
   EXPECT_EQ(*answer, OmqParts{"pong"});
+}
+
+TEST_F(OmqClient, HearsAPeerWhoeverTakesTheRoutingIdThatNodesHave) {
+  TestNode other(io, 2);
+  std::optional<OmqReply> held;
+  other.omq->add_command(
+      "sn.wait", OmqAccess::open, OmqForm::request,
+      [&](const OmqCommand& /*command*/, const OmqReply& reply) { held = reply; });
+  std::optional<Result<OmqParts>> answer;
+  node.omq->request(other.peer(), "sn.wait", {}, milliseconds(2000),
+                    [&](Result<OmqParts> result) { answer = std::move(result); });
+  ASSERT_TRUE(run_until(io, [&] { return held.has_value(); }));
+
+  RawPeer thief;
+  thief.connect(other.endpoint(), other.key(), test::key_pair(9),
+                test::node_routing_id(node.key()));
+  thief.send({"HI"});
+  ASSERT_EQ(thief.receive(io), Frames{"HELLO"});
+
+  (*held)({"for the node"});
+  ASSERT_TRUE(run_until(io, [&] { return answer.has_value(); }));
+  EXPECT_EQ(*answer, OmqParts{"for the node"});
+}
+
+// So that a new connection still takes the place of one that is half open.
+TEST_F(OmqClient, HasOneRoutingIdForEachPeer) {
+  const auto routing_id_at = [&](std::uint8_t seed) {
+    RawPeer peer;
+    const KeyPair keys = test::key_pair(seed);
+    node.omq->request({keys.key, peer.listen(keys)}, "sn.ping", {}, milliseconds(50),
+                      [](const Result<OmqParts>&) {});
+    const Frames ping = peer.receive(io);
+    run_until(
+        io, [] { return false; }, milliseconds(100));  // until the connection is given up
+    return ping.empty() ? std::string() : ping.front();
+  };
+
+  const std::string first = routing_id_at(2);
+  EXPECT_EQ(first.size(), 33U);
+  EXPECT_EQ(routing_id_at(2), first);
+  EXPECT_NE(routing_id_at(3), first);
 }
 
 TEST_F(OmqClient, TakesAnAnswerOnlyFromWhomItAsked) {

@@ -43,6 +43,16 @@ TEST(Base64, RefusesWhatIsNone) {
   }
 }
 
+// libsodium 1.0.18 takes them for the last digit of the alphabet.
+TEST(Base64, RefusesWhatIsNotAscii) {
+  for (int byte = 0x80; byte < 0x100; ++byte) {
+    const std::string text = "Zm9" + std::string(1, static_cast<char>(byte));
+    EXPECT_FALSE(from_base64(text)) << byte;
+    EXPECT_FALSE(from_base64(text + "v")) << byte;
+    EXPECT_FALSE(from_base64(text + "Zm9v")) << byte;
+  }
+}
+
 TEST(Base64, PassesByTheBitsThatBelongToNoByte) {
   for (const std::string_view text : {"Zh", "Zh==", "Zv=="}) {
     EXPECT_EQ(from_base64(text), "f") << text;

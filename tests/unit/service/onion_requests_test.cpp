@@ -104,7 +104,7 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
                std::function<void(Result<std::vector<std::string>>)> done) override {
     parts.push_back(part);
     for (std::size_t i = 0; i < world.size(); ++i) {
-      if (world.node(i).key() == node.ed25519) {
+      if (world.node(i).key() == node.ed25519 && silent != std::optional(node.ed25519)) {
         onions[i]->from_node(part, [done](OnionAnswer answer) {
           done(std::vector<std::string>{std::to_string(static_cast<int>(answer.status)),
                                         std::move(answer.body)});
@@ -112,7 +112,7 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
         return;
       }
     }
-    done(fail(Errc::timeout, "nobody"));
+    done(fail(silence, "nobody"));
   }
 
   void to_server(const OnionForServer& server,
@@ -124,6 +124,8 @@ class OnionRequestsTest : public testing::Test, private OnionLinks {
   SwarmWorld world{5};
   std::vector<std::unique_ptr<OnionRequests>> onions;
   std::optional<NodeKey> dead;
+  std::optional<NodeKey> silent;  ///< does not answer, and how that ends
+  Errc silence = Errc::timeout;
   std::vector<std::string> parts;
   std::vector<OnionForServer> servers;
   Result<OnionAnswer> server_answer = OnionAnswer{Status::ok, "from the server"};
@@ -215,8 +217,20 @@ TEST_F(OnionRequestsTest, SaysWhatIsWrongWithAPathInTheOpen) {
   EXPECT_EQ(wrong_key.status, Status::bad_request);
   EXPECT_EQ(wrong_key.body, "Invalid ciphertext");
 
+  OnionAnswer answer;
+  silent = world.node(1).key();
+  for (const auto& [code, status, text] :
+       {std::tuple(Errc::timeout, Status::gateway_timeout, std::string("Request time out")),
+        std::tuple(Errc::unavailable, Status::bad_gateway,
+                   "Next node is currently unreachable: " + to_hex(*silent))}) {
+    silence = code;
+    answer = ask(0, good);
+    EXPECT_EQ(answer.status, status);
+    EXPECT_EQ(answer.body, text);
+  }
+
   dead = world.node(1).key();
-  OnionAnswer answer = ask(0, good);
+  answer = ask(0, good);
   EXPECT_EQ(answer.status, Status::bad_gateway);
   EXPECT_EQ(answer.body, "Next node is currently unreachable: " + to_hex(world.node(1).key()));
 

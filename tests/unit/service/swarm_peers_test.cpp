@@ -167,26 +167,6 @@ TEST(SlowClock, CostsAMemberNothingThatOthersHave) {
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
 }
 
-TEST(SuspectedMember, IsAliveUntilItDoesNotAnswerItself) {
-  SwarmWorld world(2);
-  const TestAccount owner(5, 1);
-  world.node(0).swarm().suspect(world.node(1).key());
-  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
-  Answer answer = world.call(0, "store", owner.store("one", world.now_ms));
-  EXPECT_FALSE(member(answer, world.node(1)).contains("failed"));
-  world.run(5'000);
-  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
-
-  world.node(1).is_up = false;
-  world.node(0).swarm().suspect(world.node(1).key());
-  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
-  world.run(kProbeTimeoutMs);
-  EXPECT_TRUE(world.node(0).swarm().is_dead(world.node(1).key()));
-  world.node(1).is_up = true;
-  world.run(30'000);
-  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(1).key()));
-}
-
 TEST(DeadEntry, LeavesNoCommandHalfDone) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);

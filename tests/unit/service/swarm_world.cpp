@@ -103,6 +103,8 @@ void TestNode::serve(const NodeKey& from, const std::string& command, const Peer
   served.insert(command);
   if (command == "sn.ping") {
     reply(is_of_our_kind ? pong() : PeerParts{"pong"});
+  } else if (command == "sn.storage_cc" && lie) {
+    reply(*lie);
   } else if (command == "sn.storage_cc" && parts.size() == 2) {
     rpc_->call_params(parts[0], parts[1], RpcSource::peer,
                       [reply = std::move(reply)](const Answer& answer, Format format) {

@@ -95,6 +95,7 @@ class TestNode {
   std::uint64_t clock_behind_ms = 0;
   bool is_of_our_kind = true;    ///< false: answers as the peers' software does
   std::set<std::string> served;  ///< commands that came
+  std::optional<PeerParts> lie;  ///< what it answers to a client's commands, and does not do them
 
   [[nodiscard]] SlowQueueStore& store() noexcept { return *store_; }
 

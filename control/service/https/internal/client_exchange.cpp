@@ -43,10 +43,11 @@ std::string place_of(const Url& url) {
 
 }  // namespace
 
-ClientExchange::ClientExchange(std::shared_ptr<ClientCore> core, Url url,
+ClientExchange::ClientExchange(std::shared_ptr<ClientCore> core, Url url, Repeat repeat,
                                HttpsClient::Callback callback)
     : core_(std::move(core)),
       url_(std::move(url)),
+      repeat_(repeat),
       destination_(destination_of(url_)),
       callback_(std::move(callback)),
       timer_(core_->service),
@@ -300,7 +301,9 @@ void ClientExchange::renew_parser() {
 }
 
 void ClientExchange::lost() {
-  if (reused_ && !answered_) {
+  // What the server may have begun to do is not asked for again, unless twice is the same as once (RFC 9110, 9.2.2).
+  const bool may_repeat = repeat_ == Repeat::allowed || written_bytes_ == 0;
+  if (reused_ && !answered_ && may_repeat) {
     ++core_->counters.retries;
     reused_ = false;
     channel_->close();

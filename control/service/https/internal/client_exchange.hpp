@@ -29,9 +29,15 @@ namespace allium::control {
 
 struct ClientCore;
 
+enum class Repeat : std::uint8_t {
+  allowed,    ///< idempotent: GET
+  forbidden,  ///< once any of it was written
+};
+
 class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
  public:
-  ClientExchange(std::shared_ptr<ClientCore> core, Url url, HttpsClient::Callback callback);
+  ClientExchange(std::shared_ptr<ClientCore> core, Url url, Repeat repeat,
+                 HttpsClient::Callback callback);
   ~ClientExchange();
   ClientExchange(const ClientExchange&) = delete;
   ClientExchange& operator=(const ClientExchange&) = delete;
@@ -72,6 +78,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
 
   std::shared_ptr<ClientCore> core_;
   Url url_;
+  Repeat repeat_;
   std::string destination_;
   HttpsClient::Callback callback_;
   boost::asio::steady_timer timer_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <string_view>
 #include <utility>
 
 #include <sodium.h>
@@ -25,10 +26,24 @@ constexpr int kReconnectMs = 250;
 constexpr int kReconnectMsMax = 5'000;
 constexpr std::chrono::milliseconds kIdleIntervalMin{10};
 
+/// How this node names itself to `peer`, and nobody else can: who knows the name may take the connection's place there (README.md).
+/// The same each time, so that a new connection takes the place of one that is half open. Never begins with a zero, which is
+/// ZeroMQ's.
+std::array<std::uint8_t, 33> routing_id_for(const X25519Key& peer, const Secret<32>& secret) {
+  constexpr std::string_view kPurpose = "allium omq routing id";
+  std::array<std::uint8_t, 33> routing_id{'A'};
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, secret.data(), 32, 32);
+  crypto_generichash_update(&state, reinterpret_cast<const std::uint8_t*>(kPurpose.data()),
+                            kPurpose.size());
+  crypto_generichash_update(&state, peer.data(), peer.size());
+  crypto_generichash_final(&state, routing_id.data() + 1, 32);
+  sodium_memzero(&state, sizeof state);
+  return routing_id;
+}
+
 void set_up_dealer(ZmqSocket& socket, const OmqIdentity& identity, const X25519Key& peer) {
-  std::array<std::uint8_t, 33> routing_id{'L'};
-  std::copy(identity.key.begin(), identity.key.end(), routing_id.begin() + 1);
-  socket.set(ZMQ_ROUTING_ID, routing_id);
+  socket.set(ZMQ_ROUTING_ID, routing_id_for(peer, identity.secret));
   socket.set(ZMQ_CURVE_SERVERKEY, peer);
   socket.set(ZMQ_CURVE_PUBLICKEY, identity.key);
   socket.set(ZMQ_CURVE_SECRETKEY, identity.secret.bytes());
