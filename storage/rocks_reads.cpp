@@ -3,6 +3,8 @@
 // The reads of RocksStore. Each sees one snapshot.
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include <rocksdb/snapshot.h>
 
@@ -27,14 +29,20 @@ tl::unexpected<Error> damaged(std::string_view what) {
 
 class Snapshot {
  public:
-  explicit Snapshot(rocksdb::DB& database) : database_(database), snapshot_(&database) {
-    options_.snapshot = snapshot_.snapshot();
+  explicit Snapshot(std::shared_ptr<rocksdb::DB> database) : database_(std::move(database)) {
+    if (database_) {
+      snapshot_.emplace(database_.get());
+      options_.snapshot = snapshot_->snapshot();
+    }
   }
+
+  /// False while the store is being opened again: then there is nothing to read.
+  [[nodiscard]] explicit operator bool() const noexcept { return database_ != nullptr; }
 
   /// nullopt: there is no such key.
   [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key) const {
     std::string value;
-    const rocksdb::Status status = database_.Get(options_, rocksdb::Slice(key), &value);
+    const rocksdb::Status status = database_->Get(options_, rocksdb::Slice(key), &value);
     if (status.IsNotFound()) {
       return std::nullopt;
     }
@@ -58,12 +66,12 @@ class Snapshot {
   }
 
   [[nodiscard]] std::unique_ptr<rocksdb::Iterator> iterate() const {
-    return std::unique_ptr<rocksdb::Iterator>(database_.NewIterator(options_));
+    return std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(options_));
   }
 
  private:
-  rocksdb::DB& database_;
-  rocksdb::ManagedSnapshot snapshot_;
+  std::shared_ptr<rocksdb::DB> database_;
+  std::optional<rocksdb::ManagedSnapshot> snapshot_;
   rocksdb::ReadOptions options_;
 };
 
@@ -106,6 +114,9 @@ Result<std::uint64_t> sequence_of(const Snapshot& snapshot, const Account& accou
 Result<Page> RocksStore::retrieve(const Account& account, Namespace space, const Hash& last_hash,
                                   const PageLimits& limits, std::uint64_t now_ms) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const auto after = sequence_of(snapshot, account, space, last_hash);
   if (!after) {
     return tl::unexpected(after.error());
@@ -143,6 +154,9 @@ Result<std::vector<HashExpiry>> RocksStore::expiries(const Account& account,
                                                      const std::vector<Hash>& hashes,
                                                      std::uint64_t now_ms) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   std::vector<HashExpiry> found;
   for (const Hash& hash : hashes) {
     const auto place =
@@ -167,6 +181,9 @@ Result<std::vector<HashExpiry>> RocksStore::expiries(const Account& account,
 
 Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string prefix = internal::account_key(Kind::revocation, account);
   // By what decides which stay, rising.
   std::map<std::pair<std::uint64_t, std::uint64_t>, Token> ordered;
@@ -189,6 +206,9 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
 Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_t after,
                                                std::size_t bytes_max) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string prefix = internal::missed_prefix(peer);
   std::vector<Missed> records;
   std::size_t bytes = 0;
@@ -211,6 +231,9 @@ Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_
 
 Result<std::vector<PeerKey>> RocksStore::peers_with_missed() const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string end = internal::end_of_points(Kind::missed, UINT64_MAX);
   std::vector<PeerKey> peers;
   const auto it = snapshot.iterate();
@@ -230,6 +253,9 @@ Result<void> RocksStore::for_each(
     std::uint64_t first, std::uint64_t last, std::uint64_t now_ms,
     const std::function<bool(const Account&, const Message&)>& visit) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string end = internal::end_of_points(Kind::header, last);
   const auto it = snapshot.iterate();
   for (it->Seek(internal::start_of_points(Kind::header, first));
