@@ -457,6 +457,13 @@ json::object Supervisor::start(Node& node) {
       node.on_exit();
       return error_answer({Errc::unavailable, node.name() + ": " + node.last_words()});
     }
+    ServiceProcess& service = node.service();
+    if (service.pid() > 0 && waitpid(service.pid(), &status, WNOHANG) == service.pid()) {
+      service.on_exit();
+      node.stop();
+      return error_answer(
+          {Errc::unavailable, node.name() + ": alliumd ended: " + service.last_words()});
+    }
     poll(nullptr, 0, kStartingTickMs);
   }
   return error_answer(spawned.error());
