@@ -152,6 +152,22 @@ def import_takes_pieces(folder):
     expect_refused(key("import", folder / "other", input=SEED), USAGE, "--unsealed")
 
 
+def rpc_keeps_the_accounts_secret(folder):
+    file = new_identity(folder)
+    asking = subprocess.Popen([ALLIUM, "rpc", "store", "--account", str(file), "--data-file", "-"], stdin=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL, env={**ENVIRONMENT, "ALLIUM_DEVNET_DIR": str(folder / "none")})
+    try:
+        asking.stdin.write("half")
+        asking.stdin.flush()
+        wait_until(lambda: is_drained(asking.stdin), "the data are read")
+        expect_nothing_leaves(asking.pid)
+        asking.stdin.close()
+        expect(asking.wait(timeout=10) == UNREACHABLE, "there is no devnet")
+    finally:
+        asking.kill()
+        asking.wait()
+
+
 def is_drained(pipe):
     waiting = array.array("i", [-1])
     fcntl.ioctl(pipe, termios.FIONREAD, waiting)
@@ -397,7 +413,7 @@ def status_tells_of_packets_and_records(folder):
 
 
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
-         output_that_is_lost_is_an_error, import_takes_pieces, pipes_do_not_hang, configurations_are_checked,
+         output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, status_tells_of_packets_and_records)
 
 
