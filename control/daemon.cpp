@@ -67,6 +67,20 @@ std::string hex_number(std::uint64_t number) {
   return to_hex(bytes);
 }
 
+std::string mib(std::uint64_t bytes) {
+  return std::to_string(bytes >> 20);
+}
+
+/// What to do for a store that cannot write.
+std::string broken_advice(const storage::StoreDisk& disk) {
+  if (!disk.waits_for_room) {
+    return "look at the disk, then restart alliumd";
+  }
+  return "its disk is full; make room for " + mib(disk.bytes_to_open) +
+         " MiB, it then goes on by itself" +
+         (disk.problem.empty() ? "" : " (last try: " + disk.problem + ")");
+}
+
 /// What the kernel knows of this machine's clock.
 struct ClockState {
   bool is_synchronised = false;
@@ -157,6 +171,7 @@ struct Daemon::State {
 
   void watch_clock();
   void on_beat();
+  void look_at_disk();
   void log_changes(const NodeServiceStatus& now);
   [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Give& give);
@@ -174,7 +189,7 @@ struct Daemon::State {
   bool is_keeping_records = false;
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
-  std::unique_ptr<storage::MessageStore> store;
+  std::unique_ptr<storage::RocksStore> store;
   std::unique_ptr<NodeService> service;
   std::unique_ptr<DataplaneLink> dataplane;  ///< null: this node has none
   std::unique_ptr<DocumentFetcher> fetcher;  ///< null: the document is a file of this machine
@@ -187,6 +202,8 @@ struct Daemon::State {
   std::uint64_t valid_until_s = 0;
   std::string registry_problem;
   std::string fetch_problem;
+  storage::StoreDisk disk;  ///< as it was at the last beat
+  bool is_disk_nearly_full = false;
 
   /// What the log has been told last.
   struct {
@@ -195,6 +212,7 @@ struct Daemon::State {
     std::uint64_t parts_open = 0;
     bool is_store_broken = false;
     bool is_store_nearly_full = false;
+    bool is_disk_nearly_full = false;
   } logged;
 };
 
@@ -493,9 +511,13 @@ json::array Daemon::State::problems(const NodeServiceStatus& now) const {
         " other members of the swarm do not answer; what they miss is kept for them");
   }
   if (now.store.is_broken) {
-    add("the store cannot write: look at the disk, then restart alliumd");
+    add("the store cannot write: " + broken_advice(store->disk()));
   } else if (now.store.is_nearly_full) {
     add("the store is nearly full: raise [storage] max_bytes, or add disk");
+  }
+  if (is_disk_nearly_full && !now.store.is_broken) {
+    add("the store's disk is nearly full: " + mib(*disk.bytes_free) + " MiB are free where " +
+        mib(disk.bytes_wanted) + " should be; make room, or lower [storage] max_bytes");
   }
   return found;
 }
@@ -538,10 +560,13 @@ json::object Daemon::State::status() const {
   status["members"] = now.members;
   status["members_dead"] = now.members_dead;
   status["network"] = {{"height", height}, {"valid_until_s", valid_until_s}};
-  status["store"] = {{"messages", now.store.messages},
-                     {"accounts", now.store.accounts},
-                     {"used_bytes", now.store.bytes_used},
-                     {"limit_bytes", now.store.bytes_limit}};
+  status["store"] = {
+      {"messages", now.store.messages},
+      {"accounts", now.store.accounts},
+      {"used_bytes", now.store.bytes_used},
+      {"limit_bytes", now.store.bytes_limit},
+      {"disk_free_bytes", disk.bytes_free ? json::value(*disk.bytes_free) : json::value()},
+      {"disk_wanted_bytes", disk.bytes_wanted}};
   status["requests"] = {{"rpc", now.rpc_requests},
                         {"rate_limited", now.rate_limited},
                         {"onion", now.onion.received},
@@ -575,8 +600,16 @@ void Daemon::State::log_changes(const NodeServiceStatus& now) {
                                {"dead", std::to_string(now.members_dead)}});
   }
   if (std::exchange(logged.is_store_broken, now.store.is_broken) != now.store.is_broken) {
-    log.error(now.store.is_broken ? "store.broken" : "store.good",
-              {{"advice", "look at the disk, then restart alliumd"}});
+    if (now.store.is_broken) {
+      log.error("store.broken", {{"advice", broken_advice(disk)}});
+    } else {
+      log.info("store.good");
+    }
+  }
+  if (std::exchange(logged.is_disk_nearly_full, is_disk_nearly_full) != is_disk_nearly_full) {
+    log.warn(is_disk_nearly_full ? "disk.nearly_full" : "disk.has_room",
+             {{"free_bytes", std::to_string(disk.bytes_free.value_or(0))},
+              {"wanted_bytes", std::to_string(disk.bytes_wanted)}});
   }
   if (std::exchange(logged.is_store_nearly_full, now.store.is_nearly_full) !=
       now.store.is_nearly_full) {
@@ -593,6 +626,14 @@ void Daemon::State::log_changes(const NodeServiceStatus& now) {
   }
 }
 
+void Daemon::State::look_at_disk() {
+  disk = store->disk();
+  // An eighth more to be good again, or the log would tell of every coming and going at the edge.
+  const std::uint64_t wanted =
+      disk.bytes_wanted + (is_disk_nearly_full ? disk.bytes_wanted / 8 : 0);
+  is_disk_nearly_full = disk.bytes_free && *disk.bytes_free < wanted;
+}
+
 std::chrono::microseconds Daemon::State::beat_interval() {
   std::uint64_t watchdog_us = 0;
   const bool is_watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
@@ -602,6 +643,7 @@ std::chrono::microseconds Daemon::State::beat_interval() {
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
   const NodeServiceStatus now = service->status();
+  look_at_disk();
   log_changes(now);
   const std::string text =
       "STATUS=" ALLIUM_VERSION " " + std::string(problems(now).empty() ? "ACTIVE" : "DEGRADED") +
