@@ -6,14 +6,24 @@
 
 namespace allium::control {
 
-void ChangeLog::tell(const NodeServiceStatus& now) {
+void ChangeLog::tell(const NodeReport& report) {
+  const NodeServiceStatus& now = report.service;
+  const storage::StoreDisk& disk = report.disk;
   if (std::exchange(members_dead_, now.members_dead) != now.members_dead) {
     log_.warn("swarm.members", {{"members", std::to_string(now.members)},
                                 {"dead", std::to_string(now.members_dead)}});
   }
   if (std::exchange(is_store_broken_, now.store.is_broken) != now.store.is_broken) {
-    log_.error(now.store.is_broken ? "store.broken" : "store.good",
-               {{"advice", "look at the disk, then restart alliumd"}});
+    if (now.store.is_broken) {
+      log_.error("store.broken", {{"advice", broken_advice(disk)}});
+    } else {
+      log_.info("store.good");
+    }
+  }
+  if (std::exchange(is_disk_nearly_full_, disk.is_nearly_full) != disk.is_nearly_full) {
+    log_.warn(disk.is_nearly_full ? "disk.nearly_full" : "disk.has_room",
+              {{"free_bytes", std::to_string(disk.bytes_free.value_or(0))},
+               {"wanted_bytes", std::to_string(disk.bytes_wanted)}});
   }
   if (std::exchange(is_store_nearly_full_, now.store.is_nearly_full) != now.store.is_nearly_full) {
     log_.warn(now.store.is_nearly_full ? "store.nearly_full" : "store.has_room",

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "control/manage/event_log.hpp"
-#include "control/service/node_service.hpp"
+#include "control/node_status.hpp"
 
 namespace allium::control {
 
@@ -19,7 +19,7 @@ class ChangeLog {
   explicit ChangeLog(const EventLog& log) : log_(log) {}
 
   /// An event for each thing that is not as it was the time before; the first time, as it is on a good day.
-  void tell(const NodeServiceStatus& now);
+  void tell(const NodeReport& report);
 
  private:
   const EventLog& log_;
@@ -28,6 +28,7 @@ class ChangeLog {
   std::uint64_t parts_open_ = 0;
   bool is_store_broken_ = false;
   bool is_store_nearly_full_ = false;
+  bool is_disk_nearly_full_ = false;
 };
 
 }  // namespace allium::control

@@ -71,6 +71,7 @@ struct Daemon::State {
   }
 
   void on_beat();
+  void look_at_disk();
   [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Give& give);
   void answer_counters(const LocalSocket::Give& give);
@@ -85,7 +86,8 @@ struct Daemon::State {
   bool is_keeping_records = false;
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
-  std::unique_ptr<storage::MessageStore> store;
+  std::unique_ptr<storage::RocksStore> store;
+  storage::StoreDisk disk;  ///< as it was at the last beat
   DataplaneSteering dataplane{log};
   std::unique_ptr<NodeService> service;
   NetworkSource network{io, log};
@@ -266,7 +268,16 @@ NodeReport Daemon::State::report() const {
   report.clock_offset_ms = dataplane.clock_offset_ms();
   report.is_clock_good = dataplane.is_clock_good();
   report.dataplane = dataplane.state();
+  report.disk = disk;
   return report;
+}
+
+void Daemon::State::look_at_disk() {
+  const bool was_nearly_full = disk.is_nearly_full;
+  disk = store->disk();
+  // An eighth more to be good again, or the log would tell of every coming and going at the edge.
+  const std::uint64_t wanted = disk.bytes_wanted + (was_nearly_full ? disk.bytes_wanted / 8 : 0);
+  disk.is_nearly_full = disk.bytes_free && *disk.bytes_free < wanted;
 }
 
 std::chrono::microseconds Daemon::State::beat_interval() {
@@ -277,8 +288,9 @@ std::chrono::microseconds Daemon::State::beat_interval() {
 
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
+  look_at_disk();
   const NodeReport now = report();
-  changes.tell(now.service);
+  changes.tell(now);
   sd_notify(0, ("WATCHDOG=1\nSTATUS=" + status_line(now)).c_str());
   beat.expires_after(beat_interval());
   beat.async_wait([this](const boost::system::error_code& error) {

@@ -19,7 +19,7 @@
 #include "control/configuration_files.hpp"
 #include "control/daemon.hpp"
 #include "control/manage/configuration.hpp"
-#include "control/node/memory_privacy.hpp"
+#include "crypto_accel/base/memory_privacy.hpp"
 
 namespace {
 
@@ -29,7 +29,7 @@ enum Exit : int { kDone = 0, kNegative = 1, kUsage = 2, kRefused = 3 };
 
 /// Keys are in this process, and messages in its files.
 void shut_the_windows() {
-  allium::control::forbid_memory_dumps();
+  allium::forbid_memory_dumps();
   umask(077);
   std::signal(SIGPIPE, SIG_IGN);
 }

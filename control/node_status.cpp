@@ -36,6 +36,10 @@ json::object dataplane_json(const DataplaneState& dp, const FastLaneCounters& fa
           {"busy", fast_lane.busy}};
 }
 
+std::string mib(std::uint64_t bytes) {
+  return std::to_string(bytes >> 20);
+}
+
 json::object omq_status(const OmqCounters& omq) {
   return {{"received", omq.received},
           {"answered", omq.answered},
@@ -56,6 +60,15 @@ json::object omq_status(const OmqCounters& omq) {
 }
 
 }  // namespace
+
+std::string broken_advice(const storage::StoreDisk& disk) {
+  if (!disk.waits_for_room) {
+    return "look at the disk, then restart alliumd";
+  }
+  return "its disk is full; make room for " + mib(disk.bytes_to_open) +
+         " MiB, it then goes on by itself" +
+         (disk.problem.empty() ? "" : " (last try: " + disk.problem + ")");
+}
 
 KernelClock read_kernel_clock() {
   timex about{};
@@ -103,9 +116,14 @@ json::array problems_of(const NodeReport& report) {
         " other members of the swarm do not answer; what they miss is kept for them");
   }
   if (now.store.is_broken) {
-    add("the store cannot write: look at the disk, then restart alliumd");
+    add("the store cannot write: " + broken_advice(report.disk));
   } else if (now.store.is_nearly_full) {
     add("the store is nearly full: raise [storage] max_bytes, or add disk");
+  }
+  if (report.disk.is_nearly_full && !now.store.is_broken) {
+    add("the store's disk is nearly full: " + mib(report.disk.bytes_free.value_or(0)) +
+        " MiB are free where " + mib(report.disk.bytes_wanted) +
+        " should be; make room, or lower [storage] max_bytes");
   }
   return found;
 }
@@ -125,10 +143,13 @@ json::object status_json(const NodeReport& report) {
   status["members"] = now.members;
   status["members_dead"] = now.members_dead;
   status["network"] = {{"height", report.height}, {"valid_until_s", report.valid_until_s}};
+  const auto& bytes_free = report.disk.bytes_free;
   status["store"] = {{"messages", now.store.messages},
                      {"accounts", now.store.accounts},
                      {"used_bytes", now.store.bytes_used},
-                     {"limit_bytes", now.store.bytes_limit}};
+                     {"limit_bytes", now.store.bytes_limit},
+                     {"disk_free_bytes", bytes_free ? json::value(*bytes_free) : json::value()},
+                     {"disk_wanted_bytes", report.disk.bytes_wanted}};
   status["requests"] = {{"rpc", now.rpc_requests},
                         {"rate_limited", now.rate_limited},
                         {"onion", now.onion.received},

@@ -18,6 +18,7 @@
 #include "control/network/swarm_map.hpp"
 #include "control/node/dataplane_link.hpp"
 #include "control/service/node_service.hpp"
+#include "storage/rocks_store.hpp"
 
 namespace allium::control {
 
@@ -40,6 +41,7 @@ struct NodeReport {
   std::string fetch_problem;
 
   NodeServiceStatus service;
+  storage::StoreDisk disk;
   std::size_t records_known = 0;
 
   KernelClock kernel_clock;
@@ -57,6 +59,9 @@ struct NodeReport {
 
 /// For sd_notify's STATUS.
 [[nodiscard]] std::string status_line(const NodeReport& report);
+
+/// What to do for a store that cannot write.
+[[nodiscard]] std::string broken_advice(const storage::StoreDisk& disk);
 
 /// Its id in hex, or "none".
 [[nodiscard]] std::string swarm_text(SwarmId swarm);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "crypto_accel/base/memory_privacy.hpp"
 #include "crypto_accel/kernel_registry.hpp"
 #include "dataplane/dp_options.hpp"
 #include "dataplane/engine/control_server.hpp"
@@ -272,6 +273,8 @@ int run(int argc, char** argv) {
     }
     return complain(kExitFailed, up.error().text);
   }
+  // Only now, because DPDK looks at files of /proc/self that are root's from here on. Its controller has the first key to give.
+  forbid_memory_dumps();
   std::fputs(process.report.c_str(), stderr);
   return run_loop(process, signals);
 }

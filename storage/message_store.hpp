@@ -9,7 +9,7 @@
 //              whatever order they arrive (When): so members of a swarm that are told late end with what the others have.
 //   Ownership  values in and out; the store keeps copies.
 //   Errors     Errc::full (the size limit; nothing was changed), Errc::io (the disk: the store then refuses all changes
-//              until it is opened again; or one damaged record: only what needs it fails), Errc::out_of_range (a limit
+//              until it is opened again, which it does by itself where the disk was full and has room; or one damaged record: only what needs it fails), Errc::out_of_range (a limit
 //              below), Errc::unavailable (busy: the queue of changes is full; nothing was changed).
 //   Threads    reads: any thread, they see what is committed. Changes: any thread; they are carried out one after the
 //              other, many in one synced write, and `done` is called once each, on the store's own thread, after the

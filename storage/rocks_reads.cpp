@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include <rocksdb/snapshot.h>
 
@@ -28,14 +30,20 @@ tl::unexpected<Error> damaged(std::string_view what) {
 
 class Snapshot {
  public:
-  explicit Snapshot(rocksdb::DB& database) : database_(database), snapshot_(&database) {
-    options_.snapshot = snapshot_.snapshot();
+  explicit Snapshot(std::shared_ptr<rocksdb::DB> database) : database_(std::move(database)) {
+    if (database_) {
+      snapshot_.emplace(database_.get());
+      options_.snapshot = snapshot_->snapshot();
+    }
   }
+
+  /// False while the store is being opened again: then there is nothing to read.
+  [[nodiscard]] explicit operator bool() const noexcept { return database_ != nullptr; }
 
   /// nullopt: there is no such key.
   [[nodiscard]] Result<std::optional<std::string>> get(std::string_view key) const {
     std::string value;
-    const rocksdb::Status status = database_.Get(options_, rocksdb::Slice(key), &value);
+    const rocksdb::Status status = database_->Get(options_, rocksdb::Slice(key), &value);
     if (status.IsNotFound()) {
       return std::nullopt;
     }
@@ -59,12 +67,12 @@ class Snapshot {
   }
 
   [[nodiscard]] std::unique_ptr<rocksdb::Iterator> iterate() const {
-    return std::unique_ptr<rocksdb::Iterator>(database_.NewIterator(options_));
+    return std::unique_ptr<rocksdb::Iterator>(database_->NewIterator(options_));
   }
 
  private:
-  rocksdb::DB& database_;
-  rocksdb::ManagedSnapshot snapshot_;
+  std::shared_ptr<rocksdb::DB> database_;
+  std::optional<rocksdb::ManagedSnapshot> snapshot_;
   rocksdb::ReadOptions options_;
 };
 
@@ -126,6 +134,9 @@ Result<std::string> start_of(const Snapshot& snapshot, const Scan& scan) {
 Result<Page> RocksStore::retrieve(const Account& account, Namespace space, const Hash& last_hash,
                                   const PageLimits& limits, std::uint64_t now_ms) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const auto after = sequence_of(snapshot, account, space, last_hash);
   if (!after) {
     return tl::unexpected(after.error());
@@ -163,6 +174,9 @@ Result<std::vector<HashExpiry>> RocksStore::expiries(const Account& account,
                                                      const std::vector<Hash>& hashes,
                                                      std::uint64_t now_ms) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   std::vector<HashExpiry> found;
   for (const Hash& hash : hashes) {
     const auto place =
@@ -187,6 +201,9 @@ Result<std::vector<HashExpiry>> RocksStore::expiries(const Account& account,
 
 Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string prefix = internal::account_key(Kind::revocation, account);
   // By what decides which stay, rising.
   std::map<std::pair<std::uint64_t, std::uint64_t>, Token> ordered;
@@ -211,6 +228,9 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
 Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_t after,
                                                std::size_t bytes_max) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string prefix = internal::missed_prefix(peer);
   std::vector<Missed> records;
   std::size_t bytes = 0;
@@ -233,6 +253,9 @@ Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_
 
 Result<std::vector<PeerKey>> RocksStore::peers_with_missed() const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string end = internal::end_of_points(Kind::missed, UINT64_MAX);
   std::vector<PeerKey> peers;
   const auto it = snapshot.iterate();
@@ -252,6 +275,9 @@ Result<void> RocksStore::for_each(
     const Scan& scan, std::uint64_t now_ms,
     const std::function<bool(const Account&, const Message&)>& visit) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const auto start = start_of(snapshot, scan);
   if (!start) {
     return tl::unexpected(start.error());
@@ -281,6 +307,9 @@ Result<void> RocksStore::for_each(
 Result<void> RocksStore::for_each_revoked(
     const Scan& scan, const std::function<bool(const Account&, const RevokedToken&)>& visit) const {
   const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
   const std::string end = internal::end_of_points(Kind::revocation, scan.last);
   const auto it = snapshot.iterate();
   for (it->Seek(internal::start_of_points(Kind::revocation, scan.first));

@@ -11,6 +11,7 @@
 #include <rocksdb/utilities/checkpoint.h>
 
 #include "storage/internal/account_change.hpp"
+#include "storage/internal/disk_room.hpp"
 #include "storage/internal/missed_queue.hpp"
 #include "storage/internal/reclaim.hpp"
 #include "storage/internal/rocks_status.hpp"
@@ -20,10 +21,9 @@
 namespace allium::storage {
 namespace {
 
-constexpr std::uint64_t kOpenBytesMin = std::uint64_t{2} * kWriteBufferBytes;
-
 using internal::AccountChange;
 using internal::Change;
+using internal::OpenedDatabase;
 using internal::Totals;
 using internal::Transaction;
 
@@ -54,7 +54,7 @@ rocksdb::Options rocks_options(rocksdb::Env* env) {
   // What was removed leaves the disk within days, even if nothing else is written over it.
   options.ttl = std::uint64_t{24} * 3600;
   options.periodic_compaction_seconds = std::uint64_t{7} * 24 * 3600;
-  // A store that could not write stays so until a person has looked.
+  // A database that could not write stays so until it is opened again (store_state.hpp).
   options.max_bgerror_resume_count = 0;
   // The log of RocksDB says little and stays small: keys are accounts.
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
@@ -120,6 +120,28 @@ Result<Totals> read_totals(rocksdb::DB& database) {
     return tl::unexpected(internal::error_of(status, "opening"));
   }
   return internal::decode_totals(value);
+}
+
+Result<OpenedDatabase> open_database(const std::string& directory, rocksdb::Env* env) {
+  const auto free = internal::bytes_free(env, directory);
+  if (const std::uint64_t wanted = internal::bytes_to_open(directory); free && *free < wanted) {
+    return fail(Errc::full, directory + ": the disk is full; make room for " +
+                                std::to_string(wanted >> 20) + " MiB and start again");
+  }
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(rocks_options(env), directory, &opened);
+  std::unique_ptr<rocksdb::DB> database(opened);
+  if (!status.ok()) {
+    return tl::unexpected(internal::error_of(status, "opening " + directory));
+  }
+  if (auto checked = check_format(*database, directory); !checked) {
+    return tl::unexpected(std::move(checked.error()));
+  }
+  const auto totals = read_totals(*database);
+  if (!totals) {
+    return tl::unexpected(totals.error());
+  }
+  return OpenedDatabase{std::move(database), *totals};
 }
 
 /// A change as a function, and whom to tell.
@@ -220,39 +242,31 @@ RocksStore::RocksStore(std::unique_ptr<State> state) : state_(std::move(state)) 
 RocksStore::~RocksStore() = default;
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions options) {
-  // RocksDB, which replays its log here, aborts the process on a disk that is full.
   std::error_code error;
   std::filesystem::create_directories(options.directory, error);
-  const std::filesystem::space_info space = std::filesystem::space(options.directory, error);
-  if (!error && space.available < kOpenBytesMin) {
-    return fail(Errc::full, options.directory + ": the disk is full; make room for " +
-                                std::to_string(kOpenBytesMin >> 20) + " MiB and start again");
-  }
   std::unique_ptr<rocksdb::Env> env;
   if (options.file_system != nullptr) {
     env = rocksdb::NewCompositeEnv(options.file_system);
   }
-  rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(rocks_options(env.get()), options.directory, &opened);
-  std::unique_ptr<rocksdb::DB> database(opened);
-  if (!status.ok()) {
-    return tl::unexpected(internal::error_of(status, "opening " + options.directory));
+  auto opened = open_database(options.directory, env.get());
+  if (!opened) {
+    return tl::unexpected(std::move(opened.error()));
   }
-  if (auto checked = check_format(*database, options.directory); !checked) {
-    return tl::unexpected(std::move(checked.error()));
-  }
-  auto totals = read_totals(*database);
-  if (!totals) {
-    return tl::unexpected(std::move(totals.error()));
-  }
-  auto state = std::make_unique<State>(options, std::move(env), std::move(database), *totals);
+  auto open_again = [directory = options.directory, env = env.get()] {
+    return open_database(directory, env);
+  };
+  auto state =
+      std::make_unique<State>(options, std::move(env), *std::move(opened), std::move(open_again));
   return std::unique_ptr<RocksStore>(new RocksStore(std::move(state)));
 }
 
 Result<void> RocksStore::backup(const std::string& directory) {
+  const auto database = state_->database();
+  if (!database) {
+    return tl::unexpected(internal::opening_again());
+  }
   rocksdb::Checkpoint* made = nullptr;
-  rocksdb::Status status = rocksdb::Checkpoint::Create(&state_->database(), &made);
+  rocksdb::Status status = rocksdb::Checkpoint::Create(database.get(), &made);
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
   if (status.ok()) {
     status = checkpoint->CreateCheckpoint(directory);
@@ -400,10 +414,12 @@ StoreStatus RocksStore::status() const {
   return state_->status();
 }
 
+StoreDisk RocksStore::disk() const {
+  return state_->disk();
+}
+
 std::string RocksStore::id() const {
-  std::string id;
-  state_->database().GetDbIdentity(id).PermitUncheckedError();
-  return id;
+  return state_->id();
 }
 
 }  // namespace allium::storage

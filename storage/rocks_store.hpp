@@ -6,15 +6,18 @@
 //   Ownership  owns its directory (no second program can open it), its database and one writer thread. The destructor
 //              carries out what is queued, calls every `done`, and then closes.
 //   Errors     Errc::full; Errc::io: after a write that failed all changes are refused until the store is opened
-//              again, while a single damaged record fails only what needs it; Errc::unavailable: the queue is full
-//              ("busy"), `done` was called at once on the caller's thread and nothing was changed; Errc::malformed at
-//              open(): not a store, or of a format this version does not know.
+//              again, while a single damaged record fails only what needs it. Where the disk was full, the store opens
+//              itself again when there is room: reads that come in that moment, and backup(), are Errc::unavailable.
+//              Errc::unavailable: the queue is full ("busy"), `done` was called at once on the caller's thread and nothing
+//              was changed; Errc::malformed at open(): not a store, or of a format this version does not know.
 //   Threads    as message_store.hpp says; backup() from any.
 //   Limits     RocksStoreOptions. Memory: kBlockCacheBytes, two write buffers of kWriteBufferBytes, the queue.
 //   Cost       a change waits for one fdatasync, which it shares with everything queued meanwhile.
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "storage/message_store.hpp"
@@ -35,8 +38,20 @@ struct RocksStoreOptions {
   std::size_t queue_bytes_max = std::size_t{32} << 20;
   std::size_t batch_changes_max = 256;
   std::size_t batch_bytes_max = std::size_t{4} << 20;
+  std::chrono::milliseconds room_interval{
+      5000};  ///< how often a store with a full disk looks for room
   std::shared_ptr<rocksdb::FileSystem>
       file_system;  ///< none: the machine's; tests lose data through it
+};
+
+/// The disk under the store.
+struct StoreDisk {
+  std::optional<std::uint64_t> bytes_free;  ///< nullopt: its file system does not say
+  std::uint64_t bytes_wanted = 0;           ///< with less, it is time to make room
+  bool is_nearly_full = false;              ///< bytes_free < bytes_wanted
+  bool waits_for_room = false;  ///< is_broken, and goes on by itself when there is bytes_to_open
+  std::uint64_t bytes_to_open = 0;
+  std::string problem;  ///< why it could not go on the last time that it tried
 };
 
 class RocksStore final : public MessageStore {
@@ -92,6 +107,7 @@ class RocksStore final : public MessageStore {
       const Scan& scan,
       const std::function<bool(const Account&, const RevokedToken&)>& visit) const override;
   [[nodiscard]] StoreStatus status() const override;
+  [[nodiscard]] StoreDisk disk() const;
   [[nodiscard]] std::string id() const override;
 
  private:

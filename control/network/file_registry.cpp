@@ -72,10 +72,15 @@ void FileRegistry::look() {
     const Result<void> read = read_document();
     read_ = read ? trace : std::string();
     if (!read) {
+      is_to_be_told_ = true;
       complain(read.error());
     }
   } else if (valid_until_s_ != 0 && unix_s() >= valid_until_s_) {
+    is_to_be_told_ = true;
     complain({Errc::stale, "the network document is not valid any more: get a newer one"});
+  }
+  if (is_memory_behind_) {
+    remember();
   }
   look_later();
 }
@@ -106,11 +111,12 @@ Result<void> FileRegistry::read_document() {
   if (!document) {
     return tl::unexpected(document.error());
   }
-  const bool is_good_again = !std::exchange(last_problem_, {}).empty();
+  last_problem_.clear();
   valid_until_s_ = document->valid_until_s;
-  if (std::exchange(told_serial_, document->serial) == document->serial && !is_good_again) {
+  if (std::exchange(told_serial_, document->serial) == document->serial && !is_to_be_told_) {
     return {};  // the records around it have changed
   }
+  is_to_be_told_ = false;
   known_serial_ = document->serial;
   known_digest_ = digest_of(bundle->document.text);
   RegistryState state;
@@ -120,7 +126,9 @@ Result<void> FileRegistry::read_document() {
   state.document = std::make_shared<const NetworkDocument>(*std::move(document));
   state.signed_document = bundle->document;
   on_state_(state);
-  return remember();
+  is_memory_behind_ = !options_.memory_path.empty();
+  is_memory_complained_of_ = false;
+  return {};
 }
 
 void FileRegistry::look_later() {
@@ -132,12 +140,21 @@ void FileRegistry::look_later() {
   });
 }
 
-Result<void> FileRegistry::remember() {
-  if (options_.memory_path.empty()) {
-    return {};
+void FileRegistry::remember() {
+  const Result<void> remembered = replace_file(
+      options_.memory_path, std::to_string(known_serial_) + ' ' + known_digest_ + '\n');
+  if (remembered) {
+    is_memory_behind_ = false;
+    if (std::exchange(is_memory_complained_of_, false)) {
+      is_to_be_told_ = true;
+      read_.clear();
+    }
+  } else if (!std::exchange(is_memory_complained_of_, true)) {
+    on_problem_({remembered.error().code,
+                 "the network document's serial cannot be remembered, and after a start an older "
+                 "document would be taken: " +
+                     remembered.error().text});
   }
-  return replace_file(options_.memory_path,
-                      std::to_string(known_serial_) + ' ' + known_digest_ + '\n');
 }
 
 }  // namespace allium::control

@@ -7,6 +7,8 @@
 //   Ownership  borrows the io_context.
 //   Errors     a document that does not hold is told of and left aside; the one before stays in force. It is read again at every
 //              look: one from the future holds in time, and a clock can be set.
+//              Where the serial cannot be remembered (a full disk), the document holds all the same, and no older one is taken before
+//              the process ends; it is said once, and tried again at every look.
 //   Threads    the thread that runs the io_context.
 
 #include <chrono>
@@ -69,7 +71,7 @@ class FileRegistry final : public Registry {
   void look();
   void look_later();
   [[nodiscard]] Result<void> read_document();
-  [[nodiscard]] Result<void> remember();
+  void remember();
   void complain(const Error& error);
 
   FileRegistryOptions options_;
@@ -79,6 +81,9 @@ class FileRegistry final : public Registry {
   std::uint64_t known_serial_ = 0;
   std::string known_digest_;
   bool is_memory_damaged_ = false;
+  bool is_memory_behind_ = false;
+  bool is_memory_complained_of_ = false;
+  bool is_to_be_told_ = false;  ///< again: there was a problem since
   std::uint64_t told_serial_ = 0;
   std::string read_;  ///< of the file that was read last and held: inode, size, time of change
   std::string last_problem_;

@@ -6,7 +6,7 @@ namespace {
 
 std::string_view advice(const rocksdb::Status& status) {
   if (status.IsNoSpace()) {
-    return "make room on the disk and start again";
+    return "make room on the disk";
   }
   if (status.IsCorruption()) {
     return "restore a backup, or start with an empty directory";
@@ -27,6 +27,10 @@ Error error_of(const rocksdb::Status& status, std::string_view doing) {
   }
   return {code, "message store, " + std::string(doing) + ": " + status.ToString() + ": " +
                     std::string(advice(status))};
+}
+
+Error opening_again() {
+  return {Errc::unavailable, "the message store is being opened again: try again"};
 }
 
 }  // namespace allium::storage::internal

@@ -14,4 +14,7 @@ namespace allium::storage::internal {
 /// `doing`: what was tried, for the text. Requires: !status.ok().
 [[nodiscard]] Error error_of(const rocksdb::Status& status, std::string_view doing);
 
+/// There is no database for a moment.
+[[nodiscard]] Error opening_again();
+
 }  // namespace allium::storage::internal

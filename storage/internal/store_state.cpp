@@ -3,12 +3,21 @@
 
 #include <utility>
 
+#include "storage/internal/disk_room.hpp"
 #include "storage/stored_bytes.hpp"
 
 namespace allium::storage {
 namespace {
 
-Error broken_error() {
+constexpr std::chrono::seconds kCloseMax{1};
+
+Error broken_error(bool waits_for_room) {
+  if (waits_for_room) {
+    return {
+        Errc::io,
+        "the message store refuses changes since its disk was full: make room, it then goes on by "
+        "itself"};
+  }
   return {Errc::io,
           "the message store refuses changes since a write failed: see to the disk, start again"};
 }
@@ -16,14 +25,17 @@ Error broken_error() {
 }  // namespace
 
 RocksStore::State::State(const RocksStoreOptions& options, std::unique_ptr<rocksdb::Env> env,
-                         std::unique_ptr<rocksdb::DB> database, const internal::Totals& totals)
+                         internal::OpenedDatabase opened, Open open_again)
     : options_(options),
       env_(std::move(env)),
-      database_(std::move(database)),
-      totals_(totals),
+      open_again_(std::move(open_again)),
+      database_(shared(std::move(opened.database))),
+      totals_(opened.totals),
       queue_({options.queue_changes_max, options.queue_bytes_max, options.batch_changes_max,
-              options.batch_bytes_max},
-             [this](internal::Changes batch) { return commit(std::move(batch)); }) {}
+              options.batch_bytes_max, options.room_interval},
+             [this](internal::Changes batch) { return commit(std::move(batch)); }) {
+  database_->GetDbIdentity(id_).PermitUncheckedError();
+}
 
 void RocksStore::State::submit(std::unique_ptr<internal::Change> change) {
   if (const auto refused = queue_.push(std::move(change))) {
@@ -31,30 +43,22 @@ void RocksStore::State::submit(std::unique_ptr<internal::Change> change) {
   }
 }
 
+std::shared_ptr<rocksdb::DB> RocksStore::State::database() const {
+  const std::lock_guard lock(mutex_);
+  return database_;
+}
+
 internal::Changes RocksStore::State::commit(internal::Changes batch) {
+  // The writer's thread, this one, is the only one that changes these.
+  if (waits_for_room_) {
+    open_again();
+  }
   std::vector<std::optional<Error>> errors(batch.size());
   std::optional<Error> failure;
-  {
-    // The writer's thread is the only one that changes these two.
-    internal::Transaction transaction(*database_, totals_);
-    if (is_broken_) {
-      failure = broken_error();
-    }
-    for (std::size_t i = 0; i < batch.size() && !failure; ++i) {
-      transaction.begin_change();
-      batch[i]->apply(transaction);
-      errors[i] = transaction.end_change(batch[i]->bytes_allowed());
-    }
-    if (!failure) {
-      if (auto written = transaction.commit(); !written) {
-        failure = std::move(written.error());
-      }
-    }
-    const std::lock_guard lock(mutex_);
-    is_broken_ = failure.has_value();
-    if (!failure) {
-      totals_ = transaction.totals();
-    }
+  if (is_broken_) {
+    failure = broken_error(waits_for_room_);
+  } else if (!batch.empty()) {
+    failure = write(batch, errors);
   }
   internal::Changes again;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -63,6 +67,81 @@ internal::Changes RocksStore::State::commit(internal::Changes batch) {
     }
   }
   return again;
+}
+
+std::optional<Error> RocksStore::State::write(internal::Changes& batch,
+                                              std::vector<std::optional<Error>>& errors) {
+  internal::Transaction transaction(*database_, totals_);
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    transaction.begin_change();
+    batch[i]->apply(transaction);
+    errors[i] = transaction.end_change(batch[i]->bytes_allowed());
+  }
+  const auto written = transaction.commit();
+  const std::lock_guard lock(mutex_);
+  if (written) {
+    totals_ = transaction.totals();
+    return std::nullopt;
+  }
+  is_broken_ = true;
+  waits_for_room_ = transaction.found_no_room();
+  return written.error();
+}
+
+std::shared_ptr<rocksdb::DB> RocksStore::State::shared(std::unique_ptr<rocksdb::DB> database) {
+  const auto closed = std::make_shared<std::promise<void>>();
+  closed_ = closed->get_future();
+  return {database.release(), [closed](rocksdb::DB* last) {
+            delete last;
+            closed->set_value();
+          }};
+}
+
+bool RocksStore::State::has_room() const {
+  const auto free = internal::bytes_free(env_.get(), options_.directory);
+  return !free || *free >= internal::bytes_to_open(options_.directory);
+}
+
+void RocksStore::State::open_again() {
+  // Reads go on until there is room.
+  const auto now = std::chrono::steady_clock::now();
+  if (now < looks_again_ || !has_room()) {
+    return;
+  }
+  looks_again_ = now + options_.room_interval;
+  std::shared_ptr<rocksdb::DB> before;
+  {
+    const std::lock_guard lock(mutex_);
+    before = std::move(database_);
+  }
+  before.reset();
+  if (closed_.wait_for(kCloseMax) != std::future_status::ready) {
+    return;  // somebody reads for long: the next time
+  }
+  auto opened = open_again_();
+  std::shared_ptr<rocksdb::DB> database = opened ? shared(std::move(opened->database)) : nullptr;
+  const std::lock_guard lock(mutex_);
+  if (!opened) {
+    reopen_problem_ = opened.error().text;
+    return;
+  }
+  database_ = std::move(database);
+  totals_ = opened->totals;
+  reopen_problem_.clear();
+  is_broken_ = false;
+  waits_for_room_ = false;
+}
+
+StoreDisk RocksStore::State::disk() const {
+  StoreDisk disk;
+  disk.bytes_free = internal::bytes_free(env_.get(), options_.directory);
+  disk.bytes_to_open = internal::bytes_to_open(options_.directory);
+  const std::lock_guard lock(mutex_);
+  disk.bytes_wanted = internal::disk_bytes_wanted(totals_.bytes_used, options_.bytes_limit);
+  disk.is_nearly_full = disk.bytes_free && *disk.bytes_free < disk.bytes_wanted;
+  disk.waits_for_room = waits_for_room_;
+  disk.problem = reopen_problem_;
+  return disk;
 }
 
 StoreStatus RocksStore::State::status() const {

@@ -3,10 +3,21 @@
 
 // What is behind a RocksStore: the database, the totals, and the writer.
 //
-//   Threads    `database` from any; the totals under their mutex, written by the writer's thread alone.
+// A store whose disk was full closes its database and opens it anew as soon as there is room, as a process that starts again does:
+// the log is read up to where a write was torn, and a new one begun. One way of recovery, which the tests of kills and power cuts
+// prove as well; what a database that was told to go on (rocksdb::DB::Resume()) makes of a torn log would be a second one.
+//
+//   Ownership  readers share the database: it is closed when the last one lets go.
+//   Threads    any; database and totals under their mutex, written by the writer's thread alone.
 
+#include <chrono>
+#include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -15,29 +26,55 @@
 #include "storage/rocks_store.hpp"
 
 namespace allium::storage {
+namespace internal {
+
+struct OpenedDatabase {
+  std::unique_ptr<rocksdb::DB> database;
+  Totals totals;
+};
+
+}  // namespace internal
 
 class RocksStore::State {
  public:
+  using Open = std::function<Result<internal::OpenedDatabase>()>;
+
   State(const RocksStoreOptions& options, std::unique_ptr<rocksdb::Env> env,
-        std::unique_ptr<rocksdb::DB> database, const internal::Totals& totals);
+        internal::OpenedDatabase opened, Open open_again);
 
   void submit(std::unique_ptr<internal::Change> change);
 
-  [[nodiscard]] rocksdb::DB& database() const noexcept { return *database_; }
+  /// Null while it is being opened again.
+  [[nodiscard]] std::shared_ptr<rocksdb::DB> database() const;
+
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
 
   [[nodiscard]] const RocksStoreOptions& options() const noexcept { return options_; }
 
   [[nodiscard]] StoreStatus status() const;
+  [[nodiscard]] StoreDisk disk() const;
 
  private:
   internal::Changes commit(internal::Changes batch);
+  [[nodiscard]] std::optional<Error> write(internal::Changes& batch,
+                                           std::vector<std::optional<Error>>& errors);
+  void open_again();
+  [[nodiscard]] bool has_room() const;
+  [[nodiscard]] std::shared_ptr<rocksdb::DB> shared(std::unique_ptr<rocksdb::DB> database);
 
   const RocksStoreOptions options_;
   std::unique_ptr<rocksdb::Env> env_;  ///< none: the machine's
-  std::unique_ptr<rocksdb::DB> database_;
+  const Open open_again_;
+  std::string id_;
+  std::future<void>
+      closed_;  ///< ready when the database that was shared last is closed; the writer's alone
+  std::chrono::steady_clock::time_point looks_again_;  ///< the writer's alone
   mutable std::mutex mutex_;
+  std::shared_ptr<rocksdb::DB> database_;
   internal::Totals totals_;
   bool is_broken_ = false;
+  bool waits_for_room_ = false;
+  std::string reopen_problem_;
   internal::WriterQueue queue_;  ///< last: its thread uses all of the above
 };
 

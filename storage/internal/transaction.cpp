@@ -132,6 +132,7 @@ Result<void> Transaction::commit() {
   options.sync = true;
   const rocksdb::Status status = db_.Write(options, &batch);
   if (!status.ok()) {
+    found_no_room_ = status.IsNoSpace();
     return tl::unexpected(error_of(status, "writing"));
   }
   return {};

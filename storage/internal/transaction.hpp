@@ -69,6 +69,9 @@ class Transaction {
   /// Writes the batch and waits until it is on disk.
   [[nodiscard]] Result<void> commit();
 
+  /// Whether commit() failed because the disk is full.
+  [[nodiscard]] bool found_no_room() const noexcept { return found_no_room_; }
+
  private:
   /// In order of keys, because the memtable then finds each place from the one before. nullopt: erased. A map of our own and not
   /// rocksdb::WriteBatchWithIndex: that takes a fourth of the writer's time, because it reads its keys anew from the batch for each
@@ -92,6 +95,7 @@ class Transaction {
   Totals totals_;
   Totals totals_before_;
   std::optional<Error> error_;
+  bool found_no_room_ = false;
 };
 
 /// The first key behind all that begin with `prefix`.

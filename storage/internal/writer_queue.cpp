@@ -31,9 +31,12 @@ std::unique_ptr<Change> WriterQueue::push(std::unique_ptr<Change> change) {
   return nullptr;
 }
 
-Changes WriterQueue::take_batch() {
+std::optional<Changes> WriterQueue::take_batch() {
   std::unique_lock lock(mutex_);
-  is_wanted_.wait(lock, [this] { return is_closing_ || !queue_.empty(); });
+  is_wanted_.wait_for(lock, limits_.idle_max, [this] { return is_closing_ || !queue_.empty(); });
+  if (is_closing_ && queue_.empty()) {
+    return std::nullopt;
+  }
   Changes batch;
   std::size_t batch_bytes = 0;
   while (!queue_.empty() && batch.size() < limits_.batch_changes_max) {
@@ -50,8 +53,8 @@ Changes WriterQueue::take_batch() {
 }
 
 void WriterQueue::run() {
-  for (Changes batch = take_batch(); !batch.empty(); batch = take_batch()) {
-    Changes again = commit_(std::move(batch));
+  while (auto batch = take_batch()) {
+    Changes again = commit_(*std::move(batch));
     const std::lock_guard lock(mutex_);
     for (auto& change : again) {
       queue_bytes_ += change->bytes();

@@ -8,6 +8,7 @@
 //   Threads    push() from any. Commit runs on the queue's thread. The destructor lets the thread finish what is queued.
 //   Limits     WriterQueueLimits. A change that was not finished goes to the end again, beyond the limits.
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -44,11 +45,12 @@ struct WriterQueueLimits {
   std::size_t queue_bytes_max = 0;
   std::size_t batch_changes_max = 0;
   std::size_t batch_bytes_max = 0;
+  std::chrono::milliseconds idle_max{};
 };
 
 class WriterQueue {
  public:
-  /// Carries a batch out and gives back what is to be queued again.
+  /// Carries a batch out and gives back what is to be queued again. An empty one: nothing came for WriterQueueLimits::idle_max.
   using Commit = std::function<Changes(Changes)>;
 
   WriterQueue(const WriterQueueLimits& limits, Commit commit);
@@ -61,7 +63,8 @@ class WriterQueue {
 
  private:
   void run();
-  [[nodiscard]] Changes take_batch();
+  /// nullopt: it is closing, and all is done.
+  [[nodiscard]] std::optional<Changes> take_batch();
 
   const WriterQueueLimits limits_;
   const Commit commit_;

@@ -152,6 +152,22 @@ def import_takes_pieces(folder):
     expect_refused(key("import", folder / "other", input=SEED), USAGE, "--unsealed")
 
 
+def rpc_keeps_the_accounts_secret(folder):
+    file = new_identity(folder)
+    asking = subprocess.Popen([ALLIUM, "rpc", "store", "--account", str(file), "--data-file", "-"], stdin=subprocess.PIPE, text=True,
+                              stderr=subprocess.DEVNULL, env={**ENVIRONMENT, "ALLIUM_DEVNET_DIR": str(folder / "none")})
+    try:
+        asking.stdin.write("half")
+        asking.stdin.flush()
+        wait_until(lambda: is_drained(asking.stdin), "the data are read")
+        expect_nothing_leaves(asking.pid)
+        asking.stdin.close()
+        expect(asking.wait(timeout=10) == UNREACHABLE, "there is no devnet")
+    finally:
+        asking.kill()
+        asking.wait()
+
+
 def is_drained(pipe):
     waiting = array.array("i", [-1])
     fcntl.ioctl(pipe, termios.FIONREAD, waiting)
@@ -272,11 +288,11 @@ def free_ports(count):
 class Node:
     """An alliumd at ports of loopback that were free just now; `with` ends it by SIGTERM."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, max_bytes="64MiB"):
         self.folder, self.socket, self.log = folder, folder / "s", folder / "log"
         https, omq = free_ports(2)
         text, _ = configuration(folder, https__listen=f'["127.0.0.1:{https}"]', omq__listen=f'["127.0.0.1:{omq}"]',
-                                storage__max_bytes='"64MiB"')
+                                storage__max_bytes=f'"{max_bytes}"')
         (folder / "allium.toml").write_text(text)
 
     def start(self):
@@ -303,8 +319,8 @@ class Node:
             self.process.wait()
             raise
 
-    def status(self):
-        return run(ALLIUM, "status", "--socket", str(self.socket))
+    def status(self, *words):
+        return run(ALLIUM, "status", "--socket", str(self.socket), *words)
 
     def fails_to_start(self):
         """Its words."""
@@ -351,6 +367,23 @@ def a_node_keeps_its_files_to_itself(folder):
     certificate.unlink()
     with node:
         expect(certificate.read_text() not in ("", whole), "no new certificate")
+
+
+def a_disk_that_fills_up_is_said_early(folder):
+    new_identity(folder)
+    with Node(folder) as node:
+        told = json.loads(node.status("--json").stdout)
+        expect(told["store"]["disk_free_bytes"] > 0 and told["store"]["disk_wanted_bytes"] > 0, f"nothing of the disk: {told['store']}")
+        expect("disk is nearly full" not in node.status().stdout, "too early")
+    expect("ev=disk." not in node.log.read_text(), "a warning without a reason")
+
+    # No machine has a tenth of it.
+    with Node(folder, max_bytes="1000000TiB") as node:
+        told = node.status()
+        expect(told.returncode == NEGATIVE and "\nstate    DEGRADED\n" in told.stdout, told.stdout)
+        expect(re.search(r"\nproblem  the store's disk is nearly full: \d+ MiB are free where \d+ should be; make room", told.stdout), told.stdout)
+        time.sleep(5.5)  # over the next look
+    expect(node.log.read_text().count("level=warn ev=disk.nearly_full ") == 1, node.log.read_text())
 
 
 def has_openssl():
@@ -405,8 +438,9 @@ def status_tells_of_packets_and_records(folder):
 
 
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
-         output_that_is_lost_is_an_error, import_takes_pieces, pipes_do_not_hang, configurations_are_checked,
-         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, status_tells_of_omq, status_tells_of_packets_and_records)
+         output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
+         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_disk_that_fills_up_is_said_early, status_tells_of_omq,
+         status_tells_of_packets_and_records)
 
 
 def main():

@@ -368,8 +368,8 @@ class Swarm:
             yield
         finally:
             filler.unlink()
-        # A store that could not write refuses to, until it is opened again: that is the operator's to do.
-        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not self.is_broken(number), 20, "the store goes on by itself")
+        assert pid == self.service_pid(number), "it was started again"
 
     @contextlib.contextmanager
     def data_lost(self, number):

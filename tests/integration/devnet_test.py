@@ -341,6 +341,33 @@ class Relays(Devnet):
         self.check_books()
         self.assertEqual(self.told("devnet", "status")["supervisor_pid"], up["supervisor_pid"])
 
+    def test_a_node_that_cannot_start_says_why(self):
+        self.up(nodes=2)
+        self.done("devnet", "kill", "n2")
+        take = ("import socket, sys, time; door = socket.create_server(('10.88.1.2', 22021)); "
+                "print('taken', flush=True); sys.stdin.read()")
+        with subprocess.Popen([*run_as, str(bin_dir / "allium"), "devnet", "exec", "--node", "n2", "--", "python3", "-c", take],
+                              env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as taker:
+            self.assertEqual(taker.stdout.readline(), "taken\n")
+            begin = time.monotonic()
+            said = self.refused("devnet", "start", "n2", code=4)
+            self.assertLess(time.monotonic() - begin, 10)
+            taker.stdin.close()
+        self.assertIn("n2: alliumd ended: ", said)
+        self.assertIn("port 22021: Address already in use", said)
+        self.assertEqual(self.node("n2")["state"], "down")
+        self.assertEqual(self.told("devnet", "start", "n2")["node"], "n2")
+        self.assertEqual(self.told("devnet", "status")["nodes_up"], 2)
+
+    def test_up_says_why_a_node_cannot_start(self):
+        programs = self.folder / "bin"
+        shutil.copytree(bin_dir, programs)
+        (programs / "alliumd").write_text("#!/bin/sh\necho 'error: the reason' >&2\nexit 3\n")
+        result = subprocess.run([*run_as, str(programs / "allium"), "devnet", "up", "--nodes", "2"], env=self.environment,
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(result.returncode, 4, result.stderr)
+        self.assertIn("alliumd ended: error: the reason", result.stderr)
+
     def long_ping(self):
         """60 packets through n1, n2, n3; half a second in, with the path open and packets under way."""
         ping = subprocess.Popen([*run_as, str(bin_dir / "allium"), "client", "ping", "--path", "n1,n2,n3", "--count",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What allium-dp says when it is called wrongly: one line, and an exit code.
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -96,6 +99,19 @@ TEST(AlliumDp, ExplainsItself) {
   EXPECT_NE(kernels.text.find("onion="), std::string::npos);
 }
 
+/// The hard limit of what a process may dump.
+std::string core_limit(int process) {
+  std::ifstream limits("/proc/" + std::to_string(process) + "/limits");
+  std::string line;
+  while (std::getline(limits, line) && line.rfind("Max core file size", 0) != 0) {
+  }
+  std::istringstream words(line.substr(std::min<std::size_t>(line.size(), 18)));
+  std::string soft;
+  std::string hard;
+  words >> soft >> hard;
+  return hard;
+}
+
 TEST(AlliumDp, LeavesABusySocketAlone) {
   std::string directory = "/tmp/allium-test.XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);
@@ -115,6 +131,12 @@ TEST(AlliumDp, LeavesABusySocketAlone) {
   }
   const std::filesystem::perms mode = std::filesystem::status(socket).permissions();
   EXPECT_EQ(mode, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(core_limit(process), "0") << "a dump would have keys";
+
+  struct stat memory {};
+
+  ASSERT_EQ(stat(("/proc/" + std::to_string(process) + "/mem").c_str(), &memory), 0);
+  EXPECT_EQ(memory.st_uid, 0U) << "another process of its user may read its memory";
 
   const Said second = run(arguments);
   EXPECT_EQ(second.exit_code, 1);

@@ -513,7 +513,9 @@ class NoWay(Cases):
         self.all_say(onions(n1, n3, control=world.server(port, "/elsewhere")), 400, "Invalid url")
 
     def test_who_does_not_answer(self):
-        self.assertEqual(world.to_stopped.all(), {f"onion, {one}": (504, "Request time out") for one in ENC_TYPES})
+        stopped = world.nodes[7]
+        text = "Next node is currently unreachable: " + stopped.ed25519
+        self.assertEqual(world.to_stopped.all(), {f"onion, {one}": (502, text) for one in ENC_TYPES})
 
     def test_servers_that_do_not_answer(self):
         found = world.to_silent.all()

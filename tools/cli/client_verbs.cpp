@@ -11,6 +11,7 @@
 #include <CLI/Option.hpp>
 #include <CLI/Validators.hpp>
 
+#include "crypto_accel/base/memory_privacy.hpp"
 #include "tools/client/echo.hpp"
 #include "tools/client/ping.hpp"
 #include "tools/client/rpc.hpp"
@@ -126,7 +127,10 @@ void add_rpc_verb(CLI::App& program) {
       "  allium rpc retrieve --account alice.key --lane compat\n"
       "  allium rpc info --path n1,n5,n9 --json | jq .round_trip_us\n"
       "Exit codes: 0 status 200, 1 another status, 2 usage, 4 no answer.");
-  verb->callback([options] { finish_with(client::run_rpc(*options)); });
+  verb->callback([options] {
+    forbid_memory_dumps();
+    finish_with(client::run_rpc(*options));
+  });
 }
 
 void add_client_verbs(CLI::App& program) {

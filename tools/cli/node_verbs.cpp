@@ -20,8 +20,8 @@
 #include "control/network/network_view.hpp"
 #include "control/network/service_nodes.hpp"
 #include "control/node/identity_file.hpp"
-#include "control/node/memory_privacy.hpp"
 #include "control/node/private_file.hpp"
+#include "crypto_accel/base/memory_privacy.hpp"
 #include "tools/cli/output.hpp"
 
 namespace allium::cli {
@@ -184,7 +184,7 @@ void add_key_verbs(CLI::App& program) {
                      "Its first line is the passphrase; mode 0600");
     verb->add_flag("--json", options->json, "One JSON object");
     verb->callback([options, run] {
-      control::forbid_memory_dumps();
+      forbid_memory_dumps();
       run(*options);
     });
     return verb;

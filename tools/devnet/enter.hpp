@@ -20,8 +20,8 @@ namespace allium::devnet {
 Result<void> enter_devnet(std::optional<std::string_view> node = std::nullopt);
 
 /// Sends one request (a JSON object in a line) to the supervisor and returns its answer (another). An answer
-/// that is an error becomes one.
-Result<std::string> ask_supervisor(const std::string& request, int timeout_ms = 20000);
+/// that is an error becomes one. Waits longer than the supervisor does for a node.
+Result<std::string> ask_supervisor(const std::string& request, int timeout_ms = 40000);
 
 /// The running supervisor's process; nothing where none runs.
 [[nodiscard]] std::optional<int> running_supervisor();

@@ -115,6 +115,8 @@ Result<void> ServiceProcess::write_configuration() const {
        << "\nipv6_clients = " << kHandleLimits.live_max
        << "\nipv6_clients_per_host = " << kHandleLimits.per_host << "\nipv6_clients_per_site = "
        << kHandleLimits.per_site
+       // Of a folder that is often in memory.
+       << "\n[storage]\nmax_bytes = \"1GiB\""
        // All clients of a devnet have one address, and what is measured here is the node.
        << "\n[limits]\naddress_burst = 100000\naddress_per_second = 100000"
        << "\n[onion]\nexit_to_private_addresses = true\n[control]\nsocket = \""

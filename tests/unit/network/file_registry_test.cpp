@@ -24,6 +24,7 @@ class FileRegistryTest : public testing::Test {
     std::string name = (std::filesystem::temp_directory_path() / "allium-registry-XXXXXX").string();
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     directory = name;
+    memory = directory + "/serial";
   }
 
   void TearDown() override {
@@ -55,7 +56,7 @@ class FileRegistryTest : public testing::Test {
     registry.reset();
     FileRegistryOptions options;
     options.path = directory + "/network";
-    options.memory_path = directory + "/serial";
+    options.memory_path = memory;
     options.authorities = {{kAuthority.public_key()}, 1};
     options.interval = std::chrono::milliseconds(5);
     registry = std::make_unique<FileRegistry>(io, options);
@@ -75,6 +76,7 @@ class FileRegistryTest : public testing::Test {
 
   boost::asio::io_context io;
   std::string directory;
+  std::string memory;
   std::unique_ptr<FileRegistry> registry;
   std::optional<RegistryState> state;
   int updates = 0;
@@ -98,6 +100,32 @@ TEST_F(FileRegistryTest, TellsOfEveryNewDocumentOnce) {
   EXPECT_EQ(updates, 2);
   EXPECT_EQ(state->nodes->all().size(), 5U);
   EXPECT_TRUE(problems.empty());
+}
+
+TEST_F(FileRegistryTest, GoesOnWhenTheSerialCannotBeRememberedAndSaysItOnce) {
+  memory = directory + "/later/serial";
+  publish(1);
+  start();
+  run();
+  EXPECT_EQ(updates, 1) << "the document is good";
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_NE(problems[0].text.find("/later/serial"), std::string::npos) << problems[0].text;
+  publish(1);
+  run();
+  EXPECT_EQ(updates, 1) << "an equal document in a new file";
+  EXPECT_EQ(problems.size(), 1U);
+
+  std::filesystem::create_directory(directory + "/later");
+  run();
+  EXPECT_EQ(updates, 2) << "all is good again";
+  EXPECT_EQ(problems.size(), 1U);
+  publish(2);
+  run();
+  EXPECT_EQ(updates, 3);
+  publish(1);
+  start();
+  ASSERT_EQ(problems.size(), 2U);
+  EXPECT_EQ(problems[1].code, Errc::stale) << "the serial was remembered";
 }
 
 TEST_F(FileRegistryTest, WaitsForAFileThatIsNotThereYet) {

@@ -9,10 +9,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <mutex>
 #include <random>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -244,8 +246,106 @@ TEST(StoreCrash, RefusesChangesWhenTheDiskIsFullAndLosesNothing) {
       EXPECT_EQ(refused.error().code, Errc::io);
       EXPECT_EQ(broken_promises(*in, account, known), 0U) << "reads go on";
     }
+    system->make_room();
   }
   EXPECT_EQ(refusals, 20);
+}
+
+/// Whether it keeps a message again, within a minute.
+bool takes_stores_again(RocksStore& in, const Account& account, const Hash& hash,
+                        Acknowledged& known) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (std::chrono::steady_clock::now() < end) {
+    if (store(in, account, message_of(hash))) {
+      known.stored.insert(hash);
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Reads all the time, as clients do, until it ends.
+class Reader {
+ public:
+  Reader(const RocksStore& in, const Account& account)
+      : thread_([this, &in, account](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+            const auto page = in.retrieve(account, 0, "", {}, kNow);
+            failures_ += !page && page.error().code != Errc::unavailable ? 1U : 0U;
+          }
+        }) {}
+
+  /// Reads that failed otherwise than with "try again".
+  std::size_t stop() {
+    thread_.request_stop();
+    thread_.join();
+    return failures_;
+  }
+
+ private:
+  std::size_t failures_ = 0;
+  std::jthread thread_;
+};
+
+// Again and again, and each time what was acknowledged before, between and after stands a power cut as well.
+TEST(StoreCrash, GoesOnByItselfWhenAFullDiskHasRoomAgain) {
+  const ScratchDirectory scratch;
+  const Account account = account_of(1, 7);
+  const auto system = std::make_shared<LosingFileSystem>(7);
+  RocksStoreOptions options;
+  options.directory = scratch.path("store");
+  options.file_system = system;
+  options.batch_changes_max = 5;
+  options.room_interval = std::chrono::milliseconds(1);
+  std::mt19937_64 random(8);
+  Acknowledged known;
+  for (int round = 0; round < 12; ++round) {
+    const std::string name = std::to_string(round);
+    {
+      const auto in = open_store(options);
+      Reader reader(*in, account);
+      for (const std::string part : {"a", "b"}) {
+        system->fill_disk_at(1 + random() % 10);
+        work(*in, account, name + part, known);
+        ASSERT_TRUE(in->status().is_broken);
+        ASSERT_EQ(store(*in, account, message_of("more")).error().code, Errc::io);
+        ASSERT_EQ(broken_promises(*in, account, known), 0U) << "reads go on";
+
+        system->make_room();
+        ASSERT_TRUE(takes_stores_again(*in, account, name + part + "-after", known));
+        EXPECT_FALSE(in->status().is_broken);
+        ASSERT_EQ(broken_promises(*in, account, known), 0U);
+      }
+      EXPECT_EQ(reader.stop(), 0U);
+      system->cut_power_at(1 + random() % 12);
+      work(*in, account, name + "c", known);
+    }
+    system->restore_power(LosingFileSystem::Unsynced::torn);
+    ASSERT_EQ(broken_promises(*open_store(options), account, known), 0U) << "round " << round;
+  }
+}
+
+// A disk that fails is not one that is full: a person has to look.
+TEST(StoreCrash, StaysBrokenWhenTheDiskFailedOtherwise) {
+  const ScratchDirectory scratch;
+  const Account account = account_of(1, 7);
+  const auto system = std::make_shared<LosingFileSystem>(9);
+  RocksStoreOptions options;
+  options.directory = scratch.path("store");
+  options.file_system = system;
+  options.batch_changes_max = 5;
+  options.room_interval = std::chrono::milliseconds(1);
+  const auto in = open_store(options);
+  Acknowledged known;
+  system->cut_power_at(1);
+  work(*in, account, "a", known);
+  ASSERT_TRUE(in->status().is_broken);
+
+  system->restore_power(LosingFileSystem::Unsynced::torn);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(store(*in, account, message_of("b")).error().code, Errc::io);
+  }
+  EXPECT_TRUE(in->status().is_broken);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "tests/unit/storage/losing_file_system.hpp"
 
 #include <filesystem>
+#include <utility>
 
 namespace allium::storage::testing {
 namespace {
@@ -16,6 +17,10 @@ IOStatus no_power() {
   return IOStatus::IOError("no power");
 }
 
+IOStatus no_room() {
+  return IOStatus::NoSpace("the disk is full");
+}
+
 class LosingFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   LosingFile(std::unique_ptr<rocksdb::FSWritableFile> file, std::string name,
@@ -28,13 +33,16 @@ class LosingFile final : public rocksdb::FSWritableFileOwnerWrapper {
     if (fate == LosingFileSystem::Fate::refused) {
       return no_power();
     }
+    if (fate == LosingFileSystem::Fate::has_no_room) {
+      return no_room();
+    }
     const bool is_torn = fate == LosingFileSystem::Fate::torn;
     const std::size_t bytes = is_torn ? system_.prefix_of(data.size()) : data.size();
     IOStatus status = target()->Append(rocksdb::Slice(data.data(), bytes), options, debug);
     if (status.ok()) {
       system_.appended(name_, bytes);
     }
-    return is_torn ? IOStatus::NoSpace("the disk is full") : status;
+    return is_torn ? no_room() : status;
   }
 
   IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
@@ -74,6 +82,17 @@ void LosingFileSystem::cut_power_at(std::uint64_t append) {
 void LosingFileSystem::fill_disk_at(std::uint64_t append) {
   const std::lock_guard lock(mutex_);
   full_at_ = log_appends_ + append;
+}
+
+void LosingFileSystem::make_room() {
+  const std::lock_guard lock(mutex_);
+  full_at_ = UINT64_MAX;
+  is_full_ = false;
+}
+
+void LosingFileSystem::set_bytes_free(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  bytes_free_ = bytes;
 }
 
 void LosingFileSystem::restore_power(Unsynced unsynced) {
@@ -137,6 +156,18 @@ IOStatus LosingFileSystem::DeleteFile(const std::string& name, const rocksdb::IO
   return has_power() ? target()->DeleteFile(name, options, debug) : no_power();
 }
 
+IOStatus LosingFileSystem::GetFreeSpace(const std::string& path, const rocksdb::IOOptions& options,
+                                        std::uint64_t* bytes, rocksdb::IODebugContext* debug) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_full_ || bytes_free_) {
+      *bytes = is_full_ ? 0 : *bytes_free_;
+      return IOStatus::OK();
+    }
+  }
+  return target()->GetFreeSpace(path, options, bytes, debug);
+}
+
 LosingFileSystem::Fate LosingFileSystem::fate_of_append(const std::string& name) {
   const std::lock_guard lock(mutex_);
   if (is_log(name)) {
@@ -144,12 +175,14 @@ LosingFileSystem::Fate LosingFileSystem::fate_of_append(const std::string& name)
     if (log_appends_ > cut_at_) {
       has_power_ = false;
     }
-    if (log_appends_ > full_at_) {
-      full_at_ = UINT64_MAX;
+    if (log_appends_ > full_at_ && !std::exchange(is_full_, true)) {
       return Fate::torn;
     }
   }
-  return has_power_ ? Fate::written : Fate::refused;
+  if (!has_power_) {
+    return Fate::refused;
+  }
+  return is_full_ ? Fate::has_no_room : Fate::written;
 }
 
 std::size_t LosingFileSystem::prefix_of(std::size_t bytes) {

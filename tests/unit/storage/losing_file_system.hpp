@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -26,8 +27,11 @@ class LosingFileSystem final : public rocksdb::FileSystemWrapper {
 
   /// The power fails at the so many-th append to a log from now on.
   void cut_power_at(std::uint64_t append);
-  /// The disk is full at the so many-th append to a log from now on, once: a part of it is written.
+  /// The disk is full from the so many-th append to a log from now on, of which a part is written, until make_room().
   void fill_disk_at(std::uint64_t append);
+  void make_room();
+  /// What the file system says that it has left, while the disk is not full.
+  void set_bytes_free(std::uint64_t bytes);
 
   /// Syncs of logs say that all is well, and do nothing.
   void lie_about_logs() { lies_about_logs_ = true; }
@@ -51,10 +55,12 @@ class LosingFileSystem final : public rocksdb::FileSystemWrapper {
                                rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus GetFreeSpace(const std::string& path, const rocksdb::IOOptions& options,
+                                 std::uint64_t* bytes, rocksdb::IODebugContext* debug) override;
 
   // For the files.
 
-  enum class Fate : std::uint8_t { written, torn, refused };
+  enum class Fate : std::uint8_t { written, torn, has_no_room, refused };
   [[nodiscard]] Fate fate_of_append(const std::string& name);
   [[nodiscard]] std::size_t prefix_of(std::size_t bytes);
   void appended(const std::string& name, std::size_t bytes);
@@ -76,6 +82,8 @@ class LosingFileSystem final : public rocksdb::FileSystemWrapper {
   std::uint64_t log_syncs_ = 0;
   std::uint64_t cut_at_ = UINT64_MAX;
   std::uint64_t full_at_ = UINT64_MAX;
+  bool is_full_ = false;
+  std::optional<std::uint64_t> bytes_free_;
   bool has_power_ = true;
   bool lies_about_logs_ = false;
 };

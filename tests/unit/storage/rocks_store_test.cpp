@@ -189,6 +189,46 @@ TEST_F(RocksStoreTest, RefusesAnotherProgramsDatabase) {
   EXPECT_EQ(store.error().code, Errc::malformed);
 }
 
+TEST_F(RocksStoreTest, SaysThatItsDiskIsNearlyFullBeforeItIs) {
+  const auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  options_.bytes_limit = std::uint64_t{10} << 30;
+  const auto in = open_store(options_);
+
+  system->set_bytes_free(std::uint64_t{10} << 30);
+  EXPECT_FALSE(in->disk().is_nearly_full);
+  EXPECT_EQ(in->disk().bytes_free, std::uint64_t{10} << 30);
+  EXPECT_GE(in->disk().bytes_wanted, options_.bytes_limit / 10);
+  system->set_bytes_free(std::uint64_t{1} << 30);
+  EXPECT_TRUE(in->disk().is_nearly_full) << "it may grow by ten times as much";
+  EXPECT_FALSE(in->disk().waits_for_room);
+  EXPECT_FALSE(in->status().is_broken);
+}
+
+TEST_F(RocksStoreTest, WantsRoomForItsLogAlsoWhereItMayHardlyGrow) {
+  const auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  options_.bytes_limit = 1 << 20;
+  const auto in = open_store(options_);
+
+  system->set_bytes_free(std::uint64_t{512} << 20);
+  EXPECT_FALSE(in->disk().is_nearly_full);
+  system->set_bytes_free(std::uint64_t{100} << 20);
+  EXPECT_TRUE(in->disk().is_nearly_full);
+}
+
+TEST_F(RocksStoreTest, IsNotOpenedOnAFullDisk) {
+  const auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  system->set_bytes_free(std::uint64_t{20} << 20);
+
+  const auto opened = RocksStore::open(options_);
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().code, Errc::full);
+  EXPECT_NE(opened.error().text.find("make room for 32 MiB"), std::string::npos)
+      << opened.error().text;
+}
+
 TEST_F(RocksStoreTest, SaysSoWhenARecordIsDamagedAndGoesOnWithTheRest) {
   {
     const auto in = open_store(options_);

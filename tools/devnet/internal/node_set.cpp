@@ -105,6 +105,12 @@ Result<void> NodeSet::start(Node& node) const {
       node.on_exit();
       return fail(Errc::unavailable, node.name() + ": " + node.last_words());
     }
+    ServiceProcess& service = node.service();
+    if (has_ended(service.pid())) {
+      service.on_exit();
+      node.stop();
+      return fail(Errc::unavailable, node.name() + ": alliumd ended: " + service.last_words());
+    }
     poll(nullptr, 0, kStartingTickMs);
   }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/node/memory_privacy.hpp"
+#include "crypto_accel/base/memory_privacy.hpp"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-namespace allium::control {
+namespace allium {
 
 void forbid_memory_dumps() noexcept {
   const rlimit none{0, 0};
@@ -12,4 +12,4 @@ void forbid_memory_dumps() noexcept {
   prctl(PR_SET_DUMPABLE, 0);
 }
 
-}  // namespace allium::control
+}  // namespace allium

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/node/memory_privacy.hpp"
+#include "crypto_accel/base/memory_privacy.hpp"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allium::control {
+namespace allium {
 namespace {
 
 [[noreturn]] void forbid_and_end() {
@@ -24,4 +24,4 @@ TEST(MemoryPrivacyDeathTest, ForbidsDumpsAndReadingByOthers) {
 }
 
 }  // namespace
-}  // namespace allium::control
+}  // namespace allium
