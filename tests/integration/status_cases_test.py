@@ -21,6 +21,7 @@ import base64
 import functools
 import json
 import os
+import re
 import random
 import signal
 import socket
@@ -95,13 +96,14 @@ def is_hex(text):
     return all(digit in "0123456789abcdef" for digit in text)
 
 
-def start_with(number, words):
+def start_with(number, limits, max_bytes=None):
     """Starts a node again with other settings: they were written when the devnet was made."""
     allium("devnet", "kill", f"n{number}")
     settings = Path(os.environ["ALLIUM_DEVNET_DIR"], f"n{number}.toml")
-    before = settings.read_text()
-    table, rest = before.split("[limits]\n")
-    settings.write_text(table + words + rest[rest.index("["):])
+    before, rest = settings.read_text().split("[limits]\n")
+    if max_bytes is not None:
+        before = re.sub(r"max_bytes = .*", f'max_bytes = "{max_bytes >> 20}MiB"', before)
+    settings.write_text(before + "[limits]\n" + limits + rest[rest.index("["):])
     allium("devnet", "start", f"n{number}")
 
 
@@ -154,8 +156,8 @@ class World:
         self.to_silent = Slow(onions(n1, n3, control=self.server(self.silent.getsockname()[1])))
         for number in (2, 4, 6):
             allium("devnet", "kill", f"n{number}")
-        start_with(9, "[limits]\naddress_burst = 20\naddress_per_second = 1\naccount_burst = 5\naccount_per_second = 1\n")
-        start_with(10, f'[storage]\nmax_bytes = "{STORE_BYTES >> 20}MiB"\n[limits]\naddress_burst = 1000\n')
+        start_with(9, "address_burst = 20\naddress_per_second = 1\naccount_burst = 5\naccount_per_second = 1\n")
+        start_with(10, "address_burst = 1000\n", STORE_BYTES)
         for number in (9, 10):
             wait_until(lambda node=self.nodes[number - 1]: answers(node), f"n{number} answers")
 
