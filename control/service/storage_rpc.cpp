@@ -105,7 +105,7 @@ namespace {
 using storage::Stamp;
 using storage::stamp_of;
 
-/// Between the clocks of members that are in service, with room for what they are slow.
+/// A member whose clock is further ahead is not believed: nothing could be asked after it for as long.
 constexpr std::uint64_t kStampAheadMsMax = 10'000;
 
 /// A JSON value takes many times the room of its text; messages have few commas.
@@ -190,10 +190,9 @@ void StorageRpc::call(std::string_view method, const json::object& params, Forma
   }
   const std::uint64_t now_ms = around_.now_ms();
   const bool is_from_client = source == RpcSource::client || source == RpcSource::onion;
-  const std::optional<Stamp> theirs = is_from_client ? std::nullopt : stamp_in(params);
-  if (theirs && *theirs > stamp_of(now_ms + kStampAheadMsMax)) {
-    reply(refuse(Status::not_acceptable, "asked for in the future: check your clock"));
-    return;
+  std::optional<Stamp> theirs = is_from_client ? std::nullopt : stamp_in(params);
+  if (theirs) {
+    theirs = std::min(*theirs, stamp_of(now_ms + kStampAheadMsMax));
   }
   if (theirs && *theirs < stamp_of(now_ms - std::min(now_ms, storage::kLifeMsMax))) {
     reply(refuse(Status::bad_request, "asked for too long ago"));
