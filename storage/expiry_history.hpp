@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What was said about the expiry of a message, and what it comes to in whatever order it arrives: what sets an expiry overrides all
-// that was asked for before; a store and what extends it raise it, what shortens it lowers it, each in its place.
+// What was said about the expiry of a message, in the order in which it was asked for, and what that comes to: the same in whatever
+// order it arrives.
 //
 //   Units      Unix milliseconds, stamps (message_store.hpp).
-//   Limits     of each kind the latest stamp and the strongest word are kept, not all that was ever said: where two of one kind lie on
-//              both sides of another's stamp and arrive in another order, what is kept can be a little more or less.
+//   Limits     kStepsMax steps. The oldest is then settled: what was asked for before it and arrives later is passed by.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <utility>
+#include <vector>
 
 #include "storage/message_store.hpp"
+#include "storage/stored_bytes.hpp"
 
 namespace allium::storage {
 
@@ -21,103 +23,86 @@ inline constexpr Stamp kReplicaStamp = 1;
 
 class ExpiryHistory {
  public:
-  struct Said {
-    Stamp asked = 0;  ///< 0: nothing
-    std::uint64_t expiry_ms = 0;
+  static constexpr std::size_t kStepsMax = 8;
 
-    bool operator==(const Said&) const = default;
+  enum class Kind : std::uint8_t { set, shorten, extend, store };
+
+  struct Step {
+    Stamp asked = 0;
+    std::uint64_t expiry_ms = 0;
+    Kind kind = Kind::set;
+
+    bool operator==(const Step&) const = default;
   };
 
   ExpiryHistory() = default;
 
-  ExpiryHistory(Said set, Said raised, Said lowered)
-      : set_(set), raised_(raised), lowered_(lowered) {}
+  /// `settled`: what all before came to, 0 where there was nothing; its kind tells nothing. Requires steps in order of their stamps.
+  ExpiryHistory(Step settled, std::vector<Step> steps)
+      : settled_(settled), steps_(std::move(steps)) {}
 
   bool operator==(const ExpiryHistory&) const = default;
 
   void add(ExpiryChange change, std::uint64_t expiry_ms, Stamp asked) {
-    const Said said{asked, expiry_ms};
-    if (asked < set_.asked) {
-      return;
-    }
     switch (change) {
       case ExpiryChange::set:
-        set_ = said;
-        forget(raised_);
-        forget(lowered_);
-        break;
-      case ExpiryChange::extend:
-        settle(lowered_, asked);
-        raised_ = is_open(raised_)
-                      ? Said{std::max(raised_.asked, asked), std::max(raised_.expiry_ms, expiry_ms)}
-                      : said;
-        break;
+        return add(Kind::set, expiry_ms, asked);
       case ExpiryChange::shorten:
-        settle(raised_, asked);
-        lowered_ = is_open(lowered_) ? Said{std::max(lowered_.asked, asked),
-                                            std::min(lowered_.expiry_ms, expiry_ms)}
-                                     : said;
-        break;
+        return add(Kind::shorten, expiry_ms, asked);
+      case ExpiryChange::extend:
+        return add(Kind::extend, expiry_ms, asked);
+    }
+  }
+
+  /// A step that is there already is not added again.
+  void add(Kind kind, std::uint64_t expiry_ms, Stamp asked) {
+    const Step step{asked, expiry_ms, kind};
+    if (asked < settled_.asked || std::find(steps_.begin(), steps_.end(), step) != steps_.end()) {
+      return;
+    }
+    const auto is_before = [](Stamp stamp, const Step& other) { return stamp < other.asked; };
+    steps_.insert(std::upper_bound(steps_.begin(), steps_.end(), asked, is_before), step);
+    if (steps_.size() > kStepsMax) {
+      settled_ = {steps_.front().asked, after(settled_.expiry_ms, steps_.front()), Kind::set};
+      steps_.erase(steps_.begin());
     }
   }
 
   /// 0 where nothing was stored or set.
   [[nodiscard]] std::uint64_t expiry_ms() const {
-    std::optional<std::uint64_t> expiry =
-        set_.asked == 0 ? std::nullopt : std::optional(set_.expiry_ms);
-    const bool raises_first = raised_.asked <= lowered_.asked;
-    const auto raise = [&] {
-      if (is_open(raised_)) {
-        expiry = std::max(expiry.value_or(0), raised_.expiry_ms);
-      }
-    };
-    if (raises_first) {
-      raise();
+    std::uint64_t expiry = settled_.expiry_ms;
+    for (const Step& step : steps_) {
+      expiry = after(expiry, step);
     }
-    if (is_open(lowered_) && expiry) {
-      expiry = std::min(*expiry, lowered_.expiry_ms);
-    }
-    if (!raises_first) {
-      raise();
-    }
-    return expiry.value_or(0);
+    return expiry;
   }
 
   [[nodiscard]] Stamp latest() const {
-    return std::max({set_.asked, raised_.asked, lowered_.asked});
+    return steps_.empty() ? settled_.asked : steps_.back().asked;
   }
 
-  [[nodiscard]] const Said& set() const noexcept { return set_; }
+  [[nodiscard]] const Step& settled() const noexcept { return settled_; }
 
-  [[nodiscard]] const Said& raised() const noexcept { return raised_; }
-
-  [[nodiscard]] const Said& lowered() const noexcept { return lowered_; }
+  [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
 
  private:
-  /// Not overridden.
-  [[nodiscard]] bool is_open(const Said& said) const noexcept {
-    return said.asked != 0 && said.asked >= set_.asked;
-  }
-
-  void forget(Said& said) const noexcept {
-    if (said.asked <= set_.asked) {
-      said = {};
+  [[nodiscard]] static std::uint64_t after(std::uint64_t held_ms, const Step& step) {
+    switch (step.kind) {
+      case Kind::set:
+        return step.expiry_ms;
+      case Kind::shorten:
+        return std::min(held_ms, step.expiry_ms);
+      case Kind::store:
+        return std::max(held_ms, step.expiry_ms);
+      case Kind::extend:
+        break;
     }
+    return is_worth_extending(held_ms, step.expiry_ms, step.asked / kStampsPerMs) ? step.expiry_ms
+                                                                                  : held_ms;
   }
 
-  /// What it came to up to `other`, before what is asked for after that.
-  void settle(const Said& other, Stamp asked) {
-    const std::uint64_t expiry = expiry_ms();
-    if (is_open(other) && asked >= latest() && expiry != 0) {
-      set_ = {latest(), expiry};
-      raised_ = {};
-      lowered_ = {};
-    }
-  }
-
-  Said set_;
-  Said raised_;
-  Said lowered_;
+  Step settled_;
+  std::vector<Step> steps_;
 };
 
 }  // namespace allium::storage

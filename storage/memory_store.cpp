@@ -154,7 +154,8 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
   const Message* here = live(mailbox, message.hash, now_ms);
   const ExpiryHistory bounds = bounds_of(mailbox, message.hash, now_ms);
   ExpiryHistory expiry = here != nullptr ? mailbox.asked.at(message.hash).expiry : bounds;
-  expiry.add(ExpiryChange::extend, message.expiry_ms, is_replica ? kReplicaStamp : when.asked);
+  expiry.add(ExpiryHistory::Kind::store, message.expiry_ms,
+             is_replica ? kReplicaStamp : when.asked);
   message.expiry_ms = expiry.expiry_ms();
   if (message.expiry_ms <= now_ms) {
     return Stored{StoreEffect::expired, message.expiry_ms};
@@ -294,19 +295,18 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
         }
         continue;
       }
-      const std::uint64_t left_ms = message->expiry_ms - now_ms;
-      const bool is_asked = change == ExpiryChange::set ||
-                            (change == ExpiryChange::shorten ? expiry_ms < message->expiry_ms
-                                                             : expiry_ms > message->expiry_ms &&
-                                                                   expiry_ms - message->expiry_ms >=
-                                                                       least_extension_ms(left_ms));
+      const std::uint64_t held_ms = message->expiry_ms;
+      const bool is_meant =
+          change == ExpiryChange::set ||
+          (change == ExpiryChange::shorten
+               ? expiry_ms < held_ms
+               : is_worth_extending(held_ms, expiry_ms, when.asked / kStampsPerMs));
       ExpiryHistory& expiry = mailbox.asked.at(hashes[i]).expiry;
-      const ExpiryHistory before = expiry;
-      if (is_asked) {
+      if (is_meant || when.asked < expiry.latest()) {
         expiry.add(change, expiry_ms, when.asked);
       }
-      if (expiry == before) {
-        unchanged.emplace(hashes[i], message->expiry_ms);
+      if (!is_meant && expiry.expiry_ms() == held_ms) {
+        unchanged.emplace(hashes[i], held_ms);
         continue;
       }
       updated[hashes[i]] = expire(mailbox, hashes[i], when);
@@ -327,22 +327,25 @@ void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> s
                               std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) {
   done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
     HashesBySpace shortened;
+    std::vector<Hash> concerned;
     for (const auto& [place, message] : mailbox.messages) {
       Asked& asked = mailbox.asked.at(message.hash);
-      const ExpiryHistory before = asked.expiry;
-      if (is_in(space, place.first) && message.expiry_ms > std::max(when.now_ms, expiry_ms) &&
-          asked.stored <= when.asked) {
-        asked.expiry.add(ExpiryChange::shorten, expiry_ms, when.asked);
+      const bool is_meant = message.expiry_ms > expiry_ms;
+      if (!is_in(space, place.first) || message.expiry_ms <= when.now_ms ||
+          asked.stored > when.asked || !(is_meant || when.asked < asked.expiry.latest())) {
+        continue;
       }
-      if (asked.expiry != before) {
+      asked.expiry.add(ExpiryChange::shorten, expiry_ms, when.asked);
+      if (asked.expiry.expiry_ms() < message.expiry_ms) {
         shortened[place.first].push_back(message.hash);
       }
+      concerned.push_back(message.hash);
+    }
+    for (const Hash& hash : concerned) {
+      expire(mailbox, hash, when);
     }
     for (auto& [shortened_space, hashes] : shortened) {
       std::sort(hashes.begin(), hashes.end());
-      for (const Hash& hash : hashes) {
-        expire(mailbox, hash, when);
-      }
     }
     return shortened;
   }));

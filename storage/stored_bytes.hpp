@@ -13,9 +13,9 @@
 
 namespace allium::storage {
 
-inline constexpr std::uint64_t kMessageBytes = 360;    ///< and twice its hash, and its data
+inline constexpr std::uint64_t kMessageBytes = 480;    ///< and twice its hash, and its data
 inline constexpr std::uint64_t kTombstoneBytes = 130;  ///< and twice its hash
-inline constexpr std::uint64_t kBoundsBytes = 180;     ///< and twice its hash
+inline constexpr std::uint64_t kBoundsBytes = 280;     ///< and twice its hash
 inline constexpr std::uint64_t kWatermarkBytes = 130;
 inline constexpr std::uint64_t kRevocationBytes = 200;
 inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
@@ -60,6 +60,12 @@ inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 /// hundredth at last beyond kLifeMsMax, so that an old message could not be kept.
 [[nodiscard]] constexpr std::uint64_t least_extension_ms(std::uint64_t left_ms) noexcept {
   return left_ms / 100 + (left_ms % 100 == 0 ? 0 : 1);
+}
+
+[[nodiscard]] constexpr bool is_worth_extending(std::uint64_t held_ms, std::uint64_t expiry_ms,
+                                                std::uint64_t now_ms) noexcept {
+  const std::uint64_t left_ms = held_ms > now_ms ? held_ms - now_ms : 0;
+  return expiry_ms > held_ms && expiry_ms - held_ms >= least_extension_ms(left_ms);
 }
 
 [[nodiscard]] constexpr bool is_nearly_full(std::uint64_t used, std::uint64_t limit) noexcept {

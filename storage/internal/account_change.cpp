@@ -28,14 +28,12 @@ std::vector<HashExpiry> listed(const std::map<Hash, std::uint64_t>& expiries) {
   return list;
 }
 
-/// Requires held_ms >= now_ms.
-bool is_asked(ExpiryChange change, std::uint64_t expiry_ms, std::uint64_t held_ms,
-              std::uint64_t now_ms) {
+bool is_asked(ExpiryChange change, std::uint64_t expiry_ms, std::uint64_t held_ms, Stamp asked) {
   switch (change) {
     case ExpiryChange::shorten:
       return expiry_ms < held_ms;
     case ExpiryChange::extend:
-      return expiry_ms > held_ms && expiry_ms - held_ms >= least_extension_ms(held_ms - now_ms);
+      return is_worth_extending(held_ms, expiry_ms, asked / kStampsPerMs);
     case ExpiryChange::set:
       break;
   }
@@ -158,7 +156,7 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const bool is_here = here && is_live(*here);
   const ExpiryHistory bounds = bounds_of(message.hash).value_or(Bounds{}).expiry;
   ExpiryHistory expiry = is_here ? here->header.expiry : bounds;
-  expiry.add(ExpiryChange::extend, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
+  expiry.add(ExpiryHistory::Kind::store, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
   message.expiry_ms = expiry.expiry_ms();
   if (message.expiry_ms <= now_ms_) {
     return {StoreEffect::expired, message.expiry_ms};
@@ -376,12 +374,17 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
       continue;
     }
     const std::uint64_t held_ms = here->header.expiry_ms;
-    const ExpiryHistory before = here->header.expiry;
-    if (is_asked(change, expiry_ms, held_ms, now_ms_)) {
+    // What comes late counts even if it changes nothing now: something else may come that was asked for before it.
+    const bool is_meant = is_asked(change, expiry_ms, held_ms, asked_);
+    const bool is_late = asked_ < here->header.expiry.latest();
+    if (is_meant || is_late) {
       here->header.expiry.add(change, expiry_ms, asked_);
     }
-    if (here->header.expiry == before) {
+    if (!is_meant && here->header.expiry.expiry_ms() == held_ms) {
       unchanged.emplace(hashes[i], held_ms);
+      if (is_late) {
+        set_expiry(*here);
+      }
       continue;
     }
     updated[hashes[i]] = here->header.expiry.expiry_ms();
@@ -397,13 +400,15 @@ HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::ui
   HashesBySpace shortened;
   for (Kept& message : list(space)) {
     Header& header = message.header;
-    if (header.expiry_ms <= std::max(now_ms_, expiry_ms) || is_newer(message)) {
+    if (!is_live(message) || is_newer(message)) {
       continue;
     }
-    const ExpiryHistory before = header.expiry;
-    header.expiry.add(ExpiryChange::shorten, expiry_ms, asked_);
-    if (header.expiry != before) {
-      shortened[message.place.space].push_back(header.hash);
+    const bool is_meant = header.expiry_ms > expiry_ms;
+    if (is_meant || asked_ < header.expiry.latest()) {
+      header.expiry.add(ExpiryChange::shorten, expiry_ms, asked_);
+      if (header.expiry.expiry_ms() < header.expiry_ms) {
+        shortened[message.place.space].push_back(header.hash);
+      }
       expire(message);
     }
   }

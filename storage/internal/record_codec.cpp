@@ -27,8 +27,12 @@ class Writer {
   }
 
   Writer& history(const ExpiryHistory& expiry) {
-    for (const ExpiryHistory::Said& said : {expiry.set(), expiry.raised(), expiry.lowered()}) {
-      number(said.asked, 8).number(said.expiry_ms, 8);
+    number(expiry.settled().asked, 8).number(expiry.settled().expiry_ms, 8);
+    number(expiry.steps().size(), 1);
+    for (const ExpiryHistory::Step& step : expiry.steps()) {
+      number(step.asked, 8)
+          .number(step.expiry_ms, 8)
+          .number(static_cast<std::uint8_t>(step.kind), 1);
     }
     return *this;
   }
@@ -48,19 +52,36 @@ std::uint64_t number_at(std::string_view record, std::size_t offset, std::size_t
   return load_be(reinterpret_cast<const std::uint8_t*>(record.data()) + offset, byte_count);
 }
 
-constexpr std::size_t kHistoryBytes = 6 * 8;
-
-ExpiryHistory history_at(std::string_view record, std::size_t offset) {
-  const auto said = [&](std::size_t i) {
-    return ExpiryHistory::Said{number_at(record, offset + 16 * i, 8),
-                               number_at(record, offset + 16 * i + 8, 8)};
-  };
-  return {said(0), said(1), said(2)};
-}
-
 tl::unexpected<Error> damaged(std::string_view what) {
   return fail(Errc::io, "a record of the message store is damaged (" + std::string(what) +
                             "): restore a backup, or start with an empty directory");
+}
+
+constexpr std::size_t kHistoryBytesMin = 8 + 8 + 1;
+constexpr std::size_t kStepBytes = 8 + 8 + 1;
+constexpr std::size_t kHistoryBytesMax = kHistoryBytesMin + ExpiryHistory::kStepsMax * kStepBytes;
+
+/// Takes it from the front of `rest`, which has kHistoryBytesMin bytes at least.
+Result<ExpiryHistory> take_history(std::string_view& rest) {
+  const ExpiryHistory::Step settled{number_at(rest, 0, 8), number_at(rest, 8, 8)};
+  const std::size_t count = number_at(rest, 16, 1);
+  rest.remove_prefix(kHistoryBytesMin);
+  if (count > ExpiryHistory::kStepsMax || rest.size() < count * kStepBytes) {
+    return damaged("an expiry of " + std::to_string(count) + " steps");
+  }
+  std::vector<ExpiryHistory::Step> steps;
+  for (std::size_t i = 0; i < count; ++i, rest.remove_prefix(kStepBytes)) {
+    const std::uint64_t kind = number_at(rest, 16, 1);
+    if (kind > static_cast<std::uint8_t>(ExpiryHistory::Kind::store)) {
+      return damaged("a step of kind " + std::to_string(kind));
+    }
+    steps.push_back(
+        {number_at(rest, 0, 8), number_at(rest, 8, 8), static_cast<ExpiryHistory::Kind>(kind)});
+    if (i > 0 && steps[i].asked < steps[i - 1].asked) {
+      return damaged("steps of an expiry out of order");
+    }
+  }
+  return ExpiryHistory(settled, std::move(steps));
 }
 
 /// What follows the preamble, of `bytes_min` to `bytes_max` bytes.
@@ -150,8 +171,9 @@ Result<std::uint32_t> decode_format(std::string_view value) {
 }
 
 Result<Header> decode_header(std::string_view value) {
-  constexpr std::size_t kFixedBytes = 28 + kHistoryBytes;
-  const auto content = content_of(value, kFixedBytes + 1, kFixedBytes + kHashCharsMax);
+  constexpr std::size_t kFixedBytes = 28;
+  const auto content = content_of(value, kFixedBytes + kHistoryBytesMin + 1,
+                                  kFixedBytes + kHistoryBytesMax + kHashCharsMax);
   if (!content) {
     return tl::unexpected(content.error());
   }
@@ -160,8 +182,16 @@ Result<Header> decode_header(std::string_view value) {
   header.expiry_ms = number_at(*content, 8, 8);
   header.stored = number_at(*content, 16, 8);
   header.data_bytes = static_cast<std::uint32_t>(number_at(*content, 24, 4));
-  header.expiry = history_at(*content, 28);
-  header.hash = content->substr(kFixedBytes);
+  std::string_view rest = content->substr(kFixedBytes);
+  auto expiry = take_history(rest);
+  if (!expiry) {
+    return tl::unexpected(std::move(expiry.error()));
+  }
+  if (rest.empty() || rest.size() > kHashCharsMax) {
+    return damaged("a hash of " + std::to_string(rest.size()) + " characters");
+  }
+  header.expiry = *std::move(expiry);
+  header.hash = rest;
   if (header.data_bytes > kDataBytesMax) {
     return damaged("a message of " + std::to_string(header.data_bytes) + " bytes");
   }
@@ -188,9 +218,19 @@ Result<Revocation> decode_revocation(std::string_view value) {
 }
 
 Result<Bounds> decode_bounds(std::string_view value) {
-  return content_of(value, kHistoryBytes + 8, kHistoryBytes + 8).map([](std::string_view content) {
-    return Bounds{history_at(content, 0), number_at(content, kHistoryBytes, 8)};
-  });
+  const auto content = content_of(value, kHistoryBytesMin + 8, kHistoryBytesMax + 8);
+  if (!content) {
+    return tl::unexpected(content.error());
+  }
+  std::string_view rest = *content;
+  auto expiry = take_history(rest);
+  if (!expiry) {
+    return tl::unexpected(std::move(expiry.error()));
+  }
+  if (rest.size() != 8) {
+    return damaged("its length is " + std::to_string(content->size()));
+  }
+  return Bounds{*std::move(expiry), number_at(rest, 0, 8)};
 }
 
 Result<Removal> decode_removal(std::string_view value) {
