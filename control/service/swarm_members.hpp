@@ -31,6 +31,7 @@ struct MemberReply {
   boost::json::object body;  ///< answered: as it came, bytes raw
   std::string code;          ///< refused: the status
   std::string reason;        ///< refused: the text
+  bool is_lost = false;  ///< it did not get the command, and will not: there was no room to keep it
 };
 
 class SwarmMembers {

@@ -76,7 +76,8 @@ void SwarmPeers::forward(SwarmCommand command, std::function<void(MemberReply)> 
 }
 
 void SwarmPeers::hand_on(const Round& round, const Result<std::uint64_t>& number) {
-  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes.
+  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes. A
+  // member that is away then has lost it, and the client is told that it failed.
   const auto one_less = after_all(round.keys.size(), while_alive(is_alive_, [this, number] {
                                     if (number) {
                                       begun_->end({*number});
@@ -94,12 +95,23 @@ void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key,
                                std::function<void(MemberReply)> each) {
   ++counters_.forwarded;
   if (absent_->is_away(key)) {
-    absent_->queue(key, command_record(round.command), [key, each = std::move(each)] {
-      each({key, MemberReply::Kind::timeout, {}, {}, {}});
-    });
+    absent_->queue(key, command_record(round.command),
+                   [key, each = std::move(each)](bool is_queued) {
+                     each({key, MemberReply::Kind::timeout, {}, {}, {}, !is_queued});
+                   });
   } else {
     send(*round.nodes->find_ed25519(key), round.command, std::move(each));
   }
+}
+
+void SwarmPeers::queue_missed(const SwarmCommand& command, MemberReply reply,
+                              std::function<void(MemberReply)> each) {
+  absent_->queue(reply.member, command_record(command),
+                 [reply, each = std::move(each)](bool is_queued) {
+                   MemberReply told = reply;
+                   told.is_lost = !is_queued;
+                   each(std::move(told));
+                 });
 }
 
 void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
@@ -110,7 +122,7 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
     if (!parts) {
       ++counters_.timeouts;
       absent_->set_dead(key);
-      absent_->queue(key, command_record(command), [reply, each] { each(reply); });
+      queue_missed(command, std::move(reply), each);
       return;
     }
     if (parts->size() == 1) {
@@ -133,7 +145,7 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
         (reply.code == "406" || reply.code == "421" || reply.code == "500" || reply.code == "503");
     if (is_for_later) {
       absent_->set_behind(key);
-      absent_->queue(key, command_record(command), [reply, each] { each(reply); });
+      queue_missed(command, std::move(reply), each);
     } else {
       each(std::move(reply));
     }

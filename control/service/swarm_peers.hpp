@@ -118,6 +118,8 @@ class SwarmPeers final : public SwarmMembers {
   void send_or_queue(const Round& round, const NodeKey& key, std::function<void(MemberReply)> each);
   void send(const ServiceNode& node, const SwarmCommand& command,
             std::function<void(MemberReply)> each);
+  void queue_missed(const SwarmCommand& command, MemberReply reply,
+                    std::function<void(MemberReply)> each);
 
   SwarmSurroundings around_;
   SwarmCounters counters_;

@@ -114,13 +114,13 @@ bool AbsentMembers::is_moot(std::string_view text) const {
          });
 }
 
-void AbsentMembers::queue(const NodeKey& key, std::string record, std::function<void()> done) {
+void AbsentMembers::queue(const NodeKey& key, std::string record, std::function<void(bool)> done) {
   ++members_[key].queueing;
   // The client hears of the member's absence only when the queue is on disk.
   auto is_done = [this, key, done = std::move(done)](bool is_queued) {
     ++(is_queued ? counters_.queued : counters_.lost_records);
     queued(key);
-    done();
+    done(is_queued);
   };
   around_.store.enqueue_missed(
       key, {std::move(record)},

@@ -43,8 +43,8 @@ class AbsentMembers {
   /// It answers, and has missed something. Where it is dead or behind already, it stays so.
   void set_behind(const NodeKey& key);
 
-  /// `done`: it is on disk, or lost.
-  void queue(const NodeKey& key, std::string record, std::function<void()> done);
+  /// `done`: it is on disk, or (false) lost.
+  void queue(const NodeKey& key, std::string record, std::function<void(bool is_queued)> done);
 
  private:
   enum class State : std::uint8_t { alive, dead, behind };

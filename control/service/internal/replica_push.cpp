@@ -110,7 +110,7 @@ void ReplicaPush::send(const NodeKey& key, std::string payload, std::function<vo
     return;
   }
   if (absent_.is_away(key)) {
-    absent_.queue(key, data_record(payload), std::move(done));
+    absent_.queue(key, data_record(payload), [done = std::move(done)](bool) { done(); });
     return;
   }
   std::string copy = payload;
@@ -123,7 +123,7 @@ void ReplicaPush::send(const NodeKey& key, std::string payload, std::function<vo
           return;
         }
         absent_.set_dead(key);
-        absent_.queue(key, data_record(payload), done);
+        absent_.queue(key, data_record(payload), [done](bool) { done(); });
       }));
 }
 

@@ -179,6 +179,7 @@ void SwarmRound::own_failure(const Error& error) {
 }
 
 void SwarmRound::member_result(const MemberReply& reply) {
+  is_lost_ |= reply.is_lost;
   members_[to_hex(reply.member)] = member_entry(method_, reply, format_);
   one_less();
 }
@@ -201,7 +202,7 @@ void SwarmRound::one_less() {
   } else {
     answer.body = std::move(mine_);
   }
-  answer.status = all_failed ? Status::internal : Status::ok;
+  answer.status = all_failed || is_lost_ ? Status::internal : Status::ok;
   if (finish_) {
     finish_(answer);
   }

@@ -140,6 +140,7 @@ class SwarmRound {
   bool is_from_client_;
   Reply reply_;
   std::size_t pending_;
+  bool is_lost_ = false;  ///< to a member
   boost::json::object mine_;
   boost::json::object top_;
   boost::json::object members_;

@@ -373,6 +373,19 @@ TEST(FullEntry, TellsTheOthersWhatItDeletes) {
   }
 }
 
+TEST(FullEntry, AcknowledgesNothingThatAMemberWhoIsAwayWillNotHear) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("old", world.now_ms));
+  world.node(0).store().is_full = true;
+  world.node(2).is_up = false;
+  for (int i = 0; i < 2; ++i) {  // it times out, then it is known to be away
+    const Answer answer =
+        world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+    EXPECT_EQ(answer.status, Status::internal);
+  }
+}
+
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
   SwarmWorld world(1);
 
