@@ -161,7 +161,7 @@ Result<void> NodeService::State::open() {
                         [this](std::string_view payload, std::function<void(PeerParts)> reply) {
                           swarm->take_data(payload, std::move(reply));
                         },
-                        options.on_held},
+                        [this](const NodeKey& key) { swarm->given(key); }, options.on_held},
       options.held);
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{

@@ -460,6 +460,7 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
     reply({"421", "this node does not know that network yet"});
     return;
   }
+  around_.on_given(node->ed25519);
   if (asked->wants_revocations) {
     answer_revocations(*node, asked->scan, reply);
     return;

@@ -56,7 +56,8 @@ struct FetchSurroundings {
   std::function<std::uint64_t()> now_ms;
   std::function<void(std::function<void()>)> post;  ///< to the service thread; any thread
   TakePushed take;
-  std::function<void(const std::string&)> on_held;  ///< a new text to keep; may be empty
+  std::function<void(const NodeKey& ed25519)> on_given;  ///< this node was given something
+  std::function<void(const std::string&)> on_held;       ///< a new text to keep; may be empty
 };
 
 struct FetchCounters {

@@ -34,7 +34,7 @@ PeerParts peer_reply(const Answer& answer, Format format) {
 SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
     : around_(std::move(surroundings)),
       absent_(std::make_unique<internal::AbsentMembers>(around_, counters_)),
-      intake_(std::make_unique<internal::MissedIntake>(around_, counters_)),
+      intake_(std::make_unique<internal::MissedIntake>(around_, *absent_, counters_)),
       begun_(std::make_unique<internal::BegunCommands>(around_, *absent_, *intake_, counters_)),
       push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, counters_)) {}
 
@@ -51,6 +51,10 @@ std::vector<NodeKey> SwarmPeers::others() const {
 
 bool SwarmPeers::is_dead(const NodeKey& ed25519) const noexcept {
   return absent_->is_dead(ed25519);
+}
+
+void SwarmPeers::given(const NodeKey& ed25519) {
+  intake_->given(ed25519);
 }
 
 void SwarmPeers::membership_changed(const ServiceNodes& before) {

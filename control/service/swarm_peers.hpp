@@ -52,6 +52,8 @@ inline constexpr std::uint64_t kHandOverTimeoutMs = 20'000;
 /// How often this node forgets the commands that all members have had.
 inline constexpr std::uint64_t kForgetIntervalMs = 20;
 inline constexpr std::uint64_t kFinishRetryMs = 10'000;
+/// How long those who were given messages are told of what comes late.
+inline constexpr std::uint64_t kTellGivenMs = 86'400'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
 
@@ -90,6 +92,9 @@ class SwarmPeers final : public SwarmMembers {
   void forward(SwarmCommand command, std::function<void(MemberReply)> each) override;
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
+
+  /// That node was given messages by this one: it is told as well of what comes late and deletes one here.
+  void given(const NodeKey& ed25519);
 
   /// After Membership was updated: pushes what `before` had elsewhere.
   void membership_changed(const ServiceNodes& before);

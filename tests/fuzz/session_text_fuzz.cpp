@@ -79,6 +79,7 @@ void check_fetch(std::string_view text) {
                       [] { return kNowMs; },
                       [](const std::function<void()>& what) { what(); },
                       [](std::string_view, const std::function<void(PeerParts)>&) {},
+                      [](const NodeKey&) {},
                       {}},
                      text);
   int replies = 0;

@@ -17,6 +17,39 @@
 namespace allium::control::internal {
 namespace json = boost::json;
 
+namespace {
+
+/// Whether a command deleted a message here.
+bool deleted_something(const Answer& answer) {
+  const auto* body = answer.body.if_object();
+  const auto has = [body](std::string_view name) {
+    const json::value* list = body == nullptr ? nullptr : body->if_contains(name);
+    return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
+                               (list->is_object() && !list->get_object().empty()));
+  };
+  return answer.status == Status::ok && has("deleted");
+}
+
+}  // namespace
+
+void MissedIntake::given(const NodeKey& key) {
+  given_ms_[key] = around_.now_ms();
+}
+
+// Whom this node has given that message before it knew: they may have it from here alone. Once is enough, for the second time it changes
+// nothing here.
+void MissedIntake::pass_on(const std::string& record) {
+  const std::uint64_t now_ms = around_.now_ms();
+  std::erase_if(given_ms_,
+                [now_ms](const auto& one) { return one.second + kTellGivenMs < now_ms; });
+  for (const auto& [key, at_ms] : given_ms_) {
+    if (around_.membership.find(key) != nullptr) {
+      absent_.queue(key, record, [](bool) {});
+      absent_.set_behind(key);
+    }
+  }
+}
+
 void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
                              std::function<void(PeerParts)> reply) {
   const Result<json::value> list = parse_bt(payload);
@@ -48,9 +81,14 @@ void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
         done(parts.size() == 2 && parts.front() == "500");
       });
     } else {
+      auto passed_on = while_alive(
+          is_alive_, [this, text = std::string(records[i].get_string())] { pass_on(text); });
       rpc.call_params(
           record->command.method, record->command.params, RpcSource::late_peer,
-          [done](const Answer& answer, Format) {
+          [done, passed_on](const Answer& answer, Format) mutable {
+            if (deleted_something(answer)) {
+              passed_on();
+            }
             done(answer.status == Status::internal || answer.status == Status::not_acceptable);
           });
     }

@@ -3,21 +3,29 @@
 
 // What others hand over because it was missed here. It is stored where it belongs here, and where a client could have asked for it.
 //
-//   Ownership  borrows what it is made with; callbacks that wait for the store do not need it any more.
+//   Ownership  borrows what it is made with.
 //   Errors     in the parts of the reply: a status and a text.
 //   Threads    the service thread.
 
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
+#include <string>
 #include <string_view>
 
+#include "control/service/internal/absent_members.hpp"
 #include "control/service/swarm_peers.hpp"
 
 namespace allium::control::internal {
 
 class MissedIntake {
  public:
-  MissedIntake(const SwarmSurroundings& around, SwarmCounters& counters)
-      : around_(around), counters_(counters) {}
+  MissedIntake(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
+      : around_(around), absent_(absent), counters_(counters) {}
+
+  /// This node has given messages: see SwarmPeers::given().
+  void given(const NodeKey& key);
 
   /// sn.allium_late: a bt list of records.
   void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
@@ -26,8 +34,13 @@ class MissedIntake {
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
  private:
+  void pass_on(const std::string& record);
+
   const SwarmSurroundings& around_;
+  AbsentMembers& absent_;
   SwarmCounters& counters_;
+  std::map<NodeKey, std::uint64_t> given_ms_;  ///< and when
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace allium::control::internal

@@ -76,6 +76,27 @@ TEST(MemberThatComesBack, HasNothingOfWhatWasDeletedMeanwhile) {
   }
 }
 
+TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedByTheMemberWhoGaveIt) {
+  SwarmWorld world(4);
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  // Node 0 cannot reach node 2, which so has the message still when node 3 with its new disk asks it.
+  world.node(2).is_up = false;
+  world.call(0, "delete", owner.remove({hash}));
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.node(3).restart_empty();
+  world.start(3);
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 3, owner), std::vector<std::string>{"one"});
+  world.node(0).is_up = true;
+  world.run(60'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  EXPECT_TRUE(sorted_data(world, 3, owner).empty());
+}
+
 TEST(MemberWithANewDisk, KnowsWhoIsRevoked) {
   SwarmWorld world(2);
   world.run(10'000);

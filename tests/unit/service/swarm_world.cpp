@@ -84,6 +84,7 @@ void TestNode::restart() {
                         [this](std::string_view payload, std::function<void(PeerParts)> reply) {
                           swarm_->take_data(payload, std::move(reply));
                         },
+                        [this](const NodeKey& key) { swarm_->given(key); },
                         [this](const std::string& text) { held = text; }},
       held);
   rpc_ = std::make_unique<StorageRpc>(
