@@ -142,6 +142,7 @@ json::object status_json(const NodeReport& report) {
   status["swarm"] = now.swarm == kNoSwarm ? json::value() : json::value(swarm_text(now.swarm));
   status["members"] = now.members;
   status["members_dead"] = now.members_dead;
+  status["members_behind"] = now.members_behind;
   status["network"] = {{"height", report.height}, {"valid_until_s", report.valid_until_s}};
   const auto& bytes_free = report.disk.bytes_free;
   status["store"] = {{"messages", now.store.messages},

@@ -81,6 +81,14 @@ class ExpiryHistory {
     return steps_.empty() ? settled_.asked : steps_.back().asked;
   }
 
+  /// Whether a client said something of it before.
+  [[nodiscard]] bool begins_before(Stamp asked) const {
+    return (settled_.asked > kReplicaStamp && settled_.asked < asked) ||
+           std::any_of(steps_.begin(), steps_.end(), [asked](const Step& step) {
+             return step.asked > kReplicaStamp && step.asked < asked;
+           });
+  }
+
   [[nodiscard]] const Step& settled() const noexcept { return settled_; }
 
   [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }

@@ -23,6 +23,7 @@ bool is_in(const std::optional<Namespace>& wanted, Namespace space) {
 
 std::uint64_t MemoryStore::bytes_of(const Mailbox& mailbox) {
   std::uint64_t bytes = mailbox.removed_before.size() * kWatermarkBytes +
+                        mailbox.shortened.size() * kShortenMarksBytes +
                         mailbox.revocations.size() * kRevocationBytes;
   for (const auto& [place, message] : mailbox.messages) {
     bytes += message_bytes(message.hash.size(), message.data.size());
@@ -143,8 +144,9 @@ bool MemoryStore::is_outdated(const Mailbox& mailbox, const Message& message,
   });
 }
 
-Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces,
-                              When when) {
+/// `order`: of the message, where it is not here yet.
+Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message message, Origin origin,
+                              bool replaces, When when) {
   const std::uint64_t now_ms = when.now_ms;
   const bool is_replica = origin == Origin::replica;
   if (is_replica) {
@@ -156,6 +158,11 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
   ExpiryHistory expiry = here != nullptr ? mailbox.asked.at(message.hash).expiry : bounds;
   expiry.add(ExpiryHistory::Kind::store, message.expiry_ms,
              is_replica ? kReplicaStamp : when.asked);
+  for (const auto& [space, marks] : mailbox.shortened) {
+    if (is_in(space, message.space) && marks.end_ms() > now_ms) {
+      marks.tell(expiry, when.asked);
+    }
+  }
   message.expiry_ms = expiry.expiry_ms();
   if (message.expiry_ms <= now_ms) {
     return Stored{StoreEffect::expired, message.expiry_ms};
@@ -201,7 +208,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, Message message, Origin origin, 
     return Stored{StoreEffect::already, kept.expiry_ms};
   }
   erase(mailbox, message.hash);
-  const Place place(message.space, next_order_++);
+  const Place place(message.space, order);
   mailbox.places[message.hash] = place;
   mailbox.asked[message.hash] = {when.asked, expiry};
   const std::uint64_t expiry_ms = message.expiry_ms;
@@ -216,7 +223,10 @@ void MemoryStore::store(const Account& account, Message message, Origin origin, 
     return;
   }
   done(carry_out<Stored>(account, bytes_limit_, [&](Mailbox& mailbox) {
-    return store_now(mailbox, std::move(message), origin, replaces, when);
+    const Stored stored =
+        store_now(mailbox, next_order_, std::move(message), origin, replaces, when);
+    next_order_ += stored.effect == StoreEffect::inserted ? 1U : 0U;
+    return stored;
   }));
 }
 
@@ -302,9 +312,7 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
                ? expiry_ms < held_ms
                : is_worth_extending(held_ms, expiry_ms, when.asked / kStampsPerMs));
       ExpiryHistory& expiry = mailbox.asked.at(hashes[i]).expiry;
-      if (is_meant || when.asked < expiry.latest()) {
-        expiry.add(change, expiry_ms, when.asked);
-      }
+      expiry.add(change, expiry_ms, when.asked);
       if (!is_meant && expiry.expiry_ms() == held_ms) {
         unchanged.emplace(hashes[i], held_ms);
         continue;
@@ -330,20 +338,20 @@ void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> s
     std::vector<Hash> concerned;
     for (const auto& [place, message] : mailbox.messages) {
       Asked& asked = mailbox.asked.at(message.hash);
-      const bool is_meant = message.expiry_ms > expiry_ms;
-      if (!is_in(space, place.first) || message.expiry_ms <= when.now_ms ||
-          asked.stored > when.asked || !(is_meant || when.asked < asked.expiry.latest())) {
+      const bool is_older = asked.stored <= when.asked || asked.expiry.begins_before(when.asked);
+      if (!is_in(space, place.first) || message.expiry_ms <= when.now_ms || !is_older) {
         continue;
       }
       asked.expiry.add(ExpiryChange::shorten, expiry_ms, when.asked);
       if (asked.expiry.expiry_ms() < message.expiry_ms) {
         shortened[place.first].push_back(message.hash);
+        concerned.push_back(message.hash);
       }
-      concerned.push_back(message.hash);
     }
     for (const Hash& hash : concerned) {
       expire(mailbox, hash, when);
     }
+    mailbox.shortened[space].add({when.asked, expiry_ms});
     for (auto& [shortened_space, hashes] : shortened) {
       std::sort(hashes.begin(), hashes.end());
     }
@@ -515,6 +523,8 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
       std::erase_if(mailbox.removed_before, [now_ms](const auto& mark) {
         return end_of_watermark(mark.second.time_ms) <= now_ms;
       });
+      std::erase_if(mailbox.shortened,
+                    [now_ms](const auto& marks) { return marks.second.end_ms() <= now_ms; });
       std::erase_if(mailbox.revocations, [now_ms](const Revocation& r) {
         return r.is_lifted && end_of_lifted(r.asked) <= now_ms;
       });
@@ -523,7 +533,8 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
     std::erase_if(mailboxes_, [](const auto& one) {
       const Mailbox& mailbox = one.second;
       return mailbox.messages.empty() && mailbox.tombstones.empty() && mailbox.bounds.empty() &&
-             mailbox.removed_before.empty() && mailbox.revocations.empty();
+             mailbox.removed_before.empty() && mailbox.shortened.empty() &&
+             mailbox.revocations.empty();
     });
   }
   done(count);
@@ -577,6 +588,14 @@ Result<std::vector<HashExpiry>> MemoryStore::expiries(const Account& account,
     }
   }
   return found;
+}
+
+Result<StoreEffect> MemoryStore::try_store(const Account& account, Message message, Origin origin,
+                                           bool replaces, const When& when) const {
+  const std::lock_guard lock(mutex_);
+  const Mailbox* mailbox = find(account);
+  Mailbox copy = mailbox == nullptr ? Mailbox() : *mailbox;
+  return store_now(copy, next_order_, std::move(message), origin, replaces, when).effect;
 }
 
 Result<std::vector<Token>> MemoryStore::revoked(const Account& account) const {

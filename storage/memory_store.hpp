@@ -16,6 +16,7 @@
 
 #include "storage/expiry_history.hpp"
 #include "storage/message_store.hpp"
+#include "storage/shorten_marks.hpp"
 
 namespace allium::storage {
 
@@ -56,6 +57,9 @@ class MemoryStore : public MessageStore {
   [[nodiscard]] Result<std::vector<HashExpiry>> expiries(const Account& account,
                                                          const std::vector<Hash>& hashes,
                                                          std::uint64_t now_ms) const override;
+  [[nodiscard]] Result<StoreEffect> try_store(const Account& account, Message message,
+                                              Origin origin, bool replaces,
+                                              const When& when) const override;
   [[nodiscard]] Result<std::vector<Token>> revoked(const Account& account) const override;
   [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer, std::uint64_t after,
                                                    std::size_t bytes_max) const override;
@@ -105,6 +109,7 @@ class MemoryStore : public MessageStore {
     std::map<Hash, Removal> tombstones;
     std::map<Hash, Bounds> bounds;
     std::map<std::optional<Namespace>, Removal> removed_before;
+    std::map<std::optional<Namespace>, ShortenMarks> shortened;
     std::vector<Revocation> revocations;
   };
 
@@ -120,7 +125,8 @@ class MemoryStore : public MessageStore {
   template <typename T, typename Apply>
   Result<T> carry_out(const Account& account, std::uint64_t bytes_allowed, Apply apply);
 
-  Stored store_now(Mailbox& mailbox, Message message, Origin origin, bool replaces, When when);
+  static Stored store_now(Mailbox& mailbox, std::uint64_t order, Message message, Origin origin,
+                          bool replaces, When when);
   static HashesBySpace remove_where(Mailbox& mailbox, std::optional<Namespace> space,
                                     std::uint64_t before_ms, const When& when, bool all);
   std::size_t say_of_tokens(Mailbox& mailbox, const std::vector<Token>& tokens,

@@ -238,6 +238,11 @@ class MessageStore {
                                                                  const std::vector<Hash>& hashes,
                                                                  std::uint64_t now_ms) const = 0;
 
+  /// What store() would come to, were there room; nothing is changed.
+  [[nodiscard]] virtual Result<StoreEffect> try_store(const Account& account, Message message,
+                                                      Origin origin, bool replaces,
+                                                      const When& when) const = 0;
+
   /// Newest first.
   [[nodiscard]] virtual Result<std::vector<Token>> revoked(const Account& account) const = 0;
 

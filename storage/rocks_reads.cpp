@@ -9,6 +9,7 @@
 
 #include <rocksdb/snapshot.h>
 
+#include "storage/internal/account_change.hpp"
 #include "storage/internal/keys.hpp"
 #include "storage/internal/record_codec.hpp"
 #include "storage/internal/rocks_status.hpp"
@@ -64,6 +65,11 @@ class Snapshot {
       return std::nullopt;
     }
     return decode(**value).map([](T decoded) { return std::optional<T>(std::move(decoded)); });
+  }
+
+  /// A change that is not to be committed.
+  [[nodiscard]] internal::Transaction change() const {
+    return {*database_, internal::Totals(), options_.snapshot};
   }
 
   [[nodiscard]] std::unique_ptr<rocksdb::Iterator> iterate() const {
@@ -197,6 +203,22 @@ Result<std::vector<HashExpiry>> RocksStore::expiries(const Account& account,
     }
   }
   return found;
+}
+
+Result<StoreEffect> RocksStore::try_store(const Account& account, Message message, Origin origin,
+                                          bool replaces, const When& when) const {
+  const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
+  internal::Transaction change = snapshot.change();
+  change.begin_change();
+  const Stored stored =
+      internal::AccountChange(change, account, when).store(std::move(message), origin, replaces);
+  if (auto error = change.end_change(UINT64_MAX)) {
+    return tl::unexpected(*std::move(error));
+  }
+  return stored.effect;
 }
 
 Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {

@@ -96,6 +96,9 @@ class RocksStore final : public MessageStore {
   [[nodiscard]] Result<std::vector<HashExpiry>> expiries(const Account& account,
                                                          const std::vector<Hash>& hashes,
                                                          std::uint64_t now_ms) const override;
+  [[nodiscard]] Result<StoreEffect> try_store(const Account& account, Message message,
+                                              Origin origin, bool replaces,
+                                              const When& when) const override;
   [[nodiscard]] Result<std::vector<Token>> revoked(const Account& account) const override;
   [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer, std::uint64_t after,
                                                    std::size_t bytes_max) const override;

@@ -17,6 +17,7 @@ inline constexpr std::uint64_t kMessageBytes = 480;    ///< and twice its hash, 
 inline constexpr std::uint64_t kTombstoneBytes = 130;  ///< and twice its hash
 inline constexpr std::uint64_t kBoundsBytes = 280;     ///< and twice its hash
 inline constexpr std::uint64_t kWatermarkBytes = 130;
+inline constexpr std::uint64_t kShortenMarksBytes = 300;
 inline constexpr std::uint64_t kRevocationBytes = 200;
 inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 

@@ -12,6 +12,7 @@
 #include "control/service/encoding.hpp"
 #include "control/service/internal/json_fields.hpp"
 #include "control/service/internal/message_hash.hpp"
+#include "control/service/internal/stamp_clock.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
@@ -162,6 +163,12 @@ std::optional<MissedRecord> parse_record(std::string_view text) {
     return std::string(internal::text_in(*dict, name).value_or(""));
   };
   return MissedRecord{{field("m"), field("p")}, field("d")};
+}
+
+std::optional<storage::Stamp> asked_for(const MissedRecord& record) {
+  const Result<json::value> params = parse_bt(record.command.params);
+  const auto* dict = params ? params->if_object() : nullptr;
+  return dict == nullptr ? std::nullopt : internal::stamp_in(*dict);
 }
 
 std::vector<OwnedMessage> messages_of(const MissedRecord& record) {

@@ -57,6 +57,9 @@ struct MissedRecord {
 /// What a queue has of messages, for a member that takes nothing else: as they are pushed.
 [[nodiscard]] std::string messages_in(const std::vector<storage::Missed>& missed);
 
+/// When a client asked for the command; nullopt: it does not say, or the record is no command.
+[[nodiscard]] std::optional<storage::Stamp> asked_for(const MissedRecord& record);
+
 /// The messages that somebody who gets the record has then; none where it is a command about others.
 [[nodiscard]] std::vector<OwnedMessage> messages_of(const MissedRecord& record);
 

@@ -475,6 +475,9 @@ NodeServiceStatus NodeService::status() const {
   status.members_dead = static_cast<std::size_t>(
       std::count_if(others.begin(), others.end(),
                     [this](const NodeKey& key) { return state_->swarm->is_dead(key); }));
+  status.members_behind = static_cast<std::size_t>(
+      std::count_if(others.begin(), others.end(),
+                    [this](const NodeKey& key) { return state_->swarm->is_behind(key); }));
   status.rpc_requests = state_->rpc_requests;
   status.rate_limited = state_->rate_limited;
   status.subscriptions = state_->monitor->subscriptions();

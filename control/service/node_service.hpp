@@ -62,8 +62,9 @@ struct NodeServiceOptions {
 struct NodeServiceStatus {
   bool is_ready = false;
   SwarmId swarm = kNoSwarm;
-  std::size_t members = 0;       ///< of the swarm, with this node
-  std::size_t members_dead = 0;  ///< as this node sees it
+  std::size_t members = 0;         ///< of the swarm, with this node
+  std::size_t members_dead = 0;    ///< as this node sees it
+  std::size_t members_behind = 0;  ///< that answer, and that this node has something for still
   std::uint64_t rpc_requests = 0;
   std::uint64_t rate_limited = 0;
   std::size_t subscriptions = 0;

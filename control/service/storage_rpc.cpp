@@ -127,17 +127,12 @@ bool is_given_up(Stamp asked, std::uint64_t now_ms) {
   return asked / storage::kStampsPerMs + kSwarmTimeoutMs <= now_ms;
 }
 
-std::optional<Stamp> stamp_in(const json::object& params) {
-  const auto* field = params.if_contains(internal::kAskedField);
-  const auto* stamp = field == nullptr ? nullptr : field->if_int64();
-  return stamp == nullptr || *stamp < 0 ? std::nullopt : std::optional(static_cast<Stamp>(*stamp));
-}
-
 }  // namespace
 
 StorageRpc::StorageRpc(RpcSurroundings surroundings)
     : around_(std::move(surroundings)),
-      stamps_(static_cast<std::uint16_t>(load_be(around_.membership.own().data(), 2))) {}
+      stamps_(static_cast<std::uint16_t>(load_be(around_.membership.own().data(), 2)),
+              around_.now_ms()) {}
 
 std::vector<std::string_view> StorageRpc::methods() {
   return internal::method_names();
@@ -190,7 +185,7 @@ void StorageRpc::call(std::string_view method, const json::object& params, Forma
   }
   const std::uint64_t now_ms = around_.now_ms();
   const bool is_from_client = source == RpcSource::client || source == RpcSource::onion;
-  std::optional<Stamp> theirs = is_from_client ? std::nullopt : stamp_in(params);
+  std::optional<Stamp> theirs = is_from_client ? std::nullopt : internal::stamp_in(params);
   if (theirs) {
     theirs = std::min(*theirs, stamp_of(now_ms + kStampAheadMsMax));
   }

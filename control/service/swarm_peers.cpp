@@ -53,6 +53,10 @@ bool SwarmPeers::is_dead(const NodeKey& ed25519) const noexcept {
   return absent_->is_dead(ed25519);
 }
 
+bool SwarmPeers::is_behind(const NodeKey& ed25519) const noexcept {
+  return absent_->is_behind(ed25519);
+}
+
 void SwarmPeers::given(const NodeKey& ed25519) {
   intake_->given(ed25519);
 }
@@ -98,7 +102,7 @@ void SwarmPeers::hand_on(const Round& round, const Result<std::uint64_t>& number
 void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key,
                                std::function<void(MemberReply)> each) {
   ++counters_.forwarded;
-  if (absent_->is_away(key)) {
+  if (absent_->is_dead(key)) {
     absent_->queue(key, command_record(round.command),
                    [key, each = std::move(each)](bool is_queued) {
                      each({key, MemberReply::Kind::timeout, {}, {}, {}, !is_queued});

@@ -6,10 +6,10 @@
 //
 //   A member   alive --a request times out--> dead --it answers a ping--> behind --it has all it missed--> alive
 //
-//   Commands for a member that is dead or behind are queued on disk, in order, and answered "timeout" at once. The queue is handed
-//   over by sn.allium_late, whole commands with the client's signature, so that a member can force nothing on another
-//   that a client has not signed. A member that is not of our kind (its pong does not say so) gets the messages alone,
-//   by sn.data.
+//   Commands for a member that is dead are queued on disk and answered "timeout" at once. The queue is handed over by sn.allium_late,
+//   whole commands with the client's signature, so that a member can force nothing on another that a client has not signed. A
+//   member that is not of our kind (its pong does not say so) gets the messages alone, by sn.data. While it is handed over, new commands
+//   go to the member at once and may overtake it: their stamps tell what was asked for later.
 //
 //   A command goes out when it is on this node's own disk, in the queue that it has for itself, and leaves that when every
 //   member has answered or has it in his queue. What a process leaves there when it dies is finished by the next: so no
@@ -92,6 +92,9 @@ class SwarmPeers final : public SwarmMembers {
   void forward(SwarmCommand command, std::function<void(MemberReply)> each) override;
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
+
+  /// It answers, and this node has something for it still.
+  [[nodiscard]] bool is_behind(const NodeKey& ed25519) const noexcept;
 
   /// That node was given messages by this one: it is told as well of what comes late and deletes one here.
   void given(const NodeKey& ed25519);

@@ -157,6 +157,8 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const ExpiryHistory bounds = bounds_of(message.hash).value_or(Bounds{}).expiry;
   ExpiryHistory expiry = is_here ? here->header.expiry : bounds;
   expiry.add(ExpiryHistory::Kind::store, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
+  shorten_marks(message.space).tell(expiry, asked_);
+  shorten_marks(std::nullopt).tell(expiry, asked_);
   message.expiry_ms = expiry.expiry_ms();
   if (message.expiry_ms <= now_ms_) {
     return {StoreEffect::expired, message.expiry_ms};
@@ -198,7 +200,7 @@ bool AccountChange::is_buried(const Hash& hash, Origin origin) {
 }
 
 std::optional<Removal> AccountChange::watermark(std::optional<Namespace> space) {
-  const auto mark = transaction_.get(watermark_key(account_, space), decode_removal);
+  const auto mark = transaction_.get(mark_key(Kind::watermark, account_, space), decode_removal);
   return mark && end_of_watermark(mark->time_ms) > now_ms_ ? mark : std::nullopt;
 }
 
@@ -251,7 +253,7 @@ void AccountChange::entomb(const Kept& message) {
 }
 
 void AccountChange::raise_watermark(std::optional<Namespace> space, std::uint64_t before_ms) {
-  const std::string key = watermark_key(account_, space);
+  const std::string key = mark_key(Kind::watermark, account_, space);
   const auto old = transaction_.get(key, decode_removal);
   if (old && old->time_ms >= before_ms && old->asked >= asked_) {
     return;
@@ -374,17 +376,12 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
       continue;
     }
     const std::uint64_t held_ms = here->header.expiry_ms;
-    // What comes late counts even if it changes nothing now: something else may come that was asked for before it.
-    const bool is_meant = is_asked(change, expiry_ms, held_ms, asked_);
-    const bool is_late = asked_ < here->header.expiry.latest();
-    if (is_meant || is_late) {
-      here->header.expiry.add(change, expiry_ms, asked_);
-    }
-    if (!is_meant && here->header.expiry.expiry_ms() == held_ms) {
+    // It counts even if it changes nothing now: something may come later that was asked for before.
+    here->header.expiry.add(change, expiry_ms, asked_);
+    if (!is_asked(change, expiry_ms, held_ms, asked_) &&
+        here->header.expiry.expiry_ms() == held_ms) {
       unchanged.emplace(hashes[i], held_ms);
-      if (is_late) {
-        set_expiry(*here);
-      }
+      rewrite(*here);
       continue;
     }
     updated[hashes[i]] = here->header.expiry.expiry_ms();
@@ -400,20 +397,40 @@ HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::ui
   HashesBySpace shortened;
   for (Kept& message : list(space)) {
     Header& header = message.header;
-    if (!is_live(message) || is_newer(message)) {
+    if (!is_live(message) || (is_newer(message) && !header.expiry.begins_before(asked_))) {
       continue;
     }
-    const bool is_meant = header.expiry_ms > expiry_ms;
-    if (is_meant || asked_ < header.expiry.latest()) {
-      header.expiry.add(ExpiryChange::shorten, expiry_ms, asked_);
-      if (header.expiry.expiry_ms() < header.expiry_ms) {
-        shortened[message.place.space].push_back(header.hash);
-      }
+    header.expiry.add(ExpiryChange::shorten, expiry_ms, asked_);
+    if (header.expiry.expiry_ms() < header.expiry_ms) {
+      shortened[message.place.space].push_back(header.hash);
       expire(message);
+    } else {
+      rewrite(message);
     }
   }
+  mark_shortened(space, expiry_ms);
   sort_hashes(shortened);
   return shortened;
+}
+
+ShortenMarks AccountChange::shorten_marks(std::optional<Namespace> space) {
+  const auto marks =
+      transaction_.get(mark_key(Kind::shorten_marks, account_, space), decode_shorten_marks);
+  return marks && marks->end_ms() > now_ms_ ? *marks : ShortenMarks();
+}
+
+void AccountChange::mark_shortened(std::optional<Namespace> space, std::uint64_t expiry_ms) {
+  const std::string key = mark_key(Kind::shorten_marks, account_, space);
+  const auto old = transaction_.get(key, decode_shorten_marks);
+  if (old) {
+    transaction_.erase(expiry_key(old->end_ms(), key));
+  } else {
+    transaction_.totals().bytes_used += kShortenMarksBytes;
+  }
+  ShortenMarks marks = old.value_or(ShortenMarks());
+  marks.add({asked_, expiry_ms});
+  transaction_.put(key, encode_shorten_marks(marks));
+  transaction_.put(expiry_key(marks.end_ms(), key), encode_bytes({}));
 }
 
 // Revocations.

@@ -87,6 +87,8 @@ class AccountChange {
   void bury(const Hash& hash, std::uint64_t until_ms);
   void unbury(const Hash& hash);
   void raise_watermark(std::optional<Namespace> space, std::uint64_t before_ms);
+  [[nodiscard]] ShortenMarks shorten_marks(std::optional<Namespace> space);
+  void mark_shortened(std::optional<Namespace> space, std::uint64_t expiry_ms);
   void count_message(bool is_added);
 
   Transaction& transaction_;

@@ -72,8 +72,8 @@ std::string message_key(Kind kind, const Account& account, const Place& place) {
   return key;
 }
 
-std::string watermark_key(const Account& account, std::optional<Namespace> space) {
-  std::string key = account_key(Kind::watermark, account);
+std::string mark_key(Kind kind, const Account& account, std::optional<Namespace> space) {
+  std::string key = account_key(kind, account);
   if (space) {
     append(key, ordered(*space), 2);
   }
@@ -125,7 +125,8 @@ std::string end_of_points(Kind kind, std::uint64_t last) {
 }
 
 std::optional<Kind> kind_of(std::string_view key) {
-  if (key.empty() || static_cast<std::uint8_t>(key[0]) > static_cast<std::uint8_t>(Kind::bounds)) {
+  if (key.empty() ||
+      static_cast<std::uint8_t>(key[0]) > static_cast<std::uint8_t>(Kind::shorten_marks)) {
     return std::nullopt;
   }
   return static_cast<Kind>(key[0]);

@@ -27,6 +27,7 @@ enum class Kind : std::uint8_t {
   missed = 8,
   mailbox = 9,
   bounds = 10,
+  shorten_marks = 11,
 };
 
 /// Where a message lies within its account. Sequences rise with every insertion into the store.
@@ -45,7 +46,9 @@ inline constexpr std::string_view kTotalsKey{"\0totals", 7};
 [[nodiscard]] std::string hash_key(Kind kind, const Account& account, const Hash& hash);
 [[nodiscard]] std::string space_prefix(Kind kind, const Account& account, Namespace space);
 [[nodiscard]] std::string message_key(Kind kind, const Account& account, const Place& place);
-[[nodiscard]] std::string watermark_key(const Account& account, std::optional<Namespace> space);
+/// `kind` is watermark or shorten_marks.
+[[nodiscard]] std::string mark_key(Kind kind, const Account& account,
+                                   std::optional<Namespace> space);
 [[nodiscard]] std::string revocation_key(const Account& account, const Token& token);
 [[nodiscard]] std::string missed_prefix(const PeerKey& peer);
 [[nodiscard]] std::string missed_key(const PeerKey& peer, std::uint64_t number);

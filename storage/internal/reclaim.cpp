@@ -49,6 +49,10 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
       transaction.erase(entry->expiring);
       transaction.erase(key);
       transaction.totals().bytes_used -= kWatermarkBytes;
+    } else if (kind == Kind::shorten_marks) {
+      transaction.erase(entry->expiring);
+      transaction.erase(key);
+      transaction.totals().bytes_used -= kShortenMarksBytes;
     } else if (kind == Kind::revocation) {
       transaction.erase(entry->expiring);
       transaction.erase(key);

@@ -146,6 +146,14 @@ std::string encode_removal(const Removal& removal) {
   return Writer().number(removal.time_ms, 8).number(removal.asked, 8).take();
 }
 
+std::string encode_shorten_marks(const ShortenMarks& marks) {
+  Writer writer;
+  for (const ShortenMarks::Mark& mark : marks.marks()) {
+    writer.number(mark.asked, 8).number(mark.expiry_ms, 8);
+  }
+  return writer.take();
+}
+
 std::string encode_totals(const Totals& totals) {
   return Writer()
       .number(totals.next_sequence, 8)
@@ -237,6 +245,27 @@ Result<Removal> decode_removal(std::string_view value) {
   return content_of(value, 16, 16).map([](std::string_view content) {
     return Removal{number_at(content, 0, 8), number_at(content, 8, 8)};
   });
+}
+
+Result<ShortenMarks> decode_shorten_marks(std::string_view value) {
+  constexpr std::size_t kMarkBytes = 16;
+  const auto content = content_of(value, kMarkBytes, ShortenMarks::kMarksMax * kMarkBytes);
+  if (!content) {
+    return tl::unexpected(content.error());
+  }
+  if (content->size() % kMarkBytes != 0) {
+    return damaged("its length is " + std::to_string(content->size()));
+  }
+  std::vector<ShortenMarks::Mark> marks;
+  for (std::size_t offset = 0; offset < content->size(); offset += kMarkBytes) {
+    marks.push_back({number_at(*content, offset, 8), number_at(*content, offset + 8, 8)});
+    const std::size_t last = marks.size() - 1;
+    if (last > 0 && (marks[last].asked <= marks[last - 1].asked ||
+                     marks[last].expiry_ms <= marks[last - 1].expiry_ms)) {
+      return damaged("marks of an expiry out of order");
+    }
+  }
+  return ShortenMarks(std::move(marks));
 }
 
 Result<Totals> decode_totals(std::string_view value) {

@@ -16,6 +16,7 @@
 #include "storage/expiry_history.hpp"
 #include "storage/internal/keys.hpp"
 #include "storage/message_store.hpp"
+#include "storage/shorten_marks.hpp"
 
 namespace allium::storage::internal {
 
@@ -76,6 +77,7 @@ struct Totals {
 [[nodiscard]] std::string encode_revocation(const Revocation& revocation);
 [[nodiscard]] std::string encode_bounds(const Bounds& bounds);
 [[nodiscard]] std::string encode_removal(const Removal& removal);
+[[nodiscard]] std::string encode_shorten_marks(const ShortenMarks& marks);
 [[nodiscard]] std::string encode_totals(const Totals& totals);
 [[nodiscard]] std::string encode_number(std::uint64_t number);
 /// Data of a message, a missed record, and nothing for the index of expiries.
@@ -87,6 +89,7 @@ struct Totals {
 [[nodiscard]] Result<Revocation> decode_revocation(std::string_view value);
 [[nodiscard]] Result<Bounds> decode_bounds(std::string_view value);
 [[nodiscard]] Result<Removal> decode_removal(std::string_view value);
+[[nodiscard]] Result<ShortenMarks> decode_shorten_marks(std::string_view value);
 [[nodiscard]] Result<Totals> decode_totals(std::string_view value);
 [[nodiscard]] Result<std::uint64_t> decode_number(std::string_view value);
 [[nodiscard]] Result<std::string> decode_bytes(std::string_view value);

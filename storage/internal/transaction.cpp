@@ -7,8 +7,10 @@
 
 namespace allium::storage::internal {
 
-Transaction::Transaction(rocksdb::DB& db, const Totals& totals)
-    : db_(db), totals_(totals), totals_before_(totals) {}
+Transaction::Transaction(rocksdb::DB& db, const Totals& totals, const rocksdb::Snapshot* snapshot)
+    : db_(db), totals_(totals), totals_before_(totals) {
+  read_options_.snapshot = snapshot;
+}
 
 void Transaction::begin_change() {
   totals_before_ = totals_;
@@ -54,7 +56,7 @@ std::optional<std::string> Transaction::get(std::string_view key) {
     return changed->second;
   }
   std::string value;
-  const rocksdb::Status status = db_.Get(rocksdb::ReadOptions(), rocksdb::Slice(key), &value);
+  const rocksdb::Status status = db_.Get(read_options_, rocksdb::Slice(key), &value);
   if (!status.ok()) {
     if (!status.IsNotFound()) {
       note(status, "reading");
@@ -67,7 +69,7 @@ std::optional<std::string> Transaction::get(std::string_view key) {
 std::vector<KeyValue> Transaction::scan(std::string_view from, std::string_view end,
                                         std::size_t count_max) {
   std::vector<KeyValue> found;
-  const std::unique_ptr<rocksdb::Iterator> there(db_.NewIterator(rocksdb::ReadOptions()));
+  const std::unique_ptr<rocksdb::Iterator> there(db_.NewIterator(read_options_));
   there->Seek(rocksdb::Slice(from));
   auto changed = changes_.lower_bound(from);
   while (found.size() < count_max) {

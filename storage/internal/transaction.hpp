@@ -29,7 +29,8 @@ using KeyValue = std::pair<std::string, std::string>;
 
 class Transaction {
  public:
-  Transaction(rocksdb::DB& db, const Totals& totals);
+  /// `snapshot`: what is read of the database; null: what it has.
+  Transaction(rocksdb::DB& db, const Totals& totals, const rocksdb::Snapshot* snapshot = nullptr);
 
   void begin_change();
 
@@ -90,6 +91,7 @@ class Transaction {
   void note(const rocksdb::Status& status, std::string_view doing);
 
   rocksdb::DB& db_;
+  rocksdb::ReadOptions read_options_;
   Changes changes_;
   std::vector<Undo> undo_;
   Totals totals_;

@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const std::string_view record(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 11) {
+  switch (data[0] % 12) {
     case 0:
       check_canonical(internal::decode_format(record), internal::encode_format, record);
       break;
@@ -74,6 +74,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 8:
       check_canonical(internal::decode_bounds(record), internal::encode_bounds, record);
+      break;
+    case 10:
+      check_canonical(internal::decode_shorten_marks(record), internal::encode_shorten_marks,
+                      record);
       break;
     case 9:
       check_canonical(internal::decode_removal(record), internal::encode_removal, record);

@@ -391,7 +391,7 @@ def has_openssl():
 
 
 STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problems": [], "node": SEED, "uptime_s": 1, "swarm": None,
-          "members": 1, "members_dead": 0, "store": {"messages": 0, "accounts": 0, "used_bytes": 0, "limit_bytes": 0},
+          "members": 1, "members_dead": 0, "members_behind": 0, "store": {"messages": 0, "accounts": 0, "used_bytes": 0, "limit_bytes": 0},
           "requests": {"rpc": 0, "onion": 0, "rate_limited": 0},
           "omq": {"received": 0, "requested": 0, "timeouts": 0, "refused_busy": 0, "refused_clients": 0, "unsent_full": 0, "cut_slow": 0},
           "records": {"known": 11, "refused": 0, "last_refusal": ""}, "dataplane": None}

@@ -80,11 +80,11 @@ def allium(*words, check=True):
     return subprocess.run([str(options.bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
 
 
-def wait_until(condition, seconds, what):
+def wait_until(condition, seconds, what, why_not=lambda: ""):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds} s")
+            raise TimeoutError(f"{what}: not within {seconds} s {why_not()}".rstrip())
         time.sleep(0.1)
 
 
@@ -124,6 +124,7 @@ class Message:
         self.stored_once = True  # one request, one answer
         self.fate = "unknown"    # kept, deleted; unknown: nobody has told
         self.is_expiry_sure = True
+        self.history = []        # what was asked about it, and what came back, for a person
 
     def must_be_there(self, now):
         return self.fate == "kept" and self.is_expiry_sure and self.expiry > now + CLOCK_MS
@@ -196,17 +197,25 @@ class Worker(threading.Thread):
             self.report.count("unanswered")
             return None
 
-    def ask_until(self, method, params, is_done):
+    def ask_until(self, message, method, params, is_done):
         """Asks nodes until one says yes; gives its answer, or None, and how many were asked."""
         asked = 0
         for asked, node in enumerate(self.entries(), 1):
+            at_ms = now_ms()
             answer = self.ask(node, method, params)
+            message.history.append(f"{method} at {at_ms} by n{self.nodes.index(node) + 1}: {self.in_short(answer)}")
             if answer and answer[0] == 200 and is_done(answer[1], answer[1]["swarm"][node.ed25519]):
                 return answer[1], asked
             if answer:
                 self.avoided[node.ed25519] = time.monotonic() + AVOID_S
                 self.report.count("refused")
         return None, asked
+
+    def in_short(self, answer):
+        if not answer or answer[0] != 200:
+            return answer and answer[0]
+        failed = [f"n{number}" for number, node in enumerate(self.nodes, 1) if "failed" in answer[1]["swarm"].get(node.ed25519, {})]
+        return f"200 without {', '.join(failed)}" if failed else "200"
 
     def store(self):
         account, space = self.random.choice(self.accounts), self.random.choice(SPACES)
@@ -215,7 +224,7 @@ class Worker(threading.Thread):
         message = Message(account, space, params)
         self.messages.append(message)
         begin = time.monotonic()
-        body, asked = self.ask_until("store", params, lambda body, own: "hash" in body and "failed" not in own)
+        body, asked = self.ask_until(message, "store", params, lambda body, own: "hash" in body and "failed" not in own)
         message.stored_once = asked == 1
         if body:
             message.hash, message.fate = body["hash"], "kept"
@@ -232,7 +241,7 @@ class Worker(threading.Thread):
         if not message:
             return
         message.fate = "unknown"
-        body, _ = self.ask_until("delete", message.account.delete(message.hash), lambda _, own: "failed" not in own)
+        body, _ = self.ask_until(message, "delete", message.account.delete(message.hash), lambda _, own: "failed" not in own)
         if body:
             message.fate = "deleted"
             self.report.count("deleted")
@@ -244,7 +253,7 @@ class Worker(threading.Thread):
         at = now_ms() + self.random.randint(500, 6000)
         params = message.account.signed(["expire", "shorten", at, message.hash], messages=[message.hash], expiry=at, shorten=True)
         message.is_expiry_sure = False
-        body, _ = self.ask_until("expire", params, lambda _, own: "failed" not in own)
+        body, _ = self.ask_until(message, "expire", params, lambda _, own: "failed" not in own)
         if body:
             message.expiry, message.is_expiry_sure = at, True
             self.report.count("expired")
@@ -289,14 +298,20 @@ class Swarm:
         return any("cannot write" in problem for problem in self.told_by(number)["problems"])
 
     def traffic(self):
-        """What each node has queued and handed on until now; None where one knows of a dead member."""
+        """What each node has queued and handed on until now; None where one owes another something."""
         told = [self.told_by(number) for number in range(1, NODES + 1)]
-        if any(one["members_dead"] or one["fetch"]["parts_open"] for one in told):
+        if any(one["members_dead"] or one["members_behind"] or one["fetch"]["parts_open"] for one in told):
             return None
         return [(one["swarm_traffic"]["queued"], one["swarm_traffic"]["handed_over"]) for one in told]
 
+    def owed(self):
+        """Why it is not quiet, for a person."""
+        told = [self.told_by(number) for number in range(1, NODES + 1)]
+        return "; ".join(f"n{number}: {one['members_dead']} dead, {one['members_behind']} behind, {one['fetch']}, {one['swarm_traffic']}, {one['problems']}"
+                         for number, one in enumerate(told, 1))
+
     def is_quiet(self):
-        """Nobody owes anything to anybody: while a member is behind, all that is new is queued for it."""
+        """Nobody owes anything to anybody, and did not a little later either."""
         before = self.traffic()
         time.sleep(QUIET_S)
         return before is not None and before == self.traffic()
@@ -374,7 +389,7 @@ class Swarm:
     @contextlib.contextmanager
     def data_lost(self, number):
         """A new disk for the node: all that alliumd had in its folder is gone."""
-        wait_until(self.is_quiet, 60, "nobody owes anything")
+        wait_until(self.is_quiet, 60, "nobody owes anything", self.owed)
         lost = self.told_by(number)["store"]["messages"]
         allium("devnet", "kill", f"n{number}")
         for one in (self.folder / f"n{number}.data").iterdir():
@@ -507,6 +522,7 @@ def verdict(contents, workers):
             message = next((known[key[:2] + (value[1],)] for value in values if value and key[:2] + (value[1],) in known), None)
             fate = f"{message.fate}, expiry {'' if message.is_expiry_sure else 'perhaps '}{message.expiry}" if message else "?"
             wrong.append(f"unequal: {key[2]} ({fate}): expiries {[value and value[0] for value in values]}")
+            wrong += [f"    {line}" for line in message.history] if message else []
     return wrong
 
 

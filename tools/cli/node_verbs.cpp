@@ -264,10 +264,11 @@ void print_status(const json::object& status) {
               static_cast<long long>(status.at("uptime_s").to_number<std::int64_t>()),
               is_healthy ? "ACTIVE" : "DEGRADED");
   const json::value& swarm = status.at("swarm");
-  std::printf("swarm    %s, %lld members, %lld of them do not answer\n",
+  std::printf("swarm    %s, %lld members, %lld of them do not answer, %lld catch up\n",
               swarm.is_string() ? swarm.as_string().c_str() : "none",
               static_cast<long long>(status.at("members").to_number<std::int64_t>()),
-              static_cast<long long>(status.at("members_dead").to_number<std::int64_t>()));
+              static_cast<long long>(status.at("members_dead").to_number<std::int64_t>()),
+              static_cast<long long>(status.at("members_behind").to_number<std::int64_t>()));
   std::printf("store    %lld messages of %lld accounts, %lld of %lld MiB\n",
               static_cast<long long>(number(status, "store", "messages")),
               static_cast<long long>(number(status, "store", "accounts")),

@@ -12,6 +12,7 @@
 #include "control/service/bt.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/missed_records.hpp"
+#include "control/service/namespaces.hpp"
 
 namespace allium::control::internal {
 namespace json = boost::json;
@@ -59,9 +60,9 @@ bool AbsentMembers::is_dead(const NodeKey& key) const noexcept {
   return found != members_.end() && found->second.state == State::dead;
 }
 
-bool AbsentMembers::is_away(const NodeKey& key) const noexcept {
+bool AbsentMembers::is_behind(const NodeKey& key) const noexcept {
   const auto found = members_.find(key);
-  return found != members_.end() && found->second.state != State::alive;
+  return found != members_.end() && found->second.state == State::behind;
 }
 
 void AbsentMembers::tidy_later() {
@@ -100,18 +101,52 @@ void AbsentMembers::tidy_queue(const NodeKey& key, std::uint64_t after) {
       while_alive(is_alive_, [this, key, last = page->back().number] { tidy_queue(key, last); }));
 }
 
+// Not that it is not here decides: there may have been no room for it.
 bool AbsentMembers::is_moot(std::string_view text) const {
   const std::optional<MissedRecord> record = parse_record(text);
   if (!record) {
     return true;
   }
   const std::vector<OwnedMessage> messages = messages_of(*record);
-  const std::uint64_t now_ms = around_.now_ms();
+  const std::optional<storage::Stamp> asked = asked_for(*record);
+  const auto origin = asked ? storage::Origin::client : storage::Origin::replica;
+  const storage::When when(around_.now_ms(), asked.value_or(0));
   return !messages.empty() &&
          std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {
-           const auto live = around_.store.expiries(one.first, {one.second.hash}, now_ms);
-           return live && live->empty();
+           const auto effect = around_.store.try_store(one.first, one.second, origin,
+                                                       is_public_outbox(one.second.space), when);
+           return effect && *effect != storage::StoreEffect::inserted &&
+                  *effect != storage::StoreEffect::already;
          });
+}
+
+/// A message whose time was over when it was stored, and that a client has extended since, would be refused as a command.
+std::string AbsentMembers::as_it_is_now(const std::string& text) const {
+  const std::optional<MissedRecord> record = parse_record(text);
+  std::vector<OwnedMessage> messages = record ? messages_of(*record) : std::vector<OwnedMessage>();
+  const std::uint64_t now_ms = around_.now_ms();
+  bool is_extended = false;
+  for (auto& [account, message] : messages) {
+    if (message.expiry_ms <= now_ms) {
+      const auto live = around_.store.expiries(account, {message.hash}, now_ms);
+      if (live && !live->empty()) {
+        message.expiry_ms = live->front().expiry_ms;
+        is_extended = true;
+      }
+    }
+  }
+  return is_extended ? data_record(serialise_pushed(messages)) : text;
+}
+
+PeerParts AbsentMembers::parts_for(HandOver how, const std::vector<storage::Missed>& missed) const {
+  std::vector<storage::Missed> records;
+  for (const storage::Missed& one : missed) {
+    // Without stamps what was deleted would come back.
+    if (how == HandOver::commands || !is_moot(one.record)) {
+      records.push_back({one.number, as_it_is_now(one.record)});
+    }
+  }
+  return {how == HandOver::commands ? records_in(records) : messages_in(records)};
 }
 
 void AbsentMembers::queue(const NodeKey& key, std::string record, std::function<void(bool)> done) {
@@ -224,14 +259,9 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
     }
     return;
   }
-  PeerParts parts;
-  std::string command = "sn.allium_late";
-  if (member.hand_over == HandOver::commands) {
-    parts.push_back(records_in(*missed));
-  } else {
-    command = "sn.data";
-    parts.push_back(messages_in(*missed));
-  }
+  PeerParts parts = parts_for(member.hand_over, *missed);
+  const bool takes_commands = member.hand_over == HandOver::commands;
+  std::string command = takes_commands ? "sn.allium_late" : "sn.data";
   member.is_busy = true;
   auto done = [this, key, after, missed = *std::move(missed)](const Result<PeerParts>& reply) {
     members_[key].is_busy = false;

@@ -34,13 +34,13 @@ class AbsentMembers {
   void start();
 
   [[nodiscard]] bool is_dead(const NodeKey& key) const noexcept;
-
-  /// What is for it goes into its queue, in order behind what it missed before.
-  [[nodiscard]] bool is_away(const NodeKey& key) const noexcept;
+  [[nodiscard]] bool is_behind(const NodeKey& key) const noexcept;
 
   void set_dead(const NodeKey& key);
 
-  /// It answers, and has missed something. Where it is dead or behind already, it stays so.
+  /// It answers, and has missed something. Where it is dead or behind already, it stays so. What is new goes to it at once and
+  /// may overtake what it missed: stamps tell what was asked for later. It would not catch up with a swarm that has much to do if
+  /// that went into its queue as well.
   void set_behind(const NodeKey& key);
 
   /// `done`: it is on disk, or (false) lost.
@@ -62,6 +62,8 @@ class AbsentMembers {
   void tidy_queues();
   void tidy_queue(const NodeKey& key, std::uint64_t after);
   [[nodiscard]] bool is_moot(std::string_view text) const;
+  [[nodiscard]] PeerParts parts_for(HandOver how, const std::vector<storage::Missed>& missed) const;
+  [[nodiscard]] std::string as_it_is_now(const std::string& text) const;
   void queued(const NodeKey& key);
   void probe_later(const NodeKey& key, std::uint64_t after_ms = kProbeIntervalMs);
   void probe(const NodeKey& key);

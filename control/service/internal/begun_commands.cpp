@@ -65,8 +65,8 @@ void BegunCommands::hand_on_to(const NodeKey& key, const std::vector<storage::Mi
         });
   };
   const ServiceNode* node = around_.membership.find(key);
-  if (node == nullptr || absent_.is_away(key)) {
-    queue();  // in order behind what it missed before
+  if (node == nullptr || absent_.is_dead(key)) {
+    queue();
     return;
   }
   // Most likely it is there, and need not count as dead for our own death.

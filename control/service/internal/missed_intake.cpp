@@ -19,15 +19,19 @@ namespace json = boost::json;
 
 namespace {
 
-/// Whether a command deleted a message here.
-bool deleted_something(const Answer& answer) {
+constexpr std::size_t kPassedOnMax = 10'000;
+/// Of two good nodes.
+constexpr std::uint64_t kClocksApartMs = 4'000;
+
+/// Whether a command deleted a message here, or changed when one ends.
+bool changed_something(const Answer& answer) {
   const auto* body = answer.body.if_object();
   const auto has = [body](std::string_view name) {
     const json::value* list = body == nullptr ? nullptr : body->if_contains(name);
     return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
                                (list->is_object() && !list->get_object().empty()));
   };
-  return answer.status == Status::ok && has("deleted");
+  return answer.status == Status::ok && (has("deleted") || has("updated"));
 }
 
 }  // namespace
@@ -36,14 +40,25 @@ void MissedIntake::given(const NodeKey& key) {
   given_ms_[key] = around_.now_ms();
 }
 
-// Whom this node has given that message before it knew: they may have it from here alone. Once is enough, for the second time it changes
-// nothing here.
+// Whom this node has given that message before it knew: they may have it from here alone. Whoever was given it before the command was asked
+// for is told by the node that took it. Once is enough, or two that gave each other messages would pass it to and fro.
 void MissedIntake::pass_on(const std::string& record) {
+  const std::optional<MissedRecord> parsed = parse_record(record);
+  const storage::Stamp asked = parsed ? asked_for(*parsed).value_or(0) : 0;
+  if (!passed_on_.insert(asked).second) {
+    return;
+  }
+  passed_on_in_order_.push_back(asked);
+  if (passed_on_.size() > kPassedOnMax) {
+    passed_on_.erase(passed_on_in_order_.front());
+    passed_on_in_order_.pop_front();
+  }
   const std::uint64_t now_ms = around_.now_ms();
   std::erase_if(given_ms_,
                 [now_ms](const auto& one) { return one.second + kTellGivenMs < now_ms; });
   for (const auto& [key, at_ms] : given_ms_) {
-    if (around_.membership.find(key) != nullptr) {
+    const bool is_told = at_ms + kClocksApartMs < asked / storage::kStampsPerMs;
+    if (!is_told && around_.membership.find(key) != nullptr) {
       absent_.queue(key, record, [](bool) {});
       absent_.set_behind(key);
     }
@@ -86,7 +101,7 @@ void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
       rpc.call_params(
           record->command.method, record->command.params, RpcSource::late_peer,
           [done, passed_on](const Answer& answer, Format) mutable {
-            if (deleted_something(answer)) {
+            if (changed_something(answer)) {
               passed_on();
             }
             done(answer.status == Status::internal || answer.status == Status::not_acceptable);

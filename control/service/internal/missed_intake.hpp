@@ -8,9 +8,11 @@
 //   Threads    the service thread.
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -40,6 +42,8 @@ class MissedIntake {
   AbsentMembers& absent_;
   SwarmCounters& counters_;
   std::map<NodeKey, std::uint64_t> given_ms_;  ///< and when
+  std::set<storage::Stamp> passed_on_;
+  std::deque<storage::Stamp> passed_on_in_order_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

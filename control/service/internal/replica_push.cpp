@@ -109,7 +109,7 @@ void ReplicaPush::send(const NodeKey& key, std::string payload, std::function<vo
     done();
     return;
   }
-  if (absent_.is_away(key)) {
+  if (absent_.is_dead(key)) {
     absent_.queue(key, data_record(payload), [done = std::move(done)](bool) { done(); });
     return;
   }

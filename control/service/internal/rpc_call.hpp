@@ -27,9 +27,6 @@ namespace allium::control::internal {
 inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
 inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
-/// The command's stamp in what members hand on. Peers of another make pass it by.
-inline constexpr std::string_view kAskedField = "asked";
-
 struct RpcCall {
   const RpcSurroundings& around;
   StampClock& stamps;

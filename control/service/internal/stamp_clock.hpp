@@ -8,15 +8,31 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
+#include <boost/json/object.hpp>
+
+#include "control/service/internal/json_fields.hpp"
 #include "storage/message_store.hpp"
 
 namespace allium::control::internal {
 
+/// The command's stamp in what members hand on. Peers of another make pass it by.
+inline constexpr std::string_view kAskedField = "asked";
+
+[[nodiscard]] inline std::optional<storage::Stamp> stamp_in(
+    const boost::json::object& params) noexcept {
+  const std::optional<std::int64_t> stamp = number_in(params, kAskedField);
+  return stamp && *stamp >= 0 ? std::optional(static_cast<storage::Stamp>(*stamp)) : std::nullopt;
+}
+
 class StampClock {
  public:
-  /// `node` sets the stamps of different nodes apart; those that are alike in it share them in the same instant.
-  explicit StampClock(std::uint16_t node) : node_(node % kNodes) {}
+  /// `node` sets the stamps of different nodes apart; those that are alike in it share them in the same instant. What the last process
+  /// has seen before `now_ms` is not known any more: other nodes' clocks may have been ahead by kOffMs.
+  StampClock(std::uint16_t node, std::uint64_t now_ms)
+      : node_(node % kNodes), last_(storage::stamp_of(now_ms + kOffMs)) {}
 
   /// Greater than any that was given or seen.
   [[nodiscard]] storage::Stamp next(std::uint64_t now_ms) {
@@ -29,9 +45,11 @@ class StampClock {
  private:
   /// In the low digits. Above them there is room for a thousand commands a millisecond.
   static constexpr storage::Stamp kNodes = 1024;
+  /// Of good nodes' clocks, from the right time (clock watch).
+  static constexpr std::uint64_t kOffMs = 2'000;
 
   storage::Stamp node_;
-  storage::Stamp last_ = 0;
+  storage::Stamp last_;
 };
 
 }  // namespace allium::control::internal

@@ -152,6 +152,11 @@ class Operation {
       out << message << '\n';
     }
     out << page->more << text(in.expiries(account_, hashes_, now_ms_)) << '\n';
+    out << static_cast<int>(in.try_store(account_, message_,
+                                         number_ % 2 == 0 ? Origin::client : Origin::replica,
+                                         space_ == -1, when_)
+                                .value())
+        << '\n';
     const auto tokens = in.revoked(account_);
     for (const Token& token : *tokens) {
       out << int{token[0]} << ' ';

@@ -76,25 +76,38 @@ TEST(MemberThatComesBack, HasNothingOfWhatWasDeletedMeanwhile) {
   }
 }
 
-TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedByTheMemberWhoGaveIt) {
+TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedOrShortenedByTheMemberWhoGaveIt) {
   SwarmWorld world(4);
   world.run(10'000);
   const TestAccount owner(5, 1);
-  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
-  const std::string hash(kept.body.at("hash").as_string());
+  const auto stored = [&](const char* text) {
+    const Answer kept = world.call(0, "store", owner.store(text, world.now_ms));
+    return std::string(kept.body.at("hash").as_string());
+  };
+  const std::string hash = stored("one");
+  const std::string shortened = stored("two");
   // Node 0 cannot reach node 2, which so has the message still when node 3 with its new disk asks it.
   world.node(2).is_up = false;
   world.call(0, "delete", owner.remove({hash}));
+  const std::uint64_t short_ms = world.now_ms + 300'000;
+  world.call(
+      0, "expire",
+      owner.signed_params(
+          "expireshorten" + std::to_string(short_ms) + shortened,
+          {{"messages", json::array{shortened.c_str()}}, {"expiry", short_ms}, {"shorten", true}}));
   world.node(0).is_up = false;
   world.node(2).is_up = true;
   world.node(3).restart_empty();
   world.start(3);
   world.run(60'000);
-  EXPECT_EQ(sorted_data(world, 3, owner), std::vector<std::string>{"one"});
+  EXPECT_EQ(sorted_data(world, 3, owner), (std::vector<std::string>{"one", "two"}));
   world.node(0).is_up = true;
   world.run(60'000);
-  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
-  EXPECT_TRUE(sorted_data(world, 3, owner).empty());
+  for (std::size_t node = 2; node < 4; ++node) {
+    EXPECT_EQ(sorted_data(world, node, owner), std::vector<std::string>{"two"}) << node;
+    const auto expiries = world.node(node).store().expiries(owner.account(), {shortened}, 0);
+    EXPECT_EQ(expiries->at(0).expiry_ms, short_ms) << node;
+  }
 }
 
 TEST(MemberWithANewDisk, KnowsWhoIsRevoked) {

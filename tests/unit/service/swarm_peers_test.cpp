@@ -152,6 +152,28 @@ TEST(DeadMember, IsNotHandedWhatHasExpiredMeanwhileAndNobodyKeepsIt) {
   EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"long"});
 }
 
+TEST(DeadMember, IsHandedWhatWasExtendedWhileItWasAway) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.node(1).is_up = false;
+  const Answer stored = world.call(0, "store", owner.store("one", world.now_ms, 0, 60'000));
+  const std::string hash(stored.body.at("hash").as_string());
+  const std::uint64_t expiry_ms = world.now_ms + 3'600'000;
+  const Answer extended = world.call(
+      0, "expire",
+      owner.signed_params(
+          "expireextend" + std::to_string(expiry_ms) + hash,
+          {{"messages", json::array{hash.c_str()}}, {"expiry", expiry_ms}, {"extend", true}}));
+  ASSERT_EQ(extended.status, Status::ok);
+  world.run(120'000);
+  world.node(1).is_up = true;
+  world.run(30'000);
+  const auto expiries =
+      world.node(1).store().expiries(owner.account(), {hash}, world.now_ms).value();
+  ASSERT_EQ(expiries.size(), 1U);
+  EXPECT_EQ(expiries[0].expiry_ms, expiry_ms);
+}
+
 TEST(SlowClock, CostsAMemberNothingThatOthersHave) {
   SwarmWorld world(2);
   const TestAccount owner(5, 1);
@@ -249,7 +271,7 @@ TEST(StoppedMember, DoesNotBringBackWhatWasDeletedWhileItStood) {
   };
 
   EXPECT_TRUE(forwarded(deleted_ms).empty());
-  EXPECT_EQ(forwarded(deleted_ms + 1), std::vector<std::string>{"one"});
+  EXPECT_EQ(forwarded(deleted_ms + 5'000), std::vector<std::string>{"one"});
 }
 
 // Commands that reach one member late, and in another order than the others had them.
@@ -349,15 +371,19 @@ TEST(FullMember, IsToldWhatWasDeletedAndCountsAsAlive) {
   const Answer answer = world.call(0, "store", owner.store("new", world.now_ms));
   EXPECT_EQ(member(answer, world.node(2)).at("code"), "500");
   EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(2).key()));
-  world.call(0, "delete", owner.remove({hash}));
-  world.run(5'000);
-  EXPECT_TRUE(sorted_data(world, 2, owner).empty()) << "the delete is behind the store it refuses";
+  const Answer deleted = world.call(0, "delete", owner.remove({hash}));
+  EXPECT_FALSE(member(deleted, world.node(2)).contains("failed"))
+      << "it need not wait in the queue";
+  EXPECT_EQ(world.node(0).swarm().counters().queued, 1U);
+  EXPECT_TRUE(world.node(0).swarm().is_behind(world.node(2).key()));
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
   EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(2).key()));
 
   world.node(2).store().is_full = false;
   world.run(60'000);
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
   EXPECT_TRUE(world.node(0).store().missed(world.node(2).key(), 0, 1'000'000)->empty());
+  EXPECT_FALSE(world.node(0).swarm().is_behind(world.node(2).key()));
 }
 
 TEST(FullEntry, TellsTheOthersWhatItDeletes) {
@@ -371,6 +397,21 @@ TEST(FullEntry, TellsTheOthersWhatItDeletes) {
   for (std::size_t node = 0; node < 3; ++node) {
     EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
   }
+}
+
+TEST(FullEntry, KeepsForAnAbsentMemberWhatItHasNoRoomForItself) {
+  SwarmWorld world(3);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  world.call(0, "store", owner.store("when there was room", world.now_ms));
+  world.node(0).store().is_full_of_messages = true;
+  world.call(0, "store", owner.store("when there was none", world.now_ms));
+  world.run(2 * kTidyQueuesMs + 1'000);
+  EXPECT_EQ(world.node(0).swarm().counters().moot, 0U);
+  world.node(2).is_up = true;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 2, owner).size(), 2U);
 }
 
 TEST(FullEntry, AcknowledgesNothingThatAMemberWhoIsAwayWillNotHear) {

@@ -39,7 +39,7 @@ class SlowQueueStore final : public storage::MemoryStore {
   void store(const storage::Account& account, storage::Message message, storage::Origin origin,
              bool replaces, const storage::When& when,
              storage::Done<storage::Stored> done) override {
-    if (is_full) {
+    if (is_full || is_full_of_messages) {
       done(fail(Errc::full, "the message store has reached its size limit"));
     } else {
       MemoryStore::store(account, std::move(message), origin, replaces, when, std::move(done));
@@ -67,6 +67,7 @@ class SlowQueueStore final : public storage::MemoryStore {
   }
 
   bool is_full = false;
+  bool is_full_of_messages = false;  ///< with room for queues and deletions still
   std::optional<storage::PeerKey> slow_for;
   std::vector<std::function<void()>> waiting;
 };

@@ -67,17 +67,18 @@ class AnyStore : public ::testing::Test {
         .value();
   }
 
-  HashesBySpace shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms) {
+  HashesBySpace shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms,
+                            const When& when = kNow) {
     return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-             in().shorten_all(account_, space, expiry_ms, kNow, std::move(done));
+             in().shorten_all(account_, space, expiry_ms, when, std::move(done));
            })
         .value();
   }
 
   Result<ExpiriesChanged> change(Hashes hashes, std::vector<std::uint64_t> expiries_ms,
-                                 ExpiryChange how) {
+                                 ExpiryChange how, const When& when = kNow) {
     return answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
-      in().change_expiry(account_, std::move(hashes), std::move(expiries_ms), how, kNow,
+      in().change_expiry(account_, std::move(hashes), std::move(expiries_ms), how, when,
                          std::move(done));
     });
   }
@@ -439,7 +440,8 @@ TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
     // In steps that are worth an extension.
     const std::uint64_t expiry_ms = kNow + kHour + random() % 10 * (kHour / 20);
     const Token token = token_of(static_cast<std::uint8_t>(random() % 2));
-    const auto kind = random() % 7;
+    const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
+    const auto kind = random() % 8;
     const auto random_change = random() % 3;
     return [=](MessageStore& to, const Account& account) {
       if (kind < 2) {
@@ -452,6 +454,10 @@ TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
       } else if (kind == 3) {
         answer<std::size_t>([&](Done<std::size_t> done) {
           to.unrevoke(account, {token}, when, std::move(done));
+        }).value();
+      } else if (about != About::existence && kind == 7) {
+        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.shorten_all(account, only, expiry_ms, when, std::move(done));
         }).value();
       } else if (about != About::existence) {
         const auto change = static_cast<ExpiryChange>(random_change);
@@ -492,6 +498,47 @@ TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
       std::shuffle(changes.begin(), changes.end(), random);
     }
   }
+}
+
+TYPED_TEST(AnyStore, HoldsAChangeThatAReplicaToldBefore) {
+  // Somebody whose copy is short already has given it; the store and what shortened it come late, that first.
+  const std::uint64_t short_ms = kNow + kHour / 2;
+  const When first(kNow, stamp_of(kNow - 20));
+  const When then(kNow, stamp_of(kNow - 10));
+  for (const bool is_all : {false, true}) {
+    const std::string hash = is_all ? "all" : "one";
+    Message message = message_of(hash, 0, short_ms, kNow - 20);
+    store(this->in(), this->account_, message, Origin::replica).value();
+    if (is_all) {
+      this->shorten_all(std::nullopt, short_ms, then);
+    } else {
+      this->change({hash}, {short_ms}, ExpiryChange::shorten, then).value();
+    }
+    message.expiry_ms = kNow + kHour;
+    store(this->in(), this->account_, message, Origin::client, false, first).value();
+    EXPECT_EQ(this->in().expiries(this->account_, {hash}, kNow)->at(0).expiry_ms, short_ms) << hash;
+  }
+}
+
+TYPED_TEST(AnyStore, ShortensAsWellWhatWasStoredBeforeAndComesLater) {
+  const auto expiry_of = [&](const Hash& hash, Namespace space, Stamp asked) {
+    store(this->in(), this->account_, message_of(hash, space, kNow + kHour, kNow), Origin::client,
+          false, When(kNow, asked))
+        .value();
+    const auto found = this->in().expiries(this->account_, {hash}, kNow).value();
+    return found.empty() ? 0 : found[0].expiry_ms - kNow;
+  };
+  const std::uint64_t used = this->in().status().bytes_used;
+  this->shorten_all(0, kNow + 5'000, When(kNow, stamp_of(kNow) + 5));
+  this->shorten_all(std::nullopt, kNow + 9'000, When(kNow, stamp_of(kNow) + 9));
+  EXPECT_EQ(expiry_of("before both", 0, stamp_of(kNow) + 1), 5'000U);
+  EXPECT_EQ(expiry_of("between", 0, stamp_of(kNow) + 7), 9'000U);
+  EXPECT_EQ(expiry_of("elsewhere", 1, stamp_of(kNow) + 1), 9'000U);
+  EXPECT_EQ(expiry_of("after both", 0, stamp_of(kNow) + 10), kHour);
+  reclaim(this->in(), kNow + kLifeMsMax - 1);
+  EXPECT_GT(this->in().status().bytes_used, used);
+  reclaim(this->in(), kNow + kLifeMsMax + 1);
+  EXPECT_EQ(this->in().status().bytes_used, used);
 }
 
 TYPED_TEST(AnyStore, ForgetsThatATokenIsNotRevoked) {
