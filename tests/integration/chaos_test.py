@@ -5,9 +5,11 @@
         clients (threads) ---- br0 ---- v1 .. v5 ---- n1 .. n5     one swarm; faults hit one node at a time, or two
                                   \\-- slow_link.py --/
 
-Clients store, delete, shorten lives and read, through whichever node answers, and remember what they were told. At the end:
+Clients store, store again, delete, change expiries of one or of all, and read, through whichever node answers, and remember what they were
+told. At the end:
 
-    * every message whose store was acknowledged, and that nobody deleted or let expire, is on every member;
+    * every message whose store was acknowledged, and that nobody deleted or let expire, is on every member, with the expiry that was
+      asked for last;
     * nothing whose deletion was acknowledged, and nothing whose time is over, is on any member;
     * all members have the same messages with the same expiries, also those about whose fate no client heard.
 
@@ -25,6 +27,7 @@ A run lasts 40 s, with --long or ALLIUM_LONG=1 180 s, and until each kind of fau
 anything was done. The seed decides faults, victims and requests, not what the threads make of it.
 """
 import argparse
+import base64
 import collections
 import contextlib
 import http.client
@@ -73,7 +76,7 @@ QUIET_S = 1.5    # so long nobody hands anything on
 KINDS_WITHIN_S = 200
 
 # What clients have to get done in 40 s for the run to mean something; on a fast machine it is ten times as much.
-DONE_IN_40_S = {"acknowledged": 60, "deleted": 5, "expired": 5, "read": 10}
+DONE_IN_40_S = {"acknowledged": 60, "deleted": 5, "stored again": 1, "expired": 5, "expired all": 1, "read": 10}
 
 
 def allium(*words, check=True):
@@ -124,6 +127,7 @@ class Message:
         self.stored_once = True  # one request, one answer
         self.fate = "unknown"    # kept, deleted; unknown: nobody has told
         self.is_expiry_sure = True
+        self.is_expiry_changed = False
         self.history = []        # what was asked about it, and what came back, for a person
 
     def must_be_there(self, now):
@@ -165,6 +169,7 @@ class Worker(threading.Thread):
         self.accounts = [Account(5, self.random.randbytes(32)) for _ in range(ACCOUNTS_EACH)]
         self.nodes, self.report, self.is_over = nodes, report, is_over
         self.connections, self.avoided, self.messages = {}, {}, []
+        self.may_be_shortened = set()  # (account, space): an unanswered expire_all may be carried out at any time
         self.failure = None
 
     def run(self):
@@ -175,8 +180,8 @@ class Worker(threading.Thread):
             self.failure = repr(error)
 
     def step(self):
-        deed = self.random.choices((self.store, self.delete, self.shorten, self.read), (60, 15, 10, 15))[0]
-        deed()
+        deeds = {self.store: 60, self.store_again: 3, self.delete: 15, self.change_expiry: 12, self.expire_all: 1, self.read: 15}
+        self.random.choices(list(deeds), list(deeds.values()))[0]()
 
     def entries(self):
         """Nodes to try, those that did not answer lately last."""
@@ -203,7 +208,8 @@ class Worker(threading.Thread):
         for asked, node in enumerate(self.entries(), 1):
             at_ms = now_ms()
             answer = self.ask(node, method, params)
-            message.history.append(f"{method} at {at_ms} by n{self.nodes.index(node) + 1}: {self.in_short(answer)}")
+            if message:
+                message.history.append(f"{method} at {at_ms} by n{self.nodes.index(node) + 1}: {self.in_short(answer)}")
             if answer and answer[0] == 200 and is_done(answer[1], answer[1]["swarm"][node.ed25519]):
                 return answer[1], asked
             if answer:
@@ -222,6 +228,7 @@ class Worker(threading.Thread):
         ttl = self.random.choice((HOUR_MS, HOUR_MS, HOUR_MS, HOUR_MS, 10_000))
         params = account.store(self.random.randbytes(self.random.randint(20, 2000)), space, ttl)
         message = Message(account, space, params)
+        message.is_expiry_sure = (account, space) not in self.may_be_shortened
         self.messages.append(message)
         begin = time.monotonic()
         body, asked = self.ask_until(message, "store", params, lambda body, own: "hash" in body and "failed" not in own)
@@ -229,6 +236,26 @@ class Worker(threading.Thread):
         if body:
             message.hash, message.fate = body["hash"], "kept"
             self.report.stored(time.monotonic() - begin)
+
+    def store_again(self):
+        """What is there lives on; what was deleted is there again."""
+        now = now_ms()
+        known = [m for m in self.messages[-200:] if m.stored_once and
+                 (m.must_be_there(now) or (m.fate == "deleted" and not m.is_expiry_changed))]
+        if not known:
+            return
+        message = self.random.choice(known)
+        params = message.account.store(base64.b64decode(message.data), message.space, HOUR_MS)
+        was_there = message.fate == "kept"
+        message.fate = "unknown"
+        body, asked = self.ask_until(message, "store", params, lambda body, own: "hash" in body and "failed" not in own)
+        message.stored_once = asked == 1
+        if body:
+            expiry = params["timestamp"] + params["ttl"]
+            message.expiry = max(message.expiry, expiry) if was_there else expiry
+            message.fate = "kept"
+            message.is_expiry_sure = message.stored_once and (message.account, message.space) not in self.may_be_shortened
+            self.report.count("stored again")
 
     def settled(self):
         """A message of which all is known, to do something to."""
@@ -246,17 +273,37 @@ class Worker(threading.Thread):
             message.fate = "deleted"
             self.report.count("deleted")
 
-    def shorten(self):
+    def change_expiry(self):
         message = self.settled()
         if not message:
             return
-        at = now_ms() + self.random.randint(500, 6000)
-        params = message.account.signed(["expire", "shorten", at, message.hash], messages=[message.hash], expiry=at, shorten=True)
-        message.is_expiry_sure = False
+        how = self.random.choices(("shorten", "extend", ""), (70, 15, 15))[0]
+        # By so much that each is obeyed: an extension by under a hundredth is not.
+        at = now_ms() + self.random.randint(500, 6000) if how == "shorten" else message.expiry + self.random.randint(100_000, 600_000)
+        flags = {how: True} if how else {}
+        params = message.account.signed(["expire", how, at, message.hash], messages=[message.hash], expiry=at, **flags)
+        message.is_expiry_sure, message.is_expiry_changed = False, True
         body, _ = self.ask_until(message, "expire", params, lambda _, own: "failed" not in own)
         if body:
             message.expiry, message.is_expiry_sure = at, True
             self.report.count("expired")
+
+    def expire_all(self):
+        account, space = self.random.choice(self.accounts), self.random.choice(SPACES)
+        at = now_ms() + self.random.randint(5_000, 40_000)
+        concerned = [m for m in self.messages if (m.account, m.space) == (account, space) and not m.must_be_gone(now_ms())]
+        before = [(m, m.expiry) for m in concerned if m.stored_once and m.is_expiry_sure and m.fate == "kept"]
+        for message in concerned:
+            message.is_expiry_sure, message.is_expiry_changed = False, True
+        params = account.signed(["expire_all", space or "", at], namespace=space, expiry=at)
+        body, asked = self.ask_until(None, "expire_all", params, lambda _, own: "failed" not in own)
+        if asked > 1 or not body:
+            self.may_be_shortened.add((account, space))
+        else:
+            for message, expiry in before:
+                message.history.append(f"expire_all to {at}")
+                message.expiry, message.is_expiry_sure = min(expiry, at), True
+            self.report.count("expired all")
 
     def read(self):
         account = self.random.choice(self.accounts)
@@ -307,8 +354,8 @@ class Swarm:
     def owed(self):
         """Why it is not quiet, for a person."""
         told = [self.told_by(number) for number in range(1, NODES + 1)]
-        return "; ".join(f"n{number}: {one['members_dead']} dead, {one['members_behind']} behind, {one['fetch']}, {one['swarm_traffic']}, {one['problems']}"
-                         for number, one in enumerate(told, 1))
+        words = ("members_dead", "members_behind", "fetch", "swarm_traffic", "problems")
+        return "; ".join(f"n{number}: " + ", ".join(f"{word} {one[word]}" for word in words) for number, one in enumerate(told, 1))
 
     def is_quiet(self):
         """Nobody owes anything to anybody, and did not a little later either."""
@@ -513,6 +560,9 @@ def verdict(contents, workers):
         for key, message in known.items():
             if message.must_be_there(now) and key not in there:
                 wrong.append(f"n{number}: lost {message.hash}, stored at {message.params['timestamp']}")
+            if message.must_be_there(now) and there.get(key, message.expiry) != message.expiry:
+                wrong.append(f"n{number}: {message.hash} is there until {there[key]}, and should be until {message.expiry}")
+                wrong += [f"    {line}" for line in message.history]
             if message.must_be_gone(now) and key in there:
                 what = "deleted" if message.fate == "deleted" else f"expired at {message.expiry}"
                 wrong.append(f"n{number}: has {message.hash}, {what}; there until {there[key]}")
@@ -548,8 +598,10 @@ def print_report(report, faults, seconds):
     counts = report.counts
     times = sorted(report.store_seconds) or [0]
     print(f"in {seconds:.0f} s: {counts['acknowledged']} stores acknowledged, {counts['deleted']} deleted, "
-          f"{counts['expired']} shortened, {counts['read']} read; {counts['unanswered']} requests unanswered, {counts['refused']} refused")
-    print(f"faults: {sum(faults.counts.values())}, {faults.pairs} times two at once: " + ", ".join(f"{kind} {count}" for kind, count in sorted(faults.counts.items())))
+          f"{counts['stored again']} stored again, {counts['expired']} and {counts['expired all']} times all of an account's given "
+          f"another expiry, {counts['read']} read; {counts['unanswered']} requests unanswered, {counts['refused']} refused")
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.counts.items()))
+    print(f"faults: {sum(faults.counts.values())}, {faults.pairs} times two at once: {kinds}")
     print(f"longest time without an acknowledged store: {report.longest_gap():.1f} s; "
           f"stores p50 {1000 * statistics.median(times):.0f} ms, p99 {1000 * times[len(times) * 99 // 100]:.0f} ms")
 
