@@ -171,8 +171,8 @@ void AbsentMembers::queued(const NodeKey& key) {
     return;  // forgotten meanwhile
   }
   Member& member = found->second;
-  if (--member.queueing == 0 && std::exchange(member.is_waiting, false) &&
-      member.state == State::behind) {
+  const bool is_wanted = --member.queueing == 0 && std::exchange(member.is_waiting, false);
+  if (is_wanted && member.state == State::behind && !member.is_busy) {
     hand_over(key);
   }
 }
@@ -264,14 +264,17 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
   std::string command = takes_commands ? "sn.allium_late" : "sn.data";
   member.is_busy = true;
   auto done = [this, key, after, missed = *std::move(missed)](const Result<PeerParts>& reply) {
-    members_[key].is_busy = false;
     // sn.data has an empty reply; two parts are a status and a text, a third one the records that were refused.
     const std::optional<std::vector<std::size_t>> refused =
         reply ? refused_records(*reply, missed.size()) : std::nullopt;
+    Member& receiver = members_[key];
     if (!refused) {
+      receiver.is_busy = false;
       set_dead(key);
       return;
     }
+    receiver.state =
+        State::behind;  // also where something else has timed out meanwhile: it answers
     handed_over(key, after, missed, *refused);
   };
   around_.transport.request(*node, std::move(command), std::move(parts), kHandOverTimeoutMs,
@@ -291,6 +294,7 @@ void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t after,
   const std::uint64_t next = after == 0 && refused.empty() ? 0 : missed.back().number;
   around_.store.erase_missed(key, std::move(taken),
                              [post = around_.post, then = while_alive(is_alive_, [this, key, next] {
+                                                     members_[key].is_busy = false;
                                                      hand_over(key, next);
                                                    })](const Result<std::size_t>&) {
                                post([then]() mutable { then(); });

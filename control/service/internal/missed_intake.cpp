@@ -43,9 +43,12 @@ void MissedIntake::given(const NodeKey& key) {
 // Whom this node has given that message before it knew: they may have it from here alone. Whoever was given it before the command was asked
 // for is told by the node that took it. Once is enough, or two that gave each other messages would pass it to and fro.
 void MissedIntake::pass_on(const std::string& record) {
+  const std::uint64_t now_ms = around_.now_ms();
+  std::erase_if(given_ms_,
+                [now_ms](const auto& one) { return one.second + kTellGivenMs < now_ms; });
   const std::optional<MissedRecord> parsed = parse_record(record);
   const storage::Stamp asked = parsed ? asked_for(*parsed).value_or(0) : 0;
-  if (!passed_on_.insert(asked).second) {
+  if (given_ms_.empty() || !passed_on_.insert(asked).second) {
     return;
   }
   passed_on_in_order_.push_back(asked);
@@ -53,9 +56,6 @@ void MissedIntake::pass_on(const std::string& record) {
     passed_on_.erase(passed_on_in_order_.front());
     passed_on_in_order_.pop_front();
   }
-  const std::uint64_t now_ms = around_.now_ms();
-  std::erase_if(given_ms_,
-                [now_ms](const auto& one) { return one.second + kTellGivenMs < now_ms; });
   for (const auto& [key, at_ms] : given_ms_) {
     const bool is_told = at_ms + kClocksApartMs < asked / storage::kStampsPerMs;
     if (!is_told && around_.membership.find(key) != nullptr) {

@@ -130,6 +130,36 @@ TEST(DeadMember, IsHandedWhatIsQueuedWhileItComesBack) {
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
 }
 
+TEST(DeadMember, IsHandedWhatTimedOutWhileItTookTheRest) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  TestNode& entry = world.node(0);
+  TestNode& other = world.node(1);
+  const auto store = [&](const char* text) {
+    entry.rpc().call("store", owner.store(text, world.now_ms), Format::json, RpcSource::client,
+                     [](const Answer&) {});
+  };
+  other.is_up = false;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  other.is_up = true;
+  other.late_takes_ms = 8'000;
+  other.silent_on = {"sn.storage_cc"};
+  world.run(3'000);
+  ASSERT_TRUE(other.served.contains("sn.allium_late"));
+  store("two");
+  entry.store().slow_for = other.key();
+  world.run(kSwarmTimeoutMs + 5'000);
+  ASSERT_EQ(entry.store().waiting.size(), 1U) << "it timed out, and its queue is slow";
+  other.silent_on = {};
+  other.late_takes_ms = 0;
+  entry.store().write_waiting();
+  world.run(10'000);
+
+  EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"one", "two"}));
+  EXPECT_FALSE(entry.swarm().is_dead(other.key()));
+  EXPECT_EQ(entry.swarm().counters().handed_over, 2U);
+}
+
 TEST(DeadMember, IsNotHandedWhatHasExpiredMeanwhileAndNobodyKeepsIt) {
   SwarmWorld world(2);
   world.start(0);
@@ -335,6 +365,31 @@ TEST(LateCommand, DoesNotUndoWhatWasAskedForLater) {
 
   for (std::size_t node = 0; node < 3; ++node) {
     EXPECT_EQ(world.node(node).store().revoked(owner.account())->size(), 1U) << node;
+    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
+    ASSERT_EQ(found->size(), 1U) << node;
+    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
+  }
+}
+
+TEST(LateCommand, ShortensWhatComesAfterIt) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  const std::uint64_t expiry_ms = world.now_ms + 1'000'000;
+  world.call(1, "expire_all",
+             owner.signed_params("expire_all" + std::to_string(expiry_ms),
+                                 {{"expiry", expiry_ms}, {"namespace", 0}}));
+  // Node 1 hands it over before node 0 comes with what it is about.
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.run(10'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  world.node(0).is_up = true;
+  world.run(60'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
     const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
     ASSERT_EQ(found->size(), 1U) << node;
     EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;

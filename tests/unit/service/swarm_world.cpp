@@ -102,6 +102,15 @@ void TestNode::restart_empty() {
 void TestNode::serve(const NodeKey& from, const std::string& command, const PeerParts& parts,
                      std::function<void(PeerParts)> reply) {
   served.insert(command);
+  if (silent_on.contains(command)) {
+    return;
+  }
+  if (command == "sn.allium_late") {
+    reply = [this, reply = std::move(reply)](PeerParts answer) {
+      world_.at(world_.now_ms + late_takes_ms,
+                [reply, answer = std::move(answer)] { reply(answer); });
+    };
+  }
   if (command == "sn.ping") {
     reply(is_of_our_kind ? pong() : PeerParts{"pong"});
   } else if (command == "sn.storage_cc" && lie) {

@@ -94,8 +94,10 @@ class TestNode {
   Membership membership;
   bool is_up = true;
   std::uint64_t clock_behind_ms = 0;
-  bool is_of_our_kind = true;    ///< false: answers as the peers' software does
-  std::set<std::string> served;  ///< commands that came
+  bool is_of_our_kind = true;       ///< false: answers as the peers' software does
+  std::set<std::string> served;     ///< commands that came
+  std::set<std::string> silent_on;  ///< commands that it does not answer
+  std::uint64_t late_takes_ms = 0;  ///< its reply to sn.allium_late
   std::optional<PeerParts> lie;  ///< what it answers to a client's commands, and does not do them
 
   [[nodiscard]] SlowQueueStore& store() noexcept { return *store_; }
