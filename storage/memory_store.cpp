@@ -2,7 +2,7 @@
 #include "storage/memory_store.hpp"
 
 #include <algorithm>
-#include <set>
+#include <tuple>
 
 #include "storage/stored_bytes.hpp"
 
@@ -22,8 +22,8 @@ bool is_in(const std::optional<Namespace>& wanted, Namespace space) {
 }  // namespace
 
 std::uint64_t MemoryStore::bytes_of(const Mailbox& mailbox) {
-  std::uint64_t bytes = mailbox.removed_before.size() * kWatermarkBytes +
-                        mailbox.shortened.size() * kShortenMarksBytes +
+  std::uint64_t bytes = (mailbox.removed.size() + mailbox.shortened.size()) * kMarksBytes +
+                        mailbox.outboxes.size() * kOutboxMarkBytes +
                         mailbox.revocations.size() * kRevocationBytes;
   for (const auto& [place, message] : mailbox.messages) {
     bytes += message_bytes(message.hash.size(), message.data.size());
@@ -81,70 +81,112 @@ void MemoryStore::erase(Mailbox& mailbox, const Hash& hash) {
   }
 }
 
-void MemoryStore::raise(Removal& removal, std::uint64_t time_ms, Stamp asked) {
-  removal.time_ms = std::max(removal.time_ms, time_ms);
-  removal.asked = std::max(removal.asked, asked);
+void MemoryStore::bury(Mailbox& mailbox, const Hash& hash, std::uint64_t until_ms, Stamp asked) {
+  Removal& removal = mailbox.tombstones[hash];
+  removal = {std::max(removal.until_ms, until_ms), std::max(removal.asked, asked)};
 }
 
-void MemoryStore::entomb(Mailbox& mailbox, const Hash& hash, const When& when) {
-  const Message* message = live(mailbox, hash, when.now_ms);
-  const std::uint64_t until_ms = message == nullptr ? when.now_ms + kLifeMsMax : message->expiry_ms;
-  erase(mailbox, hash);
-  raise(mailbox.tombstones[hash], until_ms, when.asked);
+bool MemoryStore::has_room(const Account& account, const Mailbox& changed) const {
+  const Mailbox* before = find(account);
+  return bytes_used_ - (before == nullptr ? 0 : bytes_of(*before)) + bytes_of(changed) <
+         bytes_limit_;
 }
 
-ExpiryHistory MemoryStore::bounds_of(const Mailbox& mailbox, const Hash& hash,
-                                     std::uint64_t now_ms) {
+MessageHistory MemoryStore::bounds_of(const Mailbox& mailbox, const Hash& hash,
+                                      std::uint64_t now_ms) {
   const auto found = mailbox.bounds.find(hash);
-  return found != mailbox.bounds.end() && found->second.until_ms > now_ms ? found->second.expiry
-                                                                          : ExpiryHistory();
+  return found != mailbox.bounds.end() && found->second.until_ms > now_ms ? found->second.history
+                                                                          : MessageHistory();
 }
 
-void MemoryStore::bound(Mailbox& mailbox, const Hash& hash, const ExpiryHistory& expiry,
+void MemoryStore::bound(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
                         std::uint64_t until_ms, std::uint64_t now_ms) {
   Bounds& bounds = mailbox.bounds[hash];
-  bounds = {expiry, std::max(bounds.until_ms > now_ms ? bounds.until_ms : 0, until_ms)};
+  bounds = {history, std::max(bounds.until_ms > now_ms ? bounds.until_ms : 0, until_ms)};
 }
 
-/// To what its history says now; gives that.
-std::uint64_t MemoryStore::expire(Mailbox& mailbox, const Hash& hash, const When& when) {
-  const ExpiryHistory& expiry = mailbox.asked.at(hash).expiry;
-  const std::uint64_t expiry_ms = expiry.expiry_ms();
-  if (expiry_ms <= when.now_ms) {
-    entomb(mailbox, hash, when);
-    return expiry_ms;
-  }
+std::uint64_t MemoryStore::visible_until(const MessageHistory& history, std::uint64_t before_ms,
+                                         std::uint64_t now_ms) {
+  const std::uint64_t expiry_ms = history.expiry_ms();
+  return expiry_ms > now_ms ? expiry_ms : std::min(before_ms, now_ms);
+}
+
+/// To what its history says now.
+void MemoryStore::expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms) {
+  const MessageHistory& history = mailbox.asked.at(hash).history;
+  const std::uint64_t expiry_ms = history.expiry_ms();
   Message& message = mailbox.messages.at(mailbox.places.at(hash));
   const auto bounds = mailbox.bounds.find(hash);
-  const bool is_bounded = bounds != mailbox.bounds.end() && bounds->second.until_ms > when.now_ms;
+  const bool is_bounded = bounds != mailbox.bounds.end() && bounds->second.until_ms > now_ms;
   if (expiry_ms < message.expiry_ms || is_bounded) {
-    bound(mailbox, hash, expiry, std::max(message.expiry_ms, expiry_ms), when.now_ms);
+    bound(mailbox, hash, history, std::max(message.expiry_ms, expiry_ms), now_ms);
   }
-  message.expiry_ms = expiry_ms;
-  return expiry_ms;
+  message.expiry_ms = visible_until(history, message.expiry_ms, now_ms);
 }
 
-/// 0: there is none.
-std::uint64_t MemoryStore::watermark(const Mailbox& mailbox, std::optional<Namespace> space,
-                                     std::uint64_t now_ms) {
-  const auto mark = mailbox.removed_before.find(space);
-  return mark != mailbox.removed_before.end() && end_of_watermark(mark->second.time_ms) > now_ms
-             ? mark->second.time_ms
-             : 0;
-}
-
-bool MemoryStore::is_outdated(const Mailbox& mailbox, const Message& message,
-                              std::uint64_t now_ms) {
-  const std::uint64_t mark_ms = watermark(mailbox, message.space, now_ms);
-  return std::any_of(mailbox.messages.begin(), mailbox.messages.end(), [&](const auto& one) {
-    const Message& other = one.second;
-    return other.space == message.space && other.hash != message.hash && other.expiry_ms > now_ms &&
-           std::pair(std::max(other.timestamp_ms, mark_ms), other.hash) >
-               std::pair(message.timestamp_ms, message.hash);
+bool MemoryStore::is_replaced(const Mailbox& mailbox, const Message& message, const When& when) {
+  const auto outbox = mailbox.outboxes.find(message.space);
+  const bool is_here = live(mailbox, message.hash, when.now_ms) != nullptr;
+  if (outbox == mailbox.outboxes.end() ||
+      end_of_lateness(outbox->second.back().asked) <= when.now_ms) {
+    return false;
+  }
+  return std::any_of(outbox->second.begin(), outbox->second.end(), [&](const OutboxMark& mark) {
+    const Hash& hash = mark.rank.second;
+    if (hash == message.hash || mark.rank < std::pair(message.timestamp_ms, message.hash)) {
+      return false;
+    }
+    if (mark.asked > when.asked) {
+      return !is_here;
+    }
+    const auto known = mailbox.asked.find(hash);
+    const auto tombstone = mailbox.tombstones.find(hash);
+    return known != mailbox.asked.end() ? known->second.history.was_there(when.asked)
+                                        : tombstone != mailbox.tombstones.end() &&
+                                              tombstone->second.until_ms > when.now_ms &&
+                                              tombstone->second.asked > when.asked;
   });
 }
 
-/// `order`: of the message, where it is not here yet.
+void MemoryStore::replace_others(Mailbox& mailbox, const Message& message,
+                                 const MessageHistory& history, const When& when) {
+  std::vector<OutboxMark>& marks = mailbox.outboxes[message.space];
+  const bool is_over = !marks.empty() && end_of_lateness(marks.back().asked) <= when.now_ms;
+  const OutboxMark mark{when.asked, {message.timestamp_ms, message.hash}};
+  std::vector<Hash> replaced;
+  for (const auto& [place, other] : mailbox.messages) {
+    std::pair<std::uint64_t, Hash> rank(other.timestamp_ms, other.hash);
+    for (const OutboxMark& one : marks) {
+      if (!is_over && one.rank.second == other.hash) {
+        rank.first = std::max(rank.first, one.rank.first);
+      }
+    }
+    const Stamp stored = mailbox.asked.at(other.hash).stored;
+    if (place.first == message.space && other.hash != message.hash && rank < mark.rank &&
+        (stored <= when.asked || history.was_there(stored))) {
+      replaced.push_back(other.hash);
+    }
+  }
+  for (const Hash& hash : replaced) {
+    erase(mailbox, hash);
+  }
+  const auto is_covered = [](const OutboxMark& one, const OutboxMark& by) {
+    return one.asked <= by.asked && one.rank <= by.rank;
+  };
+  for (const OutboxMark& other : marks) {
+    if (is_covered(mark, other)) {
+      return;
+    }
+  }
+  std::erase_if(marks, [&](const OutboxMark& other) { return is_covered(other, mark); });
+  marks.push_back(mark);
+  std::sort(marks.begin(), marks.end(),
+            [](const OutboxMark& a, const OutboxMark& b) { return a.asked < b.asked; });
+  if (marks.size() > 4) {
+    marks.erase(marks.begin());
+  }
+}
+
 Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message message, Origin origin,
                               bool replaces, When when) {
   const std::uint64_t now_ms = when.now_ms;
@@ -152,68 +194,63 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   if (is_replica) {
     when.asked = stamp_of(std::min(message.timestamp_ms, now_ms));
   }
-  const auto is_older = [&](Stamp than) { return is_replica || when.asked < than; };
-  const Message* here = live(mailbox, message.hash, now_ms);
-  const ExpiryHistory bounds = bounds_of(mailbox, message.hash, now_ms);
-  ExpiryHistory expiry = here != nullptr ? mailbox.asked.at(message.hash).expiry : bounds;
-  expiry.add(ExpiryHistory::Kind::store, message.expiry_ms,
-             is_replica ? kReplicaStamp : when.asked);
+  const bool is_kept = mailbox.places.contains(message.hash);
+  const bool is_here = live(mailbox, message.hash, now_ms) != nullptr;
+  const MessageHistory bounds = bounds_of(mailbox, message.hash, now_ms);
+  MessageHistory history = is_kept ? mailbox.asked.at(message.hash).history : bounds;
+  const auto tombstone = mailbox.tombstones.find(message.hash);
+  if (!is_kept && tombstone != mailbox.tombstones.end() && tombstone->second.until_ms > now_ms) {
+    history.add(MessageHistory::Kind::remove, 0, tombstone->second.asked);
+  }
+  history.add(MessageHistory::Kind::store, message.expiry_ms,
+              is_replica ? kReplicaStamp : when.asked);
   for (const auto& [space, marks] : mailbox.shortened) {
     if (is_in(space, message.space) && marks.end_ms() > now_ms) {
-      marks.tell(expiry, when.asked);
+      tell(marks, history, when.asked);
     }
   }
-  message.expiry_ms = expiry.expiry_ms();
-  if (message.expiry_ms <= now_ms) {
-    return Stored{StoreEffect::expired, message.expiry_ms};
+  for (const auto& [space, marks] : mailbox.removed) {
+    if (is_in(space, message.space) && marks.end_ms() > now_ms) {
+      tell(marks, history, when.asked, origin, message.timestamp_ms);
+    }
   }
-  const auto tombstone = mailbox.tombstones.find(message.hash);
-  const bool is_buried = tombstone != mailbox.tombstones.end() &&
-                         tombstone->second.time_ms > now_ms && is_older(tombstone->second.asked);
-  const auto is_removed = [&](const std::optional<Namespace>& space) {
-    const auto mark = mailbox.removed_before.find(space);
-    return mark != mailbox.removed_before.end() && message.timestamp_ms <= mark->second.time_ms &&
-           end_of_watermark(mark->second.time_ms) > now_ms && is_older(mark->second.asked);
-  };
-  if (is_buried || (here == nullptr && (is_removed(message.space) || is_removed(std::nullopt)))) {
+  const std::uint64_t expiry_ms = history.expiry_ms();
+  if (replaces && is_replaced(mailbox, message, when)) {
+    return Stored{StoreEffect::outdated, std::max(expiry_ms, message.expiry_ms)};
+  }
+  if (replaces) {
+    replace_others(mailbox, message, history, when);
+  }
+  if (expiry_ms == 0) {
     return Stored{StoreEffect::tombstoned, message.expiry_ms};
   }
-  if (!is_replica) {
+  const bool is_over = expiry_ms <= now_ms;
+  if (!is_replica && !is_over) {
     mailbox.tombstones.erase(message.hash);
     if (bounds.latest() <= when.asked) {
       mailbox.bounds.erase(message.hash);
     }
   }
-  if (replaces && is_outdated(mailbox, message, now_ms)) {
-    return Stored{StoreEffect::outdated, message.expiry_ms};
-  }
-  std::vector<Hash> replaced;
-  for (const auto& [place, other] : mailbox.messages) {
-    if (replaces && place.first == message.space && other.hash != message.hash) {
-      replaced.push_back(other.hash);
-    }
-  }
-  for (const Hash& hash : replaced) {
-    erase(mailbox, hash);
-  }
-  if (here != nullptr) {
+  const StoreEffect effect = is_over   ? StoreEffect::expired
+                             : is_here ? StoreEffect::already
+                                       : StoreEffect::inserted;
+  if (is_here || (is_over && is_kept)) {
     Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
-    kept.expiry_ms = message.expiry_ms;
+    kept.expiry_ms = visible_until(history, kept.expiry_ms, now_ms);
     Asked& asked = mailbox.asked.at(message.hash);
-    asked.expiry = expiry;
-    asked.stored = std::max(asked.stored, when.asked);
-    if (replaces && message.timestamp_ms > kept.timestamp_ms) {
-      raise(mailbox.removed_before[message.space], message.timestamp_ms, when.asked);
-    }
-    return Stored{StoreEffect::already, kept.expiry_ms};
+    asked = {std::max(asked.stored, when.asked), history};
+    return Stored{effect, expiry_ms};
+  }
+  if (is_over && is_replica && message.expiry_ms <= now_ms) {
+    return Stored{effect, expiry_ms};
   }
   erase(mailbox, message.hash);
   const Place place(message.space, order);
   mailbox.places[message.hash] = place;
-  mailbox.asked[message.hash] = {when.asked, expiry};
-  const std::uint64_t expiry_ms = message.expiry_ms;
+  mailbox.asked[message.hash] = {when.asked, history};
+  message.expiry_ms = visible_until(history, message.expiry_ms, now_ms);
   mailbox.messages.emplace(place, std::move(message));
-  return Stored{StoreEffect::inserted, expiry_ms};
+  return Stored{effect, expiry_ms};
 }
 
 void MemoryStore::store(const Account& account, Message message, Origin origin, bool replaces,
@@ -222,49 +259,73 @@ void MemoryStore::store(const Account& account, Message message, Origin origin, 
     done(fail(Errc::out_of_range, "a message is longer than the store keeps them"));
     return;
   }
+  const Hash hash = message.hash;
   done(carry_out<Stored>(account, bytes_limit_, [&](Mailbox& mailbox) {
     const Stored stored =
         store_now(mailbox, next_order_, std::move(message), origin, replaces, when);
-    next_order_ += stored.effect == StoreEffect::inserted ? 1U : 0U;
+    const auto place = mailbox.places.find(hash);
+    next_order_ += place != mailbox.places.end() && place->second.second == next_order_ ? 1U : 0U;
     return stored;
   }));
+}
+
+bool MemoryStore::concerns(const Asked& asked, const When& when) {
+  return asked.stored <= when.asked || asked.history.begins_before(when.asked);
+}
+
+/// Whether a message that was visible is not any more.
+bool MemoryStore::take_away(Mailbox& mailbox, const Hash& hash, const When& when) {
+  const Message* message = live(mailbox, hash, when.now_ms);
+  const bool was_live = message != nullptr;
+  const std::uint64_t until_ms = was_live ? message->expiry_ms : when.now_ms + kLifeMsMax;
+  MessageHistory& history = mailbox.asked.at(hash).history;
+  history.add(MessageHistory::Kind::remove, 0, when.asked);
+  if (history.expiry_ms() > 0) {
+    expire(mailbox, hash, when.now_ms);
+    return was_live && live(mailbox, hash, when.now_ms) == nullptr;
+  }
+  erase(mailbox, hash);
+  bury(mailbox, hash, until_ms, when.asked);
+  return was_live;
 }
 
 void MemoryStore::remove(const Account& account, std::vector<Hash> hashes, const When& when,
                          Done<std::vector<Hash>> done) {
   done(carry_out<std::vector<Hash>>(account, with_reserve(), [&](Mailbox& mailbox) {
-    std::set<Hash> removed;
+    std::vector<Hash> removed;
     for (const Hash& hash : hashes) {
-      const bool is_live = live(mailbox, hash, when.now_ms) != nullptr;
-      const bool is_newer = is_live && mailbox.asked.at(hash).stored > when.asked;
-      if (is_live && !is_newer) {
-        removed.insert(hash);
-      }
-      if (can_be_a_hash(hash) && !is_newer) {
-        entomb(mailbox, hash, when);
+      if (mailbox.places.contains(hash)) {
+        if (take_away(mailbox, hash, when)) {
+          removed.push_back(hash);
+        }
+      } else if (can_be_a_hash(hash) && has_room(account, mailbox)) {
+        bury(mailbox, hash, when.now_ms + kLifeMsMax, when.asked);
       }
     }
-    return std::vector<Hash>(removed.begin(), removed.end());
+    std::sort(removed.begin(), removed.end());
+    return removed;
   }));
 }
 
-HashesBySpace MemoryStore::remove_where(Mailbox& mailbox, std::optional<Namespace> space,
-                                        std::uint64_t before_ms, const When& when, bool all) {
-  HashesBySpace removed;
+HashesBySpace MemoryStore::remove_up_to(Mailbox& mailbox, std::optional<Namespace> space,
+                                        std::uint64_t time_ms, const When& when) {
+  std::vector<std::pair<Namespace, Hash>> concerned;
   for (const auto& [place, message] : mailbox.messages) {
-    if (is_in(space, place.first) && message.expiry_ms > when.now_ms &&
-        mailbox.asked.at(message.hash).stored <= when.asked &&
-        (all || message.timestamp_ms <= before_ms)) {
-      removed[place.first].push_back(message.hash);
+    if (is_in(space, place.first) && message.timestamp_ms <= time_ms &&
+        concerns(mailbox.asked.at(message.hash), when)) {
+      concerned.emplace_back(place.first, message.hash);
     }
   }
-  for (auto& [removed_space, hashes] : removed) {
+  HashesBySpace removed;
+  for (const auto& [in, hash] : concerned) {
+    if (take_away(mailbox, hash, when)) {
+      removed[in].push_back(hash);
+    }
+  }
+  for (auto& [in, hashes] : removed) {
     std::sort(hashes.begin(), hashes.end());
-    for (const Hash& hash : hashes) {
-      entomb(mailbox, hash, when);
-    }
   }
-  raise(mailbox.removed_before[space], before_ms, when.asked);
+  mailbox.removed[space].add({when.asked, time_ms});
   return removed;
 }
 
@@ -272,14 +333,14 @@ void MemoryStore::remove_before(const Account& account, std::optional<Namespace>
                                 std::uint64_t before_ms, const When& when,
                                 Done<HashesBySpace> done) {
   done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
-    return remove_where(mailbox, space, before_ms, when, false);
+    return remove_up_to(mailbox, space, before_ms, when);
   }));
 }
 
 void MemoryStore::remove_all(const Account& account, std::optional<Namespace> space,
-                             std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) {
+                             const When& when, Done<HashesBySpace> done) {
   done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
-    return remove_where(mailbox, space, before_ms, when, true);
+    return remove_up_to(mailbox, space, UINT64_MAX, when);
   }));
 }
 
@@ -297,27 +358,30 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       const Message* message = live(mailbox, hashes[i], now_ms);
       const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
-      if (message == nullptr) {
-        if (can_be_a_hash(hashes[i])) {
-          ExpiryHistory expiry = bounds_of(mailbox, hashes[i], now_ms);
-          expiry.add(change, expiry_ms, when.asked);
-          bound(mailbox, hashes[i], expiry, now_ms + kLifeMsMax, now_ms);
+      if (!mailbox.places.contains(hashes[i])) {
+        if (can_be_a_hash(hashes[i]) && has_room(account, mailbox)) {
+          MessageHistory history = bounds_of(mailbox, hashes[i], now_ms);
+          history.add(change, expiry_ms, when.asked);
+          bound(mailbox, hashes[i], history, now_ms + kLifeMsMax, now_ms);
         }
         continue;
       }
-      const std::uint64_t held_ms = message->expiry_ms;
+      const std::uint64_t held_ms = message == nullptr ? 0 : message->expiry_ms;
       const bool is_meant =
-          change == ExpiryChange::set ||
-          (change == ExpiryChange::shorten
-               ? expiry_ms < held_ms
-               : is_worth_extending(held_ms, expiry_ms, when.asked / kStampsPerMs));
-      ExpiryHistory& expiry = mailbox.asked.at(hashes[i]).expiry;
-      expiry.add(change, expiry_ms, when.asked);
-      if (!is_meant && expiry.expiry_ms() == held_ms) {
+          message != nullptr &&
+          (change == ExpiryChange::set ||
+           (change == ExpiryChange::shorten
+                ? expiry_ms < held_ms
+                : is_worth_extending(held_ms, expiry_ms, when.asked / kStampsPerMs)));
+      MessageHistory& history = mailbox.asked.at(hashes[i]).history;
+      history.add(change, expiry_ms, when.asked);
+      const std::uint64_t now_held_ms = history.expiry_ms();
+      if (is_meant || (message != nullptr ? now_held_ms != held_ms : now_held_ms > now_ms)) {
+        updated[hashes[i]] = now_held_ms;
+        expire(mailbox, hashes[i], now_ms);
+      } else if (message != nullptr) {
         unchanged.emplace(hashes[i], held_ms);
-        continue;
       }
-      updated[hashes[i]] = expire(mailbox, hashes[i], when);
     }
     ExpiriesChanged changed;
     for (const auto& [hash, expiry_ms] : updated) {
@@ -338,18 +402,17 @@ void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> s
     std::vector<Hash> concerned;
     for (const auto& [place, message] : mailbox.messages) {
       Asked& asked = mailbox.asked.at(message.hash);
-      const bool is_older = asked.stored <= when.asked || asked.expiry.begins_before(when.asked);
-      if (!is_in(space, place.first) || message.expiry_ms <= when.now_ms || !is_older) {
+      if (!is_in(space, place.first) || !concerns(asked, when)) {
         continue;
       }
-      asked.expiry.add(ExpiryChange::shorten, expiry_ms, when.asked);
-      if (asked.expiry.expiry_ms() < message.expiry_ms) {
+      asked.history.add(ExpiryChange::shorten, expiry_ms, when.asked);
+      if (message.expiry_ms > when.now_ms && asked.history.expiry_ms() < message.expiry_ms) {
         shortened[place.first].push_back(message.hash);
         concerned.push_back(message.hash);
       }
     }
     for (const Hash& hash : concerned) {
-      expire(mailbox, hash, when);
+      expire(mailbox, hash, when.now_ms);
     }
     mailbox.shortened[space].add({when.asked, expiry_ms});
     for (auto& [shortened_space, hashes] : shortened) {
@@ -377,7 +440,7 @@ std::size_t MemoryStore::say_of_tokens(Mailbox& mailbox, const std::vector<Token
     const bool is_again = was_revoked && !said.is_lifted;
     *known = {token,
               is_again ? std::max(known->timestamp_ms, said.timestamp_ms) : said.timestamp_ms,
-              is_again ? known->order : next_order_++, said.asked, said.is_lifted};
+              said.asked, said.is_lifted};
   }
   // Newest first; those that are revoked, then those that are not any more.
   std::sort(all.begin(), all.end(), [](const Revocation& a, const Revocation& b) {
@@ -385,26 +448,27 @@ std::size_t MemoryStore::say_of_tokens(Mailbox& mailbox, const std::vector<Token
       return b.is_lifted;
     }
     const auto age = [](const Revocation& of) { return of.is_lifted ? of.asked : of.timestamp_ms; };
-    return std::pair(age(a), a.order) > std::pair(age(b), b.order);
+    return std::tuple(age(a), a.asked, a.token) > std::tuple(age(b), b.asked, b.token);
   });
   std::size_t revoked = 0;
   std::size_t lifted = 0;
-  std::erase_if(
-      all, [&](const Revocation& r) { return ++(r.is_lifted ? lifted : revoked) > kRevokedMax; });
+  std::erase_if(all, [&](const Revocation& r) {
+    return ++(r.is_lifted ? lifted : revoked) > kRevocationsKept;
+  });
   return count;
 }
 
 void MemoryStore::revoke(const Account& account, std::vector<Token> tokens,
                          std::uint64_t timestamp_ms, const When& when, Done<std::size_t> done) {
   done(carry_out<std::size_t>(account, with_reserve(), [&](Mailbox& mailbox) {
-    return say_of_tokens(mailbox, tokens, {{}, timestamp_ms, 0, when.asked, false});
+    return say_of_tokens(mailbox, tokens, {{}, timestamp_ms, when.asked, false});
   }));
 }
 
 void MemoryStore::unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                            Done<std::size_t> done) {
   done(carry_out<std::size_t>(account, UINT64_MAX, [&](Mailbox& mailbox) {
-    return say_of_tokens(mailbox, tokens, {{}, 0, 0, when.asked, true});
+    return say_of_tokens(mailbox, tokens, {{}, 0, when.asked, true});
   }));
 }
 
@@ -517,23 +581,24 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
       }
       count += expired.size();
       std::erase_if(mailbox.tombstones,
-                    [now_ms](const auto& t) { return t.second.time_ms <= now_ms; });
+                    [now_ms](const auto& t) { return t.second.until_ms <= now_ms; });
       std::erase_if(mailbox.bounds,
                     [now_ms](const auto& b) { return b.second.until_ms <= now_ms; });
-      std::erase_if(mailbox.removed_before, [now_ms](const auto& mark) {
-        return end_of_watermark(mark.second.time_ms) <= now_ms;
+      const auto is_over = [now_ms](const auto& marks) { return marks.second.end_ms() <= now_ms; };
+      std::erase_if(mailbox.removed, is_over);
+      std::erase_if(mailbox.shortened, is_over);
+      std::erase_if(mailbox.outboxes, [now_ms](const auto& outbox) {
+        return end_of_lateness(outbox.second.back().asked) <= now_ms;
       });
-      std::erase_if(mailbox.shortened,
-                    [now_ms](const auto& marks) { return marks.second.end_ms() <= now_ms; });
       std::erase_if(mailbox.revocations, [now_ms](const Revocation& r) {
-        return r.is_lifted && end_of_lifted(r.asked) <= now_ms;
+        return r.is_lifted && end_of_lateness(r.asked) <= now_ms;
       });
       bytes_used_ += bytes_of(mailbox);
     }
     std::erase_if(mailboxes_, [](const auto& one) {
       const Mailbox& mailbox = one.second;
       return mailbox.messages.empty() && mailbox.tombstones.empty() && mailbox.bounds.empty() &&
-             mailbox.removed_before.empty() && mailbox.shortened.empty() &&
+             mailbox.removed.empty() && mailbox.shortened.empty() && mailbox.outboxes.empty() &&
              mailbox.revocations.empty();
     });
   }
@@ -603,7 +668,7 @@ Result<std::vector<Token>> MemoryStore::revoked(const Account& account) const {
   std::vector<Token> tokens;
   if (const Mailbox* mailbox = find(account)) {
     for (const Revocation& revocation : mailbox->revocations) {
-      if (!revocation.is_lifted) {
+      if (!revocation.is_lifted && tokens.size() < kRevokedMax) {
         tokens.push_back(revocation.token);
       }
     }

@@ -14,9 +14,9 @@
 #include <mutex>
 #include <optional>
 
-#include "storage/expiry_history.hpp"
+#include "storage/account_marks.hpp"
+#include "storage/message_history.hpp"
 #include "storage/message_store.hpp"
-#include "storage/shorten_marks.hpp"
 
 namespace allium::storage {
 
@@ -31,8 +31,8 @@ class MemoryStore : public MessageStore {
               Done<std::vector<Hash>> done) override;
   void remove_before(const Account& account, std::optional<Namespace> space,
                      std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) override;
-  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t before_ms,
-                  const When& when, Done<HashesBySpace> done) override;
+  void remove_all(const Account& account, std::optional<Namespace> space, const When& when,
+                  Done<HashesBySpace> done) override;
   void change_expiry(const Account& account, std::vector<Hash> hashes,
                      std::vector<std::uint64_t> expiries_ms, ExpiryChange change, const When& when,
                      Done<ExpiriesChanged> done) override;
@@ -80,26 +80,30 @@ class MemoryStore : public MessageStore {
   struct Revocation {
     Token token{};
     std::uint64_t timestamp_ms = 0;
-    std::uint64_t order = 0;
     Stamp asked = 0;
     bool is_lifted = false;
   };
 
   /// What clients said about the life of a message, for a replica of it that comes later.
   struct Bounds {
-    ExpiryHistory expiry;
+    MessageHistory history;
     std::uint64_t until_ms = 0;
   };
 
-  /// Until when, or up to which timestamp.
   struct Removal {
-    std::uint64_t time_ms = 0;
+    std::uint64_t until_ms = 0;
     Stamp asked = 0;
   };
 
   struct Asked {
     Stamp stored = 0;
-    ExpiryHistory expiry;
+    MessageHistory history;
+  };
+
+  /// A store into an outbox, for older ones that come later.
+  struct OutboxMark {
+    Stamp asked = 0;
+    std::pair<std::uint64_t, Hash> rank;  ///< timestamp and hash
   };
 
   struct Mailbox {
@@ -108,8 +112,9 @@ class MemoryStore : public MessageStore {
     std::map<Hash, Asked> asked;
     std::map<Hash, Removal> tombstones;
     std::map<Hash, Bounds> bounds;
-    std::map<std::optional<Namespace>, Removal> removed_before;
+    std::map<std::optional<Namespace>, RemovalMarks> removed;
     std::map<std::optional<Namespace>, ShortenMarks> shortened;
+    std::map<Namespace, std::vector<OutboxMark>> outboxes;  ///< never empty
     std::vector<Revocation> revocations;
   };
 
@@ -127,23 +132,28 @@ class MemoryStore : public MessageStore {
 
   static Stored store_now(Mailbox& mailbox, std::uint64_t order, Message message, Origin origin,
                           bool replaces, When when);
-  static HashesBySpace remove_where(Mailbox& mailbox, std::optional<Namespace> space,
-                                    std::uint64_t before_ms, const When& when, bool all);
-  std::size_t say_of_tokens(Mailbox& mailbox, const std::vector<Token>& tokens,
-                            const Revocation& said);
-  static std::uint64_t watermark(const Mailbox& mailbox, std::optional<Namespace> space,
-                                 std::uint64_t now_ms);
-  static bool is_outdated(const Mailbox& mailbox, const Message& message, std::uint64_t now_ms);
+  static HashesBySpace remove_up_to(Mailbox& mailbox, std::optional<Namespace> space,
+                                    std::uint64_t time_ms, const When& when);
+  static bool take_away(Mailbox& mailbox, const Hash& hash, const When& when);
+  static std::size_t say_of_tokens(Mailbox& mailbox, const std::vector<Token>& tokens,
+                                   const Revocation& said);
+  static bool is_replaced(const Mailbox& mailbox, const Message& message, const When& when);
+  static void replace_others(Mailbox& mailbox, const Message& message,
+                             const MessageHistory& history, const When& when);
+  static bool concerns(const Asked& asked, const When& when);
+  static std::uint64_t visible_until(const MessageHistory& history, std::uint64_t before_ms,
+                                     std::uint64_t now_ms);
+  /// Has room for what is said of hashes that are not here.
+  [[nodiscard]] bool has_room(const Account& account, const Mailbox& changed) const;
   [[nodiscard]] static std::uint64_t bytes_of(const Mailbox& mailbox);
   [[nodiscard]] std::uint64_t with_reserve() const;
   static void erase(Mailbox& mailbox, const Hash& hash);
-  static std::uint64_t expire(Mailbox& mailbox, const Hash& hash, const When& when);
-  static void bound(Mailbox& mailbox, const Hash& hash, const ExpiryHistory& expiry,
+  static void expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
+  static void bound(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
                     std::uint64_t until_ms, std::uint64_t now_ms);
-  [[nodiscard]] static ExpiryHistory bounds_of(const Mailbox& mailbox, const Hash& hash,
-                                               std::uint64_t now_ms);
-  static void raise(Removal& removal, std::uint64_t time_ms, Stamp asked);
-  static void entomb(Mailbox& mailbox, const Hash& hash, const When& when);
+  [[nodiscard]] static MessageHistory bounds_of(const Mailbox& mailbox, const Hash& hash,
+                                                std::uint64_t now_ms);
+  static void bury(Mailbox& mailbox, const Hash& hash, std::uint64_t until_ms, Stamp asked);
   [[nodiscard]] const Mailbox* find(const Account& account) const;
   static const Message* live(const Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
 

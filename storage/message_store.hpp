@@ -34,6 +34,8 @@ namespace allium::storage {
 inline constexpr std::size_t kDataBytesMax = 76'800;
 inline constexpr std::size_t kHashCharsMax = 128;
 inline constexpr std::size_t kRevokedMax = 50;
+/// More are kept, so that it does not matter in which order revocations and their ends arrive.
+inline constexpr std::size_t kRevocationsKept = 250;
 /// No message lives longer: how long a deletion of something not held here is remembered.
 inline constexpr std::uint64_t kLifeMsMax = std::uint64_t{30} * 86'400'000;
 /// What retrieve() counts a message as: this, its hash and 4/3 of its data.
@@ -81,8 +83,8 @@ enum class Origin : std::uint8_t { client, replica };
 enum class StoreEffect : std::uint8_t {
   inserted,
   already,     ///< it was there; a later expiry was taken over
-  tombstoned,  ///< deleted here since it was asked for, or from a replica: nothing was changed
-  expired,     ///< from a replica, and its time is over: nothing was changed
+  tombstoned,  ///< deleted here since it was asked for, or from a replica: it is not here
+  expired,     ///< its time is over, by what was said of it since: it cannot be seen
   outdated,    ///< a newer message is kept in its place: it was not
 };
 
@@ -183,13 +185,14 @@ class MessageStore {
                              Done<HashesBySpace> done) = 0;
 
   /// Removes all messages of the namespace (none given: of all) that were stored before this was asked for, whatever their
-  /// timestamps; later ones are refused as above, up to `before_ms`.
-  virtual void remove_all(const Account& account, std::optional<Namespace> space,
-                          std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) = 0;
+  /// timestamps, also those that arrive later.
+  virtual void remove_all(const Account& account, std::optional<Namespace> space, const When& when,
+                          Done<HashesBySpace> done) = 0;
 
   /// One expiry for all hashes, or one for each. Unknown hashes are left out of the answer. An expiry that has passed
-  /// hides the message at once, as its end would, and leaves a tombstone. What is said of an unknown hash, and that a life
-  /// was shortened, is remembered for a replica that comes later: it gets no other expiry than if it had come before.
+  /// hides the message at once, as its end would. What is said of an unknown hash, and that a life was shortened, is
+  /// remembered for a message that comes later and was stored before: it gets no other expiry than if it had come before. A full store
+  /// remembers nothing of unknown hashes.
   virtual void change_expiry(const Account& account, std::vector<Hash> hashes,
                              std::vector<std::uint64_t> expiries_ms, ExpiryChange change,
                              const When& when, Done<ExpiriesChanged> done) = 0;
@@ -198,11 +201,11 @@ class MessageStore {
   virtual void shorten_all(const Account& account, std::optional<Namespace> space,
                            std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) = 0;
 
-  /// Of more than kRevokedMax the newest (by timestamp, then by order of arrival) stay.
+  /// Of more than kRevokedMax the newest (by timestamp, stamp, token) count.
   virtual void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
                       const When& when, Done<std::size_t> done) = 0;
 
-  /// Gives how many were revoked before. That they are not is remembered for kLifeMsMax, of the kRevokedMax newest, for a
+  /// Gives how many were revoked before. That they are not is remembered for kLifeMsMax, for a
   /// revocation that comes later and was asked for before.
   virtual void unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                         Done<std::size_t> done) = 0;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include <rocksdb/snapshot.h>
@@ -228,7 +230,7 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
   }
   const std::string prefix = internal::account_key(Kind::revocation, account);
   // By what decides which stay, rising.
-  std::map<std::pair<std::uint64_t, std::uint64_t>, Token> ordered;
+  std::set<std::tuple<std::uint64_t, Stamp, Token>> ordered;
   const auto it = snapshot.iterate();
   for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
     const auto key = internal::parse_revocation_key(it->key().ToStringView());
@@ -237,12 +239,13 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
       return key ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
     }
     if (!revocation->is_lifted) {
-      ordered.emplace(std::pair(revocation->timestamp_ms, revocation->order), key->token);
+      ordered.emplace(revocation->timestamp_ms, revocation->asked, key->token);
     }
   }
   std::vector<Token> tokens;
-  for (auto newest = ordered.rbegin(); newest != ordered.rend(); ++newest) {
-    tokens.push_back(newest->second);
+  for (auto newest = ordered.rbegin(); newest != ordered.rend() && tokens.size() < kRevokedMax;
+       ++newest) {
+    tokens.push_back(std::get<Token>(*newest));
   }
   return scanned(*it).map([&tokens] { return std::move(tokens); });
 }

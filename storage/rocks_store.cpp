@@ -296,8 +296,9 @@ void RocksStore::store(const Account& account, Message message, Origin origin, b
 void RocksStore::remove(const Account& account, std::vector<Hash> hashes, const When& when,
                         Done<std::vector<Hash>> done) {
   const std::size_t bytes = bytes_of(hashes);
-  auto apply = [account, hashes = std::move(hashes), when](Transaction& transaction) {
-    return AccountChange(transaction, account, when).remove(hashes);
+  auto apply = [account, hashes = std::move(hashes), when,
+                limit = state_->options().bytes_limit](Transaction& transaction) {
+    return AccountChange(transaction, account, when, limit).remove(hashes);
   };
   state_->submit(change_of<std::vector<Hash>>(bytes, allowed_with_reserve(state_->options()),
                                               std::move(apply), std::move(done)));
@@ -314,9 +315,9 @@ void RocksStore::remove_before(const Account& account, std::optional<Namespace> 
 }
 
 void RocksStore::remove_all(const Account& account, std::optional<Namespace> space,
-                            std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) {
-  auto apply = [account, space, before_ms, when](Transaction& transaction) {
-    return AccountChange(transaction, account, when).remove_all(space, before_ms);
+                            const When& when, Done<HashesBySpace> done) {
+  auto apply = [account, space, when](Transaction& transaction) {
+    return AccountChange(transaction, account, when).remove_all(space);
   };
   state_->submit(change_of<HashesBySpace>(0, allowed_with_reserve(state_->options()),
                                           std::move(apply), std::move(done)));
@@ -331,8 +332,9 @@ void RocksStore::change_expiry(const Account& account, std::vector<Hash> hashes,
   }
   const std::size_t bytes = bytes_of(hashes) + 8 * expiries_ms.size();
   auto apply = [account, hashes = std::move(hashes), expiries_ms = std::move(expiries_ms), change,
-                when](Transaction& transaction) {
-    return AccountChange(transaction, account, when).change_expiry(hashes, expiries_ms, change);
+                when, limit = state_->options().bytes_limit](Transaction& transaction) {
+    return AccountChange(transaction, account, when, limit)
+        .change_expiry(hashes, expiries_ms, change);
   };
   state_->submit(change_of<ExpiriesChanged>(bytes, allowed_with_reserve(state_->options()),
                                             std::move(apply), std::move(done)));

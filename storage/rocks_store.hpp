@@ -70,8 +70,8 @@ class RocksStore final : public MessageStore {
               Done<std::vector<Hash>> done) override;
   void remove_before(const Account& account, std::optional<Namespace> space,
                      std::uint64_t before_ms, const When& when, Done<HashesBySpace> done) override;
-  void remove_all(const Account& account, std::optional<Namespace> space, std::uint64_t before_ms,
-                  const When& when, Done<HashesBySpace> done) override;
+  void remove_all(const Account& account, std::optional<Namespace> space, const When& when,
+                  Done<HashesBySpace> done) override;
   void change_expiry(const Account& account, std::vector<Hash> hashes,
                      std::vector<std::uint64_t> expiries_ms, ExpiryChange change, const When& when,
                      Done<ExpiriesChanged> done) override;

@@ -16,8 +16,8 @@ namespace allium::storage {
 inline constexpr std::uint64_t kMessageBytes = 480;    ///< and twice its hash, and its data
 inline constexpr std::uint64_t kTombstoneBytes = 130;  ///< and twice its hash
 inline constexpr std::uint64_t kBoundsBytes = 280;     ///< and twice its hash
-inline constexpr std::uint64_t kWatermarkBytes = 130;
-inline constexpr std::uint64_t kShortenMarksBytes = 300;
+inline constexpr std::uint64_t kMarksBytes = 300;
+inline constexpr std::uint64_t kOutboxMarkBytes = 300;
 inline constexpr std::uint64_t kRevocationBytes = 200;
 inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
 
@@ -46,14 +46,10 @@ inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
   return kMessageOverheadBytes + hash_chars + data_bytes * 4 / 3;
 }
 
-/// When a mark of "removed before" is of no use any more: nothing so old is alive.
-[[nodiscard]] constexpr std::uint64_t end_of_watermark(std::uint64_t before_ms) noexcept {
-  return before_ms > UINT64_MAX - kLifeMsMax ? UINT64_MAX : before_ms + kLifeMsMax;
-}
-
-/// When it is of no use any more that a token is not revoked: no revocation comes so late.
-[[nodiscard]] constexpr std::uint64_t end_of_lifted(Stamp asked) noexcept {
-  return end_of_watermark(asked / kStampsPerMs);
+/// When nothing comes any more that was asked for before.
+[[nodiscard]] constexpr std::uint64_t end_of_lateness(Stamp asked) noexcept {
+  const std::uint64_t asked_ms = asked / kStampsPerMs;
+  return asked_ms > UINT64_MAX - kLifeMsMax ? UINT64_MAX : asked_ms + kLifeMsMax;
 }
 
 /// Clients extend what they keep again and again, by seconds of a life of weeks: an extension by less than a hundredth of what

@@ -297,8 +297,9 @@ void Relay::State::push_return_block(const RelayTurn& turn, std::size_t lane,
   const std::span<std::uint8_t, crypto_accel::kGcmNonceBytes> nonce(stack,
                                                                     crypto_accel::kGcmNonceBytes);
   parts.random(nonce);
-  nonce[0] = static_cast<std::uint8_t>((nonce[0] & kNonceRandomMask) |
-                                       own.depth << kNonceDepthShift | (turn.epoch() & 1));
+  const auto depth_bits = static_cast<unsigned>(own.depth << kNonceDepthShift);
+  const auto epoch_bit = static_cast<unsigned>(turn.epoch() & 1);
+  nonce[0] = static_cast<std::uint8_t>((nonce[0] & kNonceRandomMask) | depth_bits | epoch_bit);
   std::uint8_t* text = stack + crypto_accel::kGcmNonceBytes;
   store_block(text, own.k_ret);
   std::copy(previous.bytes.begin(), previous.bytes.end(), text + kBlockBytes);

@@ -28,6 +28,26 @@ std::vector<HashExpiry> listed(const std::map<Hash, std::uint64_t>& expiries) {
   return list;
 }
 
+/// Of those that say something about others, the latest.
+std::vector<OutboxMark> with_outbox_mark(std::vector<OutboxMark> marks, const OutboxMark& mark) {
+  const auto rank = [](const OutboxMark& of) { return std::pair(of.timestamp_ms, of.hash); };
+  const auto is_covered = [&rank](const OutboxMark& one, const OutboxMark& by) {
+    return one.asked <= by.asked && rank(one) <= rank(by);
+  };
+  const bool is_needless = std::any_of(
+      marks.begin(), marks.end(), [&](const OutboxMark& other) { return is_covered(mark, other); });
+  if (is_needless) {
+    return marks;
+  }
+  std::erase_if(marks, [&](const OutboxMark& other) { return is_covered(other, mark); });
+  const auto is_before = [](Stamp stamp, const OutboxMark& other) { return stamp < other.asked; };
+  marks.insert(std::upper_bound(marks.begin(), marks.end(), mark.asked, is_before), mark);
+  if (marks.size() > kOutboxMarksMax) {
+    marks.erase(marks.begin());
+  }
+  return marks;
+}
+
 bool is_asked(ExpiryChange change, std::uint64_t expiry_ms, std::uint64_t held_ms, Stamp asked) {
   switch (change) {
     case ExpiryChange::shorten:
@@ -92,19 +112,19 @@ void AccountChange::count_message(bool is_added) {
   }
 }
 
-void AccountChange::insert(const Message& message, const ExpiryHistory& expiry) {
+void AccountChange::insert(const Message& message, const MessageHistory& history) {
   const Place place{message.space, transaction_.totals().next_sequence++};
   const Header header{message.timestamp_ms,
-                      message.expiry_ms,
+                      visible_until(history, message.expiry_ms),
                       asked_,
-                      expiry,
+                      history,
                       static_cast<std::uint32_t>(message.data.size()),
                       message.hash};
   const std::string key = message_key(Kind::header, account_, place);
   transaction_.put(key, encode_header(header));
   transaction_.put(message_key(Kind::data, account_, place), encode_bytes(message.data));
   transaction_.put(hash_key(Kind::place, account_, message.hash), encode_place(place));
-  transaction_.put(expiry_key(message.expiry_ms, key), encode_bytes({}));
+  transaction_.put(expiry_key(header.expiry_ms, key), encode_bytes({}));
   transaction_.totals().bytes_used += message_bytes(message.hash.size(), message.data.size());
   count_message(true);
 }
@@ -125,8 +145,15 @@ void AccountChange::rewrite(const Kept& message) {
                    encode_header(message.header));
 }
 
+// What is over is not erased at once: something that was asked for before it was over may still come.
+std::uint64_t AccountChange::visible_until(const MessageHistory& history,
+                                           std::uint64_t before_ms) const {
+  const std::uint64_t expiry_ms = history.expiry_ms();
+  return expiry_ms > now_ms_ ? expiry_ms : std::min(before_ms, now_ms_);
+}
+
 void AccountChange::set_expiry(Kept message) {
-  const std::uint64_t expiry_ms = message.header.expiry.expiry_ms();
+  const std::uint64_t expiry_ms = visible_until(message.header.history, message.header.expiry_ms);
   if (message.header.expiry_ms != expiry_ms) {
     const std::string key = message_key(Kind::header, account_, message.place);
     transaction_.erase(expiry_key(message.header.expiry_ms, key));
@@ -136,17 +163,6 @@ void AccountChange::set_expiry(Kept message) {
   rewrite(message);
 }
 
-void AccountChange::take_over(Kept here, const Message& message, const ExpiryHistory& expiry,
-                              bool replaces) {
-  if (replaces && message.timestamp_ms > here.header.timestamp_ms) {
-    // What is older than this second store must not replace it when it comes late.
-    raise_watermark(message.space, message.timestamp_ms);
-  }
-  here.header.stored = std::max(here.header.stored, asked_);
-  here.header.expiry = expiry;
-  set_expiry(std::move(here));
-}
-
 Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const bool is_replica = origin == Origin::replica;
   if (is_replica) {
@@ -154,82 +170,179 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   }
   const std::optional<Kept> here = find(message.hash);
   const bool is_here = here && is_live(*here);
-  const ExpiryHistory bounds = bounds_of(message.hash).value_or(Bounds{}).expiry;
-  ExpiryHistory expiry = is_here ? here->header.expiry : bounds;
-  expiry.add(ExpiryHistory::Kind::store, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
-  shorten_marks(message.space).tell(expiry, asked_);
-  shorten_marks(std::nullopt).tell(expiry, asked_);
-  message.expiry_ms = expiry.expiry_ms();
-  if (message.expiry_ms <= now_ms_) {
-    return {StoreEffect::expired, message.expiry_ms};
+  MessageHistory history = here ? here->header.history : history_of(message.hash);
+  history.add(MessageHistory::Kind::store, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
+  for (const std::optional<Namespace> space :
+       {std::optional(message.space), std::optional<Namespace>()}) {
+    tell(shorten_marks(space), history, asked_);
+    tell(removal_marks(space), history, asked_, origin, message.timestamp_ms);
   }
-  if (is_buried(message.hash, origin) || (!is_here && is_removed(message, origin))) {
-    return {StoreEffect::tombstoned, message.expiry_ms};
+  const std::uint64_t expiry_ms = history.expiry_ms();
+  if (replaces && is_replaced(message, is_here)) {
+    return {StoreEffect::outdated, std::max(expiry_ms, message.expiry_ms)};
   }
-  std::vector<Kept> others = replaces ? list(message.space) : std::vector<Kept>();
-  std::erase_if(others, [&](const Kept& other) { return other.header.hash == message.hash; });
+  if (replaces) {
+    replace_others(message, history);
+  }
+  if (expiry_ms <= now_ms_) {
+    return keep_hidden(here, message, history, origin);
+  }
   if (!is_replica) {
     unbury(message.hash);
-    if (bounds.latest() <= asked_) {
+    const auto bounds = bounds_of(message.hash);
+    if (bounds && bounds->history.latest() <= asked_) {
       unbound(message.hash);
     }
   }
-  if (is_outdated(message, others)) {
-    return {StoreEffect::outdated, message.expiry_ms};
-  }
-  for (const Kept& other : others) {
-    erase(other);
-  }
   if (is_here) {
-    take_over(*here, message, expiry, replaces);
-    return {StoreEffect::already, message.expiry_ms};
+    Kept kept = *here;
+    kept.header.stored = std::max(kept.header.stored, asked_);
+    kept.header.history = history;
+    set_expiry(std::move(kept));
+    return {StoreEffect::already, expiry_ms};
   }
   if (here) {
     erase(*here);
   }
-  insert(message, expiry);
-  return {StoreEffect::inserted, message.expiry_ms};
+  insert(message, history);
+  return {StoreEffect::inserted, expiry_ms};
+}
+
+Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message& message,
+                                  const MessageHistory& history, Origin origin) {
+  const std::uint64_t expiry_ms = history.expiry_ms();
+  if (expiry_ms == 0) {
+    return {StoreEffect::tombstoned, message.expiry_ms};
+  }
+  if (here) {
+    Kept kept = *here;
+    kept.header.stored = std::max(kept.header.stored, asked_);
+    kept.header.history = history;
+    set_expiry(std::move(kept));
+  } else if (origin == Origin::client || message.expiry_ms > now_ms_) {
+    insert(message, history);
+  }
+  return {StoreEffect::expired, expiry_ms};
+}
+
+// Public outboxes: of all that was stored the newest is kept. A message is kept out by one that was there when it was asked for,
+// and by one that was stored after it, be that one deleted since or not.
+
+bool AccountChange::is_replaced(const Message& message, bool is_here) {
+  const auto is_newer_than_it = [&message](std::uint64_t timestamp_ms, const Hash& hash) {
+    return hash != message.hash &&
+           std::pair(timestamp_ms, hash) > std::pair(message.timestamp_ms, message.hash);
+  };
+  const std::vector<OutboxMark> marks = outbox_marks(message.space);
+  return std::any_of(marks.begin(), marks.end(), [&](const OutboxMark& mark) {
+    return is_newer_than_it(mark.timestamp_ms, mark.hash) &&
+           ((mark.asked > asked_ && !is_here) || (mark.asked <= asked_ && was_there(mark.hash)));
+  });
+}
+
+bool AccountChange::was_there(const Hash& hash) {
+  const std::optional<Kept> here = find(hash);
+  if (here) {
+    return here->header.history.was_there(asked_);
+  }
+  const auto tombstone = tombstone_of(hash);
+  return tombstone && tombstone->asked > asked_;
+}
+
+void AccountChange::replace_others(const Message& message, const MessageHistory& history) {
+  const std::vector<OutboxMark> marks = outbox_marks(message.space);
+  const auto newest_ms = [&marks](const Header& header) {
+    std::uint64_t timestamp_ms = header.timestamp_ms;
+    for (const OutboxMark& mark : marks) {
+      timestamp_ms =
+          mark.hash == header.hash ? std::max(timestamp_ms, mark.timestamp_ms) : timestamp_ms;
+    }
+    return timestamp_ms;
+  };
+  for (const Kept& other : list(message.space)) {
+    const bool is_older =
+        other.header.hash != message.hash && std::pair(newest_ms(other.header), other.header.hash) <
+                                                 std::pair(message.timestamp_ms, message.hash);
+    if (is_older && (other.header.stored <= asked_ || history.was_there(other.header.stored))) {
+      erase(other);
+    }
+  }
+  mark_outbox(message.space, {asked_, message.timestamp_ms, message.hash});
+}
+
+std::vector<OutboxMark> AccountChange::outbox_marks(Namespace space) {
+  auto marks = transaction_.get(mark_key(Kind::outbox_marks, account_, space), decode_outbox_marks);
+  return marks && end_of_lateness(marks->back().asked) > now_ms_ ? *std::move(marks)
+                                                                 : std::vector<OutboxMark>();
+}
+
+void AccountChange::mark_outbox(Namespace space, const OutboxMark& mark) {
+  const std::string key = mark_key(Kind::outbox_marks, account_, space);
+  const auto old = transaction_.get(key, decode_outbox_marks);
+  if (old) {
+    transaction_.erase(expiry_key(end_of_lateness(old->back().asked), key));
+  } else {
+    transaction_.totals().bytes_used += kOutboxMarkBytes;
+  }
+  const std::vector<OutboxMark> marks =
+      with_outbox_mark(old.value_or(std::vector<OutboxMark>()), mark);
+  transaction_.put(key, encode_outbox_marks(marks));
+  transaction_.put(expiry_key(end_of_lateness(marks.back().asked), key), encode_bytes({}));
 }
 
 // Removal.
 
-bool AccountChange::is_buried(const Hash& hash, Origin origin) {
+std::optional<Removal> AccountChange::tombstone_of(const Hash& hash) {
   const auto tombstone =
       transaction_.get(hash_key(Kind::tombstone, account_, hash), decode_removal);
-  return tombstone && tombstone->time_ms > now_ms_ && holds_against(*tombstone, origin);
+  return tombstone && tombstone->until_ms > now_ms_ ? tombstone : std::nullopt;
 }
 
-std::optional<Removal> AccountChange::watermark(std::optional<Namespace> space) {
-  const auto mark = transaction_.get(mark_key(Kind::watermark, account_, space), decode_removal);
-  return mark && end_of_watermark(mark->time_ms) > now_ms_ ? mark : std::nullopt;
+MessageHistory AccountChange::history_of(const Hash& hash) {
+  MessageHistory history = bounds_of(hash).value_or(Bounds{}).history;
+  if (const auto tombstone = tombstone_of(hash)) {
+    history.add(MessageHistory::Kind::remove, 0, tombstone->asked);
+  }
+  return history;
 }
 
-bool AccountChange::is_removed(const Message& message, Origin origin) {
-  const auto is_before = [&](std::optional<Namespace> space) {
-    const auto mark = watermark(space);
-    return mark && message.timestamp_ms <= mark->time_ms && holds_against(*mark, origin);
-  };
-  return is_before(message.space) || is_before(std::nullopt);
+RemovalMarks AccountChange::removal_marks(std::optional<Namespace> space) {
+  const auto marks =
+      transaction_.get(mark_key(Kind::removal_marks, account_, space), decode_removal_marks);
+  return marks && marks->end_ms() > now_ms_ ? *marks : RemovalMarks();
 }
 
-bool AccountChange::is_outdated(const Message& message, const std::vector<Kept>& others) {
-  return std::any_of(others.begin(), others.end(), [&](const Kept& other) {
-    const std::uint64_t newest_ms =
-        std::max(other.header.timestamp_ms, watermark(message.space).value_or(Removal{}).time_ms);
-    return is_live(other) &&
-           std::pair(newest_ms, other.header.hash) > std::pair(message.timestamp_ms, message.hash);
-  });
+ShortenMarks AccountChange::shorten_marks(std::optional<Namespace> space) {
+  const auto marks =
+      transaction_.get(mark_key(Kind::shorten_marks, account_, space), decode_shorten_marks);
+  return marks && marks->end_ms() > now_ms_ ? *marks : ShortenMarks();
+}
+
+template <typename MarksOf>
+void AccountChange::mark_all(Kind kind, std::optional<Namespace> space, std::uint64_t time_ms,
+                             Result<MarksOf> (*decode)(std::string_view)) {
+  const std::string key = mark_key(kind, account_, space);
+  const auto old = transaction_.get(key, decode);
+  if (old) {
+    transaction_.erase(expiry_key(old->end_ms(), key));
+  } else {
+    transaction_.totals().bytes_used += kMarksBytes;
+  }
+  MarksOf marks = old.value_or(MarksOf());
+  marks.add({asked_, time_ms});
+  transaction_.put(key, encode_marks(marks.marks()));
+  transaction_.put(expiry_key(marks.end_ms(), key), encode_bytes({}));
 }
 
 void AccountChange::bury(const Hash& hash, std::uint64_t until_ms) {
   const std::string key = hash_key(Kind::tombstone, account_, hash);
   const auto old = transaction_.get(key, decode_removal);
-  if (old && old->time_ms >= until_ms && old->asked >= asked_) {
+  if (old && old->until_ms >= until_ms && old->asked >= asked_) {
     return;
   }
   if (old) {
-    transaction_.erase(expiry_key(old->time_ms, key));
-    until_ms = std::max(until_ms, old->time_ms);
+    transaction_.erase(expiry_key(old->until_ms, key));
+    until_ms = std::max(until_ms, old->until_ms);
   } else {
     transaction_.totals().bytes_used += tombstone_bytes(hash.size());
   }
@@ -242,31 +355,23 @@ void AccountChange::unbury(const Hash& hash) {
   const std::string key = hash_key(Kind::tombstone, account_, hash);
   if (const auto tombstone = transaction_.get(key, decode_removal)) {
     transaction_.erase(key);
-    transaction_.erase(expiry_key(tombstone->time_ms, key));
+    transaction_.erase(expiry_key(tombstone->until_ms, key));
     transaction_.totals().bytes_used -= tombstone_bytes(hash.size());
   }
 }
 
-void AccountChange::entomb(const Kept& message) {
+bool AccountChange::take_away(Kept message) {
+  Header& header = message.header;
+  const bool was_live = is_live(message);
+  header.history.add(MessageHistory::Kind::remove, 0, asked_);
+  if (header.history.expiry_ms() > 0) {
+    // It was stored again since this was asked for.
+    expire(message);
+    return was_live && header.history.expiry_ms() <= now_ms_;
+  }
   erase(message);
-  bury(message.header.hash, message.header.expiry_ms);
-}
-
-void AccountChange::raise_watermark(std::optional<Namespace> space, std::uint64_t before_ms) {
-  const std::string key = mark_key(Kind::watermark, account_, space);
-  const auto old = transaction_.get(key, decode_removal);
-  if (old && old->time_ms >= before_ms && old->asked >= asked_) {
-    return;
-  }
-  if (old) {
-    transaction_.erase(expiry_key(end_of_watermark(old->time_ms), key));
-    before_ms = std::max(before_ms, old->time_ms);
-  } else {
-    transaction_.totals().bytes_used += kWatermarkBytes;
-  }
-  const Removal mark{before_ms, std::max(asked_, old.value_or(Removal{}).asked)};
-  transaction_.put(key, encode_removal(mark));
-  transaction_.put(expiry_key(end_of_watermark(before_ms), key), encode_bytes({}));
+  bury(header.hash, was_live ? header.expiry_ms : now_ms_ + kLifeMsMax);
+  return was_live;
 }
 
 std::vector<Hash> AccountChange::remove(const std::vector<Hash>& hashes) {
@@ -275,48 +380,38 @@ std::vector<Hash> AccountChange::remove(const std::vector<Hash>& hashes) {
     if (!can_be_a_hash(hash)) {
       continue;
     }
-    const std::optional<Kept> here = find(hash);
-    if (here && is_live(*here)) {
-      if (!is_newer(*here)) {
-        removed.push_back(hash);
-        entomb(*here);
-      }
-      continue;
-    }
+    std::optional<Kept> here = find(hash);
     if (here) {
-      erase(*here);
+      if (take_away(*std::move(here))) {
+        removed.push_back(hash);
+      }
+    } else if (has_room()) {
+      bury(hash, now_ms_ + kLifeMsMax);
     }
-    bury(hash, now_ms_ + kLifeMsMax);
   }
   std::sort(removed.begin(), removed.end());
   return removed;
 }
 
-HashesBySpace AccountChange::remove_before(std::optional<Namespace> space,
-                                           std::uint64_t before_ms) {
+HashesBySpace AccountChange::remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms) {
   HashesBySpace removed;
   for (const Kept& message : list(space)) {
-    if (is_live(message) && !is_newer(message) && message.header.timestamp_ms <= before_ms) {
+    if (message.header.timestamp_ms <= time_ms && concerns(message) && take_away(message)) {
       removed[message.place.space].push_back(message.header.hash);
-      entomb(message);
     }
   }
-  raise_watermark(space, before_ms);
+  mark_all(Kind::removal_marks, space, time_ms, decode_removal_marks);
   sort_hashes(removed);
   return removed;
 }
 
-HashesBySpace AccountChange::remove_all(std::optional<Namespace> space, std::uint64_t before_ms) {
-  HashesBySpace removed;
-  for (const Kept& message : list(space)) {
-    if (is_live(message) && !is_newer(message)) {
-      removed[message.place.space].push_back(message.header.hash);
-      entomb(message);
-    }
-  }
-  raise_watermark(space, before_ms);
-  sort_hashes(removed);
-  return removed;
+HashesBySpace AccountChange::remove_before(std::optional<Namespace> space,
+                                           std::uint64_t before_ms) {
+  return remove_up_to(space, before_ms);
+}
+
+HashesBySpace AccountChange::remove_all(std::optional<Namespace> space) {
+  return remove_up_to(space, UINT64_MAX);
 }
 
 // Expiry.
@@ -326,8 +421,8 @@ std::optional<Bounds> AccountChange::bounds_of(const Hash& hash) {
   return bounds && bounds->until_ms > now_ms_ ? bounds : std::nullopt;
 }
 
-void AccountChange::bound(const Hash& hash, const ExpiryHistory& expiry, std::uint64_t until_ms) {
-  const Bounds bounds{expiry, std::max(until_ms, bounds_of(hash).value_or(Bounds{}).until_ms)};
+void AccountChange::bound(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms) {
+  const Bounds bounds{history, std::max(until_ms, bounds_of(hash).value_or(Bounds{}).until_ms)};
   unbound(hash);
   const std::string key = hash_key(Kind::bounds, account_, hash);
   transaction_.put(key, encode_bounds(bounds));
@@ -346,14 +441,10 @@ void AccountChange::unbound(const Hash& hash) {
 
 void AccountChange::expire(const Kept& message) {
   const std::uint64_t held_ms = message.header.expiry_ms;
-  const std::uint64_t expiry_ms = message.header.expiry.expiry_ms();
-  if (expiry_ms <= now_ms_) {
-    entomb(message);
-    return;
-  }
+  const std::uint64_t expiry_ms = message.header.history.expiry_ms();
   // A replica that is still on its way says the old expiry. Only what was made shorter can be undone by it.
   if (expiry_ms < held_ms || bounds_of(message.header.hash)) {
-    bound(message.header.hash, message.header.expiry, std::max(held_ms, expiry_ms));
+    bound(message.header.hash, message.header.history, std::max(held_ms, expiry_ms));
   }
   set_expiry(message);
 }
@@ -366,26 +457,30 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
   for (std::size_t i = 0; i < hashes.size(); ++i) {
     std::optional<Kept> here = find(hashes[i]);
     const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
-    if (!here || !is_live(*here)) {
+    if (!here) {
       // Perhaps it is still on its way here, from a member that could not reach us.
-      if (can_be_a_hash(hashes[i])) {
-        ExpiryHistory expiry = bounds_of(hashes[i]).value_or(Bounds{}).expiry;
-        expiry.add(change, expiry_ms, asked_);
-        bound(hashes[i], expiry, now_ms_ + kLifeMsMax);
+      if (can_be_a_hash(hashes[i]) && has_room()) {
+        MessageHistory history = bounds_of(hashes[i]).value_or(Bounds{}).history;
+        history.add(change, expiry_ms, asked_);
+        bound(hashes[i], history, now_ms_ + kLifeMsMax);
       }
       continue;
     }
+    const bool was_live = is_live(*here);
     const std::uint64_t held_ms = here->header.expiry_ms;
     // It counts even if it changes nothing now: something may come later that was asked for before.
-    here->header.expiry.add(change, expiry_ms, asked_);
-    if (!is_asked(change, expiry_ms, held_ms, asked_) &&
-        here->header.expiry.expiry_ms() == held_ms) {
-      unchanged.emplace(hashes[i], held_ms);
+    here->header.history.add(change, expiry_ms, asked_);
+    const std::uint64_t now_held_ms = here->header.history.expiry_ms();
+    const bool is_meant = was_live && is_asked(change, expiry_ms, held_ms, asked_);
+    if (is_meant || (was_live ? now_held_ms != held_ms : now_held_ms > now_ms_)) {
+      updated[hashes[i]] = now_held_ms;
+      expire(*here);
+    } else {
       rewrite(*here);
-      continue;
+      if (was_live) {
+        unchanged.emplace(hashes[i], held_ms);
+      }
     }
-    updated[hashes[i]] = here->header.expiry.expiry_ms();
-    expire(*here);
   }
   for (const auto& [hash, expiry_ms] : updated) {
     unchanged.erase(hash);
@@ -396,41 +491,21 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
 HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms) {
   HashesBySpace shortened;
   for (Kept& message : list(space)) {
-    Header& header = message.header;
-    if (!is_live(message) || (is_newer(message) && !header.expiry.begins_before(asked_))) {
+    if (!concerns(message)) {
       continue;
     }
-    header.expiry.add(ExpiryChange::shorten, expiry_ms, asked_);
-    if (header.expiry.expiry_ms() < header.expiry_ms) {
+    Header& header = message.header;
+    header.history.add(ExpiryChange::shorten, expiry_ms, asked_);
+    if (is_live(message) && header.history.expiry_ms() < header.expiry_ms) {
       shortened[message.place.space].push_back(header.hash);
       expire(message);
     } else {
       rewrite(message);
     }
   }
-  mark_shortened(space, expiry_ms);
+  mark_all(Kind::shorten_marks, space, expiry_ms, decode_shorten_marks);
   sort_hashes(shortened);
   return shortened;
-}
-
-ShortenMarks AccountChange::shorten_marks(std::optional<Namespace> space) {
-  const auto marks =
-      transaction_.get(mark_key(Kind::shorten_marks, account_, space), decode_shorten_marks);
-  return marks && marks->end_ms() > now_ms_ ? *marks : ShortenMarks();
-}
-
-void AccountChange::mark_shortened(std::optional<Namespace> space, std::uint64_t expiry_ms) {
-  const std::string key = mark_key(Kind::shorten_marks, account_, space);
-  const auto old = transaction_.get(key, decode_shorten_marks);
-  if (old) {
-    transaction_.erase(expiry_key(old->end_ms(), key));
-  } else {
-    transaction_.totals().bytes_used += kShortenMarksBytes;
-  }
-  ShortenMarks marks = old.value_or(ShortenMarks());
-  marks.add({asked_, expiry_ms});
-  transaction_.put(key, encode_shorten_marks(marks));
-  transaction_.put(expiry_key(marks.end_ms(), key), encode_bytes({}));
 }
 
 // Revocations.
@@ -453,7 +528,7 @@ void AccountChange::put_revocation(const Revoked& revoked) {
   const std::string key = revocation_key(account_, revoked.token);
   transaction_.put(key, encode_revocation(revoked.revocation));
   if (revoked.revocation.is_lifted) {
-    transaction_.put(expiry_key(end_of_lifted(revoked.revocation.asked), key), encode_bytes({}));
+    transaction_.put(expiry_key(end_of_lateness(revoked.revocation.asked), key), encode_bytes({}));
   }
   transaction_.totals().bytes_used += kRevocationBytes;
 }
@@ -462,7 +537,7 @@ void AccountChange::erase_revocation(const Revoked& revoked) {
   const std::string key = revocation_key(account_, revoked.token);
   transaction_.erase(key);
   if (revoked.revocation.is_lifted) {
-    transaction_.erase(expiry_key(end_of_lifted(revoked.revocation.asked), key));
+    transaction_.erase(expiry_key(end_of_lateness(revoked.revocation.asked), key));
   }
   transaction_.totals().bytes_used -= kRevocationBytes;
 }
@@ -470,14 +545,16 @@ void AccountChange::erase_revocation(const Revoked& revoked) {
 void AccountChange::keep_newest_revocations() {
   std::vector<Revoked> all = revocations();
   std::sort(all.begin(), all.end(), [](const Revoked& left, const Revoked& right) {
-    const auto age = [](const Revocation& of) {
-      return std::tuple(of.is_lifted, of.is_lifted ? of.asked : of.timestamp_ms, of.order);
+    const auto age = [](const Revoked& of) {
+      const Revocation& said = of.revocation;
+      return std::tuple(said.is_lifted, said.is_lifted ? said.asked : said.timestamp_ms, said.asked,
+                        of.token);
     };
-    return age(left.revocation) > age(right.revocation);
+    return age(left) > age(right);
   });
   std::size_t kept[2] = {0, 0};
   for (const Revoked& revoked : all) {
-    if (++kept[revoked.revocation.is_lifted ? 1 : 0] > kRevokedMax) {
+    if (++kept[revoked.revocation.is_lifted ? 1 : 0] > kRevocationsKept) {
       erase_revocation(revoked);
     }
   }
@@ -487,7 +564,7 @@ std::size_t AccountChange::say_of_tokens(const std::vector<Token>& tokens,
                                          std::uint64_t timestamp_ms, bool is_lifted) {
   std::size_t count = 0;
   for (const Token& token : tokens) {
-    Revoked said{token, {timestamp_ms, 0, asked_, is_lifted}};
+    Revoked said{token, {timestamp_ms, asked_, is_lifted}};
     const auto known = transaction_.get(revocation_key(account_, token), decode_revocation);
     if (known && known->asked > asked_) {
       continue;
@@ -498,9 +575,6 @@ std::size_t AccountChange::say_of_tokens(const std::vector<Token>& tokens,
     const bool was_revoked = known && !known->is_lifted;
     if (was_revoked && !is_lifted) {
       said.revocation.timestamp_ms = std::max(timestamp_ms, known->timestamp_ms);
-      said.revocation.order = known->order;
-    } else {
-      said.revocation.order = transaction_.totals().next_sequence++;
     }
     count += was_revoked == is_lifted ? 1U : 0U;
     put_revocation(said);

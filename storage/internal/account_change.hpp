@@ -22,14 +22,20 @@ struct Kept {
 
 class AccountChange {
  public:
-  AccountChange(Transaction& transaction, const Account& account, const When& when)
-      : transaction_(transaction), account_(account), now_ms_(when.now_ms), asked_(when.asked) {}
+  /// `bytes_limit`: of the store. Beyond it nothing is remembered of hashes that are not here.
+  AccountChange(Transaction& transaction, const Account& account, const When& when,
+                std::uint64_t bytes_limit = UINT64_MAX)
+      : transaction_(transaction),
+        account_(account),
+        now_ms_(when.now_ms),
+        asked_(when.asked),
+        bytes_limit_(bytes_limit) {}
 
   [[nodiscard]] Stored store(Message message, Origin origin, bool replaces);
   [[nodiscard]] std::vector<Hash> remove(const std::vector<Hash>& hashes);
   [[nodiscard]] HashesBySpace remove_before(std::optional<Namespace> space,
                                             std::uint64_t before_ms);
-  [[nodiscard]] HashesBySpace remove_all(std::optional<Namespace> space, std::uint64_t before_ms);
+  [[nodiscard]] HashesBySpace remove_all(std::optional<Namespace> space);
   /// Requires: one expiry, or one for each hash.
   [[nodiscard]] ExpiriesChanged change_expiry(const std::vector<Hash>& hashes,
                                               const std::vector<std::uint64_t>& expiries_ms,
@@ -58,15 +64,30 @@ class AccountChange {
   /// Stored again since this change was asked for.
   [[nodiscard]] bool is_newer(const Kept& message) const { return message.header.stored > asked_; }
 
-  [[nodiscard]] bool holds_against(const Removal& removal, Origin origin) const {
-    return origin == Origin::replica || asked_ < removal.asked;
+  /// A change of all that was asked for now says something of it.
+  [[nodiscard]] bool concerns(const Kept& message) const {
+    return !is_newer(message) || message.header.history.begins_before(asked_);
   }
 
-  [[nodiscard]] bool is_buried(const Hash& hash, Origin origin);
+  [[nodiscard]] bool has_room() const { return transaction_.totals().bytes_used < bytes_limit_; }
+
   [[nodiscard]] std::optional<Bounds> bounds_of(const Hash& hash);
-  [[nodiscard]] std::optional<Removal> watermark(std::optional<Namespace> space);
-  [[nodiscard]] bool is_removed(const Message& message, Origin origin);
-  [[nodiscard]] bool is_outdated(const Message& message, const std::vector<Kept>& others);
+  [[nodiscard]] std::optional<Removal> tombstone_of(const Hash& hash);
+  /// What is known of a message that is not here.
+  [[nodiscard]] MessageHistory history_of(const Hash& hash);
+  [[nodiscard]] RemovalMarks removal_marks(std::optional<Namespace> space);
+  [[nodiscard]] ShortenMarks shorten_marks(std::optional<Namespace> space);
+  template <typename MarksOf>
+  void mark_all(Kind kind, std::optional<Namespace> space, std::uint64_t time_ms,
+                Result<MarksOf> (*decode)(std::string_view));
+
+  [[nodiscard]] bool is_replaced(const Message& message, bool is_here);
+  /// At the time of this change, as far as is known.
+  [[nodiscard]] bool was_there(const Hash& hash);
+  void replace_others(const Message& message, const MessageHistory& history);
+  [[nodiscard]] std::vector<OutboxMark> outbox_marks(Namespace space);
+  void mark_outbox(Namespace space, const OutboxMark& mark);
+
   [[nodiscard]] std::vector<Revoked> revocations();
   [[nodiscard]] std::size_t say_of_tokens(const std::vector<Token>& tokens,
                                           std::uint64_t timestamp_ms, bool is_lifted);
@@ -74,27 +95,31 @@ class AccountChange {
   void put_revocation(const Revoked& revoked);
   void erase_revocation(const Revoked& revoked);
 
-  void take_over(Kept here, const Message& message, const ExpiryHistory& expiry, bool replaces);
-  void insert(const Message& message, const ExpiryHistory& expiry);
+  [[nodiscard]] std::uint64_t visible_until(const MessageHistory& history,
+                                            std::uint64_t before_ms) const;
+  /// Of a message whose time is over.
+  [[nodiscard]] Stored keep_hidden(const std::optional<Kept>& here, const Message& message,
+                                   const MessageHistory& history, Origin origin);
+  void insert(const Message& message, const MessageHistory& history);
   /// Writes the header with what its history comes to.
   void set_expiry(Kept message);
-  /// The same, or the end of it; `message` has the old expiry, and the new history.
+  /// The same; `message` has the old expiry, and the new history.
   void expire(const Kept& message);
-  void bound(const Hash& hash, const ExpiryHistory& expiry, std::uint64_t until_ms);
+  void bound(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms);
   void unbound(const Hash& hash);
   void rewrite(const Kept& message);
-  void entomb(const Kept& message);
+  /// Whether a message that was visible is not any more.
+  bool take_away(Kept message);
+  [[nodiscard]] HashesBySpace remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms);
   void bury(const Hash& hash, std::uint64_t until_ms);
   void unbury(const Hash& hash);
-  void raise_watermark(std::optional<Namespace> space, std::uint64_t before_ms);
-  [[nodiscard]] ShortenMarks shorten_marks(std::optional<Namespace> space);
-  void mark_shortened(std::optional<Namespace> space, std::uint64_t expiry_ms);
   void count_message(bool is_added);
 
   Transaction& transaction_;
   const Account& account_;
   std::uint64_t now_ms_;
   Stamp asked_;
+  std::uint64_t bytes_limit_;
 };
 
 }  // namespace allium::storage::internal

@@ -126,7 +126,7 @@ std::string end_of_points(Kind kind, std::uint64_t last) {
 
 std::optional<Kind> kind_of(std::string_view key) {
   if (key.empty() ||
-      static_cast<std::uint8_t>(key[0]) > static_cast<std::uint8_t>(Kind::shorten_marks)) {
+      static_cast<std::uint8_t>(key[0]) > static_cast<std::uint8_t>(Kind::outbox_marks)) {
     return std::nullopt;
   }
   return static_cast<Kind>(key[0]);

@@ -21,13 +21,14 @@ enum class Kind : std::uint8_t {
   data = 2,
   place = 3,
   tombstone = 4,
-  watermark = 5,
+  removal_marks = 5,
   revocation = 6,
   expiry = 7,
   missed = 8,
   mailbox = 9,
   bounds = 10,
   shorten_marks = 11,
+  outbox_marks = 12,
 };
 
 /// Where a message lies within its account. Sequences rise with every insertion into the store.
@@ -46,7 +47,7 @@ inline constexpr std::string_view kTotalsKey{"\0totals", 7};
 [[nodiscard]] std::string hash_key(Kind kind, const Account& account, const Hash& hash);
 [[nodiscard]] std::string space_prefix(Kind kind, const Account& account, Namespace space);
 [[nodiscard]] std::string message_key(Kind kind, const Account& account, const Place& place);
-/// `kind` is watermark or shorten_marks.
+/// `kind` is removal_marks, shorten_marks or outbox_marks.
 [[nodiscard]] std::string mark_key(Kind kind, const Account& account,
                                    std::optional<Namespace> space);
 [[nodiscard]] std::string revocation_key(const Account& account, const Token& token);

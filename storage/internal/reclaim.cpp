@@ -45,14 +45,14 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
       transaction.erase(entry->expiring);
       transaction.erase(key);
       transaction.totals().bytes_used -= bounds_bytes(hash ? hash->size() : 0);
-    } else if (kind == Kind::watermark) {
+    } else if (kind == Kind::removal_marks || kind == Kind::shorten_marks) {
       transaction.erase(entry->expiring);
       transaction.erase(key);
-      transaction.totals().bytes_used -= kWatermarkBytes;
-    } else if (kind == Kind::shorten_marks) {
+      transaction.totals().bytes_used -= kMarksBytes;
+    } else if (kind == Kind::outbox_marks) {
       transaction.erase(entry->expiring);
       transaction.erase(key);
-      transaction.totals().bytes_used -= kShortenMarksBytes;
+      transaction.totals().bytes_used -= kOutboxMarkBytes;
     } else if (kind == Kind::revocation) {
       transaction.erase(entry->expiring);
       transaction.erase(key);
@@ -86,7 +86,7 @@ ReclaimedPiece forget_piece(Transaction& transaction, const Forgotten& what, std
     if (revocation && revocation->asked < what.before) {
       transaction.erase(key);
       if (revocation->is_lifted) {
-        transaction.erase(expiry_key(end_of_lifted(revocation->asked), key));
+        transaction.erase(expiry_key(end_of_lateness(revocation->asked), key));
       }
       transaction.totals().bytes_used -= kRevocationBytes;
     }

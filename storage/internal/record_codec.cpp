@@ -26,10 +26,10 @@ class Writer {
     return *this;
   }
 
-  Writer& history(const ExpiryHistory& expiry) {
-    number(expiry.settled().asked, 8).number(expiry.settled().expiry_ms, 8);
-    number(expiry.steps().size(), 1);
-    for (const ExpiryHistory::Step& step : expiry.steps()) {
+  Writer& history(const MessageHistory& history) {
+    number(history.settled().asked, 8).number(history.settled().expiry_ms, 8);
+    number(history.steps().size(), 1);
+    for (const MessageHistory::Step& step : history.steps()) {
       number(step.asked, 8)
           .number(step.expiry_ms, 8)
           .number(static_cast<std::uint8_t>(step.kind), 1);
@@ -59,29 +59,29 @@ tl::unexpected<Error> damaged(std::string_view what) {
 
 constexpr std::size_t kHistoryBytesMin = 8 + 8 + 1;
 constexpr std::size_t kStepBytes = 8 + 8 + 1;
-constexpr std::size_t kHistoryBytesMax = kHistoryBytesMin + ExpiryHistory::kStepsMax * kStepBytes;
+constexpr std::size_t kHistoryBytesMax = kHistoryBytesMin + MessageHistory::kStepsMax * kStepBytes;
 
 /// Takes it from the front of `rest`, which has kHistoryBytesMin bytes at least.
-Result<ExpiryHistory> take_history(std::string_view& rest) {
-  const ExpiryHistory::Step settled{number_at(rest, 0, 8), number_at(rest, 8, 8)};
+Result<MessageHistory> take_history(std::string_view& rest) {
+  const MessageHistory::Step settled{number_at(rest, 0, 8), number_at(rest, 8, 8)};
   const std::size_t count = number_at(rest, 16, 1);
   rest.remove_prefix(kHistoryBytesMin);
-  if (count > ExpiryHistory::kStepsMax || rest.size() < count * kStepBytes) {
-    return damaged("an expiry of " + std::to_string(count) + " steps");
+  if (count > MessageHistory::kStepsMax || rest.size() < count * kStepBytes) {
+    return damaged("a history of " + std::to_string(count) + " steps");
   }
-  std::vector<ExpiryHistory::Step> steps;
+  std::vector<MessageHistory::Step> steps;
   for (std::size_t i = 0; i < count; ++i, rest.remove_prefix(kStepBytes)) {
     const std::uint64_t kind = number_at(rest, 16, 1);
-    if (kind > static_cast<std::uint8_t>(ExpiryHistory::Kind::store)) {
+    if (kind > static_cast<std::uint8_t>(MessageHistory::Kind::remove)) {
       return damaged("a step of kind " + std::to_string(kind));
     }
     steps.push_back(
-        {number_at(rest, 0, 8), number_at(rest, 8, 8), static_cast<ExpiryHistory::Kind>(kind)});
+        {number_at(rest, 0, 8), number_at(rest, 8, 8), static_cast<MessageHistory::Kind>(kind)});
     if (i > 0 && steps[i].asked < steps[i - 1].asked) {
-      return damaged("steps of an expiry out of order");
+      return damaged("steps of a history out of order");
     }
   }
-  return ExpiryHistory(settled, std::move(steps));
+  return MessageHistory(settled, std::move(steps));
 }
 
 /// What follows the preamble, of `bytes_min` to `bytes_max` bytes.
@@ -103,6 +103,26 @@ Result<std::string_view> content_of(std::string_view value, std::size_t bytes_mi
   return value;
 }
 
+template <typename MarksOf>
+Result<MarksOf> decode_marks(std::string_view value) {
+  constexpr std::size_t kMarkBytes = 16;
+  const auto content = content_of(value, kMarkBytes, MarksOf::kMarksMax * kMarkBytes);
+  if (!content) {
+    return tl::unexpected(content.error());
+  }
+  if (content->size() % kMarkBytes != 0) {
+    return damaged("its length is " + std::to_string(content->size()));
+  }
+  std::vector<Mark> marks;
+  for (std::size_t offset = 0; offset < content->size(); offset += kMarkBytes) {
+    marks.push_back({number_at(*content, offset, 8), number_at(*content, offset + 8, 8)});
+  }
+  if (!MarksOf::are_in_order(marks)) {
+    return damaged("marks of an account out of order");
+  }
+  return MarksOf(std::move(marks));
+}
+
 }  // namespace
 
 std::string encode_format(std::uint32_t version) {
@@ -117,7 +137,7 @@ std::string encode_header(const Header& header) {
       .number(header.expiry_ms, 8)
       .number(header.stored, 8)
       .number(header.data_bytes, 4)
-      .history(header.expiry)
+      .history(header.history)
       .bytes(header.hash)
       .take();
 }
@@ -132,24 +152,32 @@ std::string encode_place(const Place& place) {
 std::string encode_revocation(const Revocation& revocation) {
   return Writer()
       .number(revocation.timestamp_ms, 8)
-      .number(revocation.order, 8)
       .number(revocation.asked, 8)
       .number(revocation.is_lifted ? 1 : 0, 1)
       .take();
 }
 
 std::string encode_bounds(const Bounds& bounds) {
-  return Writer().history(bounds.expiry).number(bounds.until_ms, 8).take();
+  return Writer().history(bounds.history).number(bounds.until_ms, 8).take();
 }
 
 std::string encode_removal(const Removal& removal) {
-  return Writer().number(removal.time_ms, 8).number(removal.asked, 8).take();
+  return Writer().number(removal.until_ms, 8).number(removal.asked, 8).take();
 }
 
-std::string encode_shorten_marks(const ShortenMarks& marks) {
+std::string encode_marks(const std::vector<Mark>& marks) {
   Writer writer;
-  for (const ShortenMarks::Mark& mark : marks.marks()) {
-    writer.number(mark.asked, 8).number(mark.expiry_ms, 8);
+  for (const Mark& mark : marks) {
+    writer.number(mark.asked, 8).number(mark.time_ms, 8);
+  }
+  return writer.take();
+}
+
+std::string encode_outbox_marks(const std::vector<OutboxMark>& marks) {
+  Writer writer;
+  for (const OutboxMark& mark : marks) {
+    writer.number(mark.asked, 8).number(mark.timestamp_ms, 8).number(mark.hash.size(), 1);
+    writer.bytes(mark.hash);
   }
   return writer.take();
 }
@@ -191,14 +219,14 @@ Result<Header> decode_header(std::string_view value) {
   header.stored = number_at(*content, 16, 8);
   header.data_bytes = static_cast<std::uint32_t>(number_at(*content, 24, 4));
   std::string_view rest = content->substr(kFixedBytes);
-  auto expiry = take_history(rest);
-  if (!expiry) {
-    return tl::unexpected(std::move(expiry.error()));
+  auto history = take_history(rest);
+  if (!history) {
+    return tl::unexpected(std::move(history.error()));
   }
   if (rest.empty() || rest.size() > kHashCharsMax) {
     return damaged("a hash of " + std::to_string(rest.size()) + " characters");
   }
-  header.expiry = *std::move(expiry);
+  header.history = *std::move(history);
   header.hash = rest;
   if (header.data_bytes > kDataBytesMax) {
     return damaged("a message of " + std::to_string(header.data_bytes) + " bytes");
@@ -213,16 +241,15 @@ Result<Place> decode_place(std::string_view value) {
 }
 
 Result<Revocation> decode_revocation(std::string_view value) {
-  const auto content = content_of(value, 25, 25);
+  const auto content = content_of(value, 17, 17);
   if (!content) {
     return tl::unexpected(content.error());
   }
-  const std::uint64_t is_lifted = number_at(*content, 24, 1);
+  const std::uint64_t is_lifted = number_at(*content, 16, 1);
   if (is_lifted > 1) {
     return damaged("a revocation of kind " + std::to_string(is_lifted));
   }
-  return Revocation{number_at(*content, 0, 8), number_at(*content, 8, 8),
-                    number_at(*content, 16, 8), is_lifted == 1};
+  return Revocation{number_at(*content, 0, 8), number_at(*content, 8, 8), is_lifted == 1};
 }
 
 Result<Bounds> decode_bounds(std::string_view value) {
@@ -231,14 +258,14 @@ Result<Bounds> decode_bounds(std::string_view value) {
     return tl::unexpected(content.error());
   }
   std::string_view rest = *content;
-  auto expiry = take_history(rest);
-  if (!expiry) {
-    return tl::unexpected(std::move(expiry.error()));
+  auto history = take_history(rest);
+  if (!history) {
+    return tl::unexpected(std::move(history.error()));
   }
   if (rest.size() != 8) {
     return damaged("its length is " + std::to_string(content->size()));
   }
-  return Bounds{*std::move(expiry), number_at(rest, 0, 8)};
+  return Bounds{*std::move(history), number_at(rest, 0, 8)};
 }
 
 Result<Removal> decode_removal(std::string_view value) {
@@ -248,24 +275,34 @@ Result<Removal> decode_removal(std::string_view value) {
 }
 
 Result<ShortenMarks> decode_shorten_marks(std::string_view value) {
-  constexpr std::size_t kMarkBytes = 16;
-  const auto content = content_of(value, kMarkBytes, ShortenMarks::kMarksMax * kMarkBytes);
+  return decode_marks<ShortenMarks>(value);
+}
+
+Result<RemovalMarks> decode_removal_marks(std::string_view value) {
+  return decode_marks<RemovalMarks>(value);
+}
+
+Result<std::vector<OutboxMark>> decode_outbox_marks(std::string_view value) {
+  constexpr std::size_t kFixedBytes = 8 + 8 + 1;
+  const auto content =
+      content_of(value, kFixedBytes + 1, kOutboxMarksMax * (kFixedBytes + kHashCharsMax));
   if (!content) {
     return tl::unexpected(content.error());
   }
-  if (content->size() % kMarkBytes != 0) {
-    return damaged("its length is " + std::to_string(content->size()));
-  }
-  std::vector<ShortenMarks::Mark> marks;
-  for (std::size_t offset = 0; offset < content->size(); offset += kMarkBytes) {
-    marks.push_back({number_at(*content, offset, 8), number_at(*content, offset + 8, 8)});
-    const std::size_t last = marks.size() - 1;
-    if (last > 0 && (marks[last].asked <= marks[last - 1].asked ||
-                     marks[last].expiry_ms <= marks[last - 1].expiry_ms)) {
-      return damaged("marks of an expiry out of order");
+  std::vector<OutboxMark> marks;
+  std::string_view rest = *content;
+  while (!rest.empty()) {
+    const std::size_t hash_chars = rest.size() < kFixedBytes ? 0 : number_at(rest, 16, 1);
+    const bool is_good = hash_chars > 0 && hash_chars <= kHashCharsMax &&
+                         rest.size() >= kFixedBytes + hash_chars && marks.size() < kOutboxMarksMax;
+    if (!is_good) {
+      return damaged("a mark of an outbox");
     }
+    marks.push_back(
+        {number_at(rest, 0, 8), number_at(rest, 8, 8), Hash(rest.substr(kFixedBytes, hash_chars))});
+    rest.remove_prefix(kFixedBytes + hash_chars);
   }
-  return ShortenMarks(std::move(marks));
+  return marks;
 }
 
 Result<Totals> decode_totals(std::string_view value) {

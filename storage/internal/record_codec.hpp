@@ -11,12 +11,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "crypto_accel/base/result.hpp"
-#include "storage/expiry_history.hpp"
+#include "storage/account_marks.hpp"
 #include "storage/internal/keys.hpp"
+#include "storage/message_history.hpp"
 #include "storage/message_store.hpp"
-#include "storage/shorten_marks.hpp"
 
 namespace allium::storage::internal {
 
@@ -27,7 +28,7 @@ struct Header {
   std::uint64_t timestamp_ms = 0;
   std::uint64_t expiry_ms = 0;
   Stamp stored = 0;  ///< the latest store of it
-  ExpiryHistory expiry;
+  MessageHistory history;
   std::uint32_t data_bytes = 0;
   Hash hash;
 
@@ -37,7 +38,6 @@ struct Header {
 /// What a client last said about a token.
 struct Revocation {
   std::uint64_t timestamp_ms = 0;
-  std::uint64_t order = 0;
   Stamp asked = 0;
   bool is_lifted = false;
 
@@ -46,20 +46,30 @@ struct Revocation {
 
 /// What clients said about the life of a message, for a replica of it that comes later.
 struct Bounds {
-  ExpiryHistory expiry;
+  MessageHistory history;
   std::uint64_t until_ms = 0;  ///< when this record ends
 
   bool operator==(const Bounds&) const = default;
 };
 
-/// That something was removed: until when a tombstone holds, or up to which timestamp messages were; and when that was
-/// asked for, the latest.
+/// That a message was removed: until when that is of use, and when it was asked for, the latest.
 struct Removal {
-  std::uint64_t time_ms = 0;
+  std::uint64_t until_ms = 0;
   Stamp asked = 0;
 
   bool operator==(const Removal&) const = default;
 };
+
+/// A store into an outbox, for older ones that come later.
+struct OutboxMark {
+  Stamp asked = 0;
+  std::uint64_t timestamp_ms = 0;
+  Hash hash;
+
+  bool operator==(const OutboxMark&) const = default;
+};
+
+inline constexpr std::size_t kOutboxMarksMax = 4;
 
 /// Counted with every batch, so that status() needs no scan.
 struct Totals {
@@ -77,7 +87,8 @@ struct Totals {
 [[nodiscard]] std::string encode_revocation(const Revocation& revocation);
 [[nodiscard]] std::string encode_bounds(const Bounds& bounds);
 [[nodiscard]] std::string encode_removal(const Removal& removal);
-[[nodiscard]] std::string encode_shorten_marks(const ShortenMarks& marks);
+[[nodiscard]] std::string encode_marks(const std::vector<Mark>& marks);
+[[nodiscard]] std::string encode_outbox_marks(const std::vector<OutboxMark>& marks);
 [[nodiscard]] std::string encode_totals(const Totals& totals);
 [[nodiscard]] std::string encode_number(std::uint64_t number);
 /// Data of a message, a missed record, and nothing for the index of expiries.
@@ -90,6 +101,8 @@ struct Totals {
 [[nodiscard]] Result<Bounds> decode_bounds(std::string_view value);
 [[nodiscard]] Result<Removal> decode_removal(std::string_view value);
 [[nodiscard]] Result<ShortenMarks> decode_shorten_marks(std::string_view value);
+[[nodiscard]] Result<RemovalMarks> decode_removal_marks(std::string_view value);
+[[nodiscard]] Result<std::vector<OutboxMark>> decode_outbox_marks(std::string_view value);
 [[nodiscard]] Result<Totals> decode_totals(std::string_view value);
 [[nodiscard]] Result<std::uint64_t> decode_number(std::string_view value);
 [[nodiscard]] Result<std::string> decode_bytes(std::string_view value);

@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const std::string_view record(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 12) {
+  switch (data[0] % 14) {
     case 0:
       check_canonical(internal::decode_format(record), internal::encode_format, record);
       break;
@@ -76,8 +76,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_canonical(internal::decode_bounds(record), internal::encode_bounds, record);
       break;
     case 10:
-      check_canonical(internal::decode_shorten_marks(record), internal::encode_shorten_marks,
-                      record);
+      check_canonical(
+          internal::decode_shorten_marks(record),
+          [](const auto& decoded) { return internal::encode_marks(decoded.marks()); }, record);
+      break;
+    case 11:
+      check_canonical(
+          internal::decode_removal_marks(record),
+          [](const auto& decoded) { return internal::encode_marks(decoded.marks()); }, record);
+      break;
+    case 12:
+      check_canonical(internal::decode_outbox_marks(record), internal::encode_outbox_marks, record);
       break;
     case 9:
       check_canonical(internal::decode_removal(record), internal::encode_removal, record);

@@ -125,7 +125,7 @@ void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
   }
   const auto round = SwarmRound::start(call, "delete_all", {"namespace", "timestamp"});
   auto done = answer_with_spaces(call, round, "deleted", spaces, who.account, asked_ms);
-  call.around.store.remove_all(who.account, spaces, asked_ms, call.when(), std::move(done));
+  call.around.store.remove_all(who.account, spaces, call.when(), std::move(done));
 }
 
 void run_delete_before(const RpcCall& call, const SpacesRequest& request) {

@@ -101,7 +101,7 @@ class Operation {
         }));
       case 2:
         return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.remove_all(account_, only_, now_ms_ - number_ % 3 * 50, when_, std::move(done));
+          to.remove_all(account_, only_, when_, std::move(done));
         }));
       case 3:
       case 4:

@@ -396,6 +396,38 @@ TEST(LateCommand, ShortensWhatComesAfterIt) {
   }
 }
 
+TEST(LateCommand, BringsBackWhatWasExtendedBeforeItWasOver) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  const auto expire = [&](std::size_t node, const char* how, std::uint64_t expiry_ms) {
+    const Answer answer = world.call(
+        node, "expire",
+        owner.signed_params("expire" + std::string(how) + std::to_string(expiry_ms) + hash,
+                            {{"messages", json::array{hash}}, {"expiry", expiry_ms}, {how, true}}));
+    EXPECT_EQ(answer.status, Status::ok);
+  };
+  const std::uint64_t expiry_ms = world.now_ms + 3 * 3'600'000;
+  expire(0, "shorten", world.now_ms + 12'000);
+  expire(1, "extend", expiry_ms);
+  world.run(14'000);
+  // Of the shortening it hears first.
+  world.node(1).is_up = false;
+  world.node(2).is_up = true;
+  world.run(10'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  world.node(1).is_up = true;
+  world.run(30'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
+    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
+    ASSERT_EQ(found->size(), 1U) << node;
+    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
+  }
+}
+
 TEST(LateCommand, IsHeldAgainstTheTimeAtWhichItWasAskedFor) {
   SwarmWorld world(2);
   const TestAccount owner(5, 1);

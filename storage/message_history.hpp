@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What was said about the expiry of a message, in the order in which it was asked for, and what that comes to: the same in whatever
+// What was said of a message and of its expiry, in the order in which it was asked for, and what that comes to: the same in whatever
 // order it arrives.
 //
 //   Units      Unix milliseconds, stamps (message_store.hpp).
@@ -21,11 +21,11 @@ namespace allium::storage {
 /// A replica brings an expiry that was said at some time: it counts as older than whatever a client says here.
 inline constexpr Stamp kReplicaStamp = 1;
 
-class ExpiryHistory {
+class MessageHistory {
  public:
   static constexpr std::size_t kStepsMax = 8;
 
-  enum class Kind : std::uint8_t { set, shorten, extend, store };
+  enum class Kind : std::uint8_t { set, shorten, extend, store, remove };
 
   struct Step {
     Stamp asked = 0;
@@ -35,13 +35,13 @@ class ExpiryHistory {
     bool operator==(const Step&) const = default;
   };
 
-  ExpiryHistory() = default;
+  MessageHistory() = default;
 
   /// `settled`: what all before came to, 0 where there was nothing; its kind tells nothing. Requires steps in order of their stamps.
-  ExpiryHistory(Step settled, std::vector<Step> steps)
+  MessageHistory(Step settled, std::vector<Step> steps)
       : settled_(settled), steps_(std::move(steps)) {}
 
-  bool operator==(const ExpiryHistory&) const = default;
+  bool operator==(const MessageHistory&) const = default;
 
   void add(ExpiryChange change, std::uint64_t expiry_ms, Stamp asked) {
     switch (change) {
@@ -68,7 +68,7 @@ class ExpiryHistory {
     }
   }
 
-  /// 0 where nothing was stored or set.
+  /// 0 where there is nothing, or it was deleted.
   [[nodiscard]] std::uint64_t expiry_ms() const {
     std::uint64_t expiry = settled_.expiry_ms;
     for (const Step& step : steps_) {
@@ -77,8 +77,13 @@ class ExpiryHistory {
     return expiry;
   }
 
-  [[nodiscard]] Stamp latest() const {
-    return steps_.empty() ? settled_.asked : steps_.back().asked;
+  /// Whether it was there when something else was asked for.
+  [[nodiscard]] bool was_there(Stamp asked) const {
+    std::uint64_t expiry = settled_.asked <= asked ? settled_.expiry_ms : 0;
+    for (const Step& step : steps_) {
+      expiry = step.asked <= asked ? after(expiry, step) : expiry;
+    }
+    return expiry > asked / kStampsPerMs;
   }
 
   /// Whether a client said something of it before.
@@ -89,12 +94,21 @@ class ExpiryHistory {
            });
   }
 
+  [[nodiscard]] Stamp latest() const {
+    return steps_.empty() ? settled_.asked : steps_.back().asked;
+  }
+
   [[nodiscard]] const Step& settled() const noexcept { return settled_; }
 
   [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
 
  private:
+  /// What is not there, never stored, expired or deleted, only a store changes.
   [[nodiscard]] static std::uint64_t after(std::uint64_t held_ms, const Step& step) {
+    const std::uint64_t asked_ms = step.asked / kStampsPerMs;
+    if (held_ms <= asked_ms) {
+      return step.kind == Kind::store ? step.expiry_ms : held_ms;
+    }
     switch (step.kind) {
       case Kind::set:
         return step.expiry_ms;
@@ -102,11 +116,12 @@ class ExpiryHistory {
         return std::min(held_ms, step.expiry_ms);
       case Kind::store:
         return std::max(held_ms, step.expiry_ms);
+      case Kind::remove:
+        return 0;
       case Kind::extend:
         break;
     }
-    return is_worth_extending(held_ms, step.expiry_ms, step.asked / kStampsPerMs) ? step.expiry_ms
-                                                                                  : held_ms;
+    return is_worth_extending(held_ms, step.expiry_ms, asked_ms) ? step.expiry_ms : held_ms;
   }
 
   Step settled_;

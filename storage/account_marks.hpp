@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What was said of all messages of a namespace, or of an account: that they are deleted up to some timestamp, or that they live no longer
+// than that. For those that were stored before and arrive later.
+//
+//   Units      Unix milliseconds, stamps (message_store.hpp).
+//   Limits     kMarksMax marks that say something. Of more the oldest is forgotten: what was stored before it and comes later than all
+//              of them is treated as the next says.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "storage/message_history.hpp"
+#include "storage/message_store.hpp"
+#include "storage/stored_bytes.hpp"
+
+namespace allium::storage {
+
+struct Mark {
+  Stamp asked = 0;
+  std::uint64_t time_ms = 0;
+
+  bool operator==(const Mark&) const = default;
+};
+
+/// `SaysMore(a, b)`: a time of a mark says more than another.
+template <typename SaysMore>
+class Marks {
+ public:
+  static constexpr std::size_t kMarksMax = 8;
+
+  Marks() = default;
+
+  /// Requires marks of which each is later than the one before and says less.
+  explicit Marks(std::vector<Mark> marks) : marks_(std::move(marks)) {}
+
+  bool operator==(const Marks&) const = default;
+
+  void add(const Mark& mark) {
+    const auto is_covered = [](const Mark& one, const Mark& by) {
+      return one.asked <= by.asked && !SaysMore()(one.time_ms, by.time_ms);
+    };
+    if (std::any_of(marks_.begin(), marks_.end(),
+                    [&](const Mark& other) { return is_covered(mark, other); })) {
+      return;
+    }
+    std::erase_if(marks_, [&](const Mark& other) { return is_covered(other, mark); });
+    const auto is_before = [](Stamp stamp, const Mark& other) { return stamp < other.asked; };
+    marks_.insert(std::upper_bound(marks_.begin(), marks_.end(), mark.asked, is_before), mark);
+    if (marks_.size() > kMarksMax) {
+      marks_.erase(marks_.begin());
+    }
+  }
+
+  /// When they are of no use any more: no store comes so late. Requires one mark at least.
+  [[nodiscard]] std::uint64_t end_ms() const { return end_of_lateness(marks_.back().asked); }
+
+  [[nodiscard]] const std::vector<Mark>& marks() const noexcept { return marks_; }
+
+  /// What may be given to the constructor.
+  [[nodiscard]] static bool are_in_order(const std::vector<Mark>& marks) {
+    const auto is_wrong = [](const Mark& one, const Mark& next) {
+      return one.asked >= next.asked || !SaysMore()(one.time_ms, next.time_ms);
+    };
+    return marks.size() <= kMarksMax &&
+           std::adjacent_find(marks.begin(), marks.end(), is_wrong) == marks.end();
+  }
+
+ private:
+  std::vector<Mark> marks_;
+};
+
+/// That all were to live no longer than time_ms.
+using ShortenMarks = Marks<std::less<>>;
+
+/// That all with a timestamp <= time_ms were deleted.
+using RemovalMarks = Marks<std::greater<>>;
+
+/// Tells the history of a message what was asked for after its store.
+inline void tell(const ShortenMarks& marks, MessageHistory& history, Stamp stored) {
+  for (const Mark& mark : marks.marks()) {
+    if (mark.asked > stored) {
+      history.add(MessageHistory::Kind::shorten, mark.time_ms, mark.asked);
+    }
+  }
+}
+
+/// `stored` of a replica is its timestamp; it does not come back with what is as old as its deletion.
+inline void tell(const RemovalMarks& marks, MessageHistory& history, Stamp stored, Origin origin,
+                 std::uint64_t timestamp_ms) {
+  for (const Mark& mark : marks.marks()) {
+    const bool is_before = origin == Origin::replica ? stored <= mark.asked : stored < mark.asked;
+    if (is_before && timestamp_ms <= mark.time_ms) {
+      history.add(MessageHistory::Kind::remove, 0, mark.asked);
+    }
+  }
+}
+
+}  // namespace allium::storage
