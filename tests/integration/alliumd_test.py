@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -380,6 +381,15 @@ def a_node_keeps_its_files_to_itself(folder):
         expect(certificate.read_text() not in ("", whole), "no new certificate")
 
 
+def a_hangup_does_not_end_it(folder):
+    new_identity(folder)
+    with Node(folder) as node:
+        for count in (1, 2):
+            node.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: node.log.read_text().count("level=warn ev=node.not_reloaded ") == count, "it says so")
+        expect(node.status().returncode in (0, NEGATIVE), "it does not answer any more")
+
+
 def a_disk_that_fills_up_is_said_early(folder):
     new_identity(folder)
     with Node(folder) as node:
@@ -450,7 +460,7 @@ def status_tells_of_packets_and_records(folder):
 
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
-         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself,
+         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
          a_disk_that_fills_up_is_said_early, status_tells_of_omq, status_tells_of_packets_and_records)
 
 
