@@ -654,6 +654,34 @@ TEST(NewMember, ThatIsDeadAtFirstIsGivenEverythingLater) {
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
 }
 
+TEST(NewMember, IsGivenALargeMailboxInRounds) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  constexpr std::size_t kMessages = 130;
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    storage::Message message;
+    message.data = std::to_string(i) + ' ' + std::string(76'000, 'x');
+    message.hash = internal::message_hash(owner.account(), 0, message.data);
+    message.timestamp_ms = world.now_ms;
+    message.expiry_ms = world.now_ms + 3'600'000;
+    world.node(0).store().store(owner.account(), message, storage::Origin::client, false,
+                                world.now_ms, [](const Result<storage::Stored>&) {});
+  }
+  ASSERT_EQ(world.node(0).store().status().messages, kMessages);
+  world.add_node();
+  world.node(0).silent_on = {"sn.allium_fetch"};
+  world.node(2).silent_on = {"sn.data"};
+  world.assign({7, 7, 7});
+  world.run(1'000);
+  EXPECT_GT(world.node(0).swarm().counters().messages_pushed, 0U);
+  EXPECT_LT(world.node(0).swarm().counters().messages_pushed, 60U) << "4 MB at a time";
+
+  world.node(2).silent_on.clear();
+  world.run(60'000);
+  EXPECT_EQ(world.node(0).swarm().counters().messages_pushed, kMessages);
+  EXPECT_EQ(world.node(2).store().status().messages, kMessages);
+}
+
 TEST(NewSwarm, IsGivenTheAccountsThatAreNowItsOwn) {
   SwarmWorld world(4);
   world.assign({7, 7, kNoSwarm, kNoSwarm});
