@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -65,6 +66,28 @@ Result<void> check_document(const Configuration& configuration) {
   return S_ISREG(about.st_mode) ? Result<void>() : fail(Errc::refused, path + ": no regular file");
 }
 
+/// A folder below /run may be made only at start, by who starts services.
+Result<void> check_control_socket(const Configuration& configuration) {
+  const std::string& path = configuration.control_socket;
+  if (path.starts_with("/run/")) {
+    return {};
+  }
+  const std::string folder = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+
+  struct stat about {};
+
+  if (stat(folder.c_str(), &about) != 0) {
+    return fail(errno == ENOENT ? Errc::not_found : Errc::io, folder + ": " + std::strerror(errno));
+  }
+  if (!S_ISDIR(about.st_mode)) {
+    return fail(Errc::refused, folder + ": no directory");
+  }
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    return fail(Errc::io, folder + ": " + std::strerror(errno));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_configuration_files(const Configuration& configuration,
@@ -78,7 +101,8 @@ Result<void> check_configuration_files(const Configuration& configuration,
   const Check checks[] = {{lines.identity, check_identity},
                           {lines.passphrase, check_passphrase},
                           {lines.data, check_data},
-                          {lines.document, check_document}};
+                          {lines.document, check_document},
+                          {lines.control_socket, check_control_socket}};
   for (const Check& check : checks) {
     if (const Result<void> good = check.run(configuration); !good) {
       return fail(good.error().code,

@@ -57,6 +57,7 @@ struct Daemon::State {
       : configuration(std::move(with)),
         log(configuration.log_level, configuration.log_format),
         signals(io, SIGTERM, SIGINT),
+        hangups(io, SIGHUP),
         beat(io),
         records_timer(io) {}
 
@@ -70,6 +71,7 @@ struct Daemon::State {
     return configuration.data_directory + "/network-records";
   }
 
+  void on_hangup();
   void on_beat();
   void look_at_disk();
   [[nodiscard]] static std::chrono::microseconds beat_interval();
@@ -81,6 +83,7 @@ struct Daemon::State {
   EventLog log;
   asio::io_context io{1};
   asio::signal_set signals;
+  asio::signal_set hangups;
   asio::steady_timer beat;
   asio::steady_timer records_timer;
   bool is_keeping_records = false;
@@ -300,8 +303,20 @@ void Daemon::State::on_beat() {
   });
 }
 
+// By habit it makes a daemon read its configuration again.
+void Daemon::State::on_hangup() {
+  hangups.async_wait([this](const boost::system::error_code& error, int) {
+    if (!error) {
+      log.warn("node.not_reloaded",
+               {{"reason", "the configuration is read at start only: restart alliumd"}});
+      on_hangup();
+    }
+  });
+}
+
 void Daemon::run() {
   State& state = *state_;
+  state.on_hangup();
   state.signals.async_wait([&state](const boost::system::error_code& error, int signal) {
     if (!error) {
       state.log.info("node.stopping", {{"signal", strsignal(signal)}});

@@ -27,6 +27,8 @@ namespace allium::control {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1 << 20;
+/// 1 EiB, more than there is. The store counts somewhat beyond its limit, which must not wrap.
+constexpr std::uint64_t kStoreBytesMost = std::uint64_t{1} << 60;
 constexpr std::size_t kSocketPathMax = sizeof(sockaddr_un::sun_path) - 1;
 
 /// How many letters have to be changed, added or taken away (Levenshtein).
@@ -123,15 +125,17 @@ class Section {
     }
   }
 
-  void size(const std::string& key, std::uint64_t& target, std::uint64_t least) {
+  void size(const std::string& key, std::uint64_t& target, std::uint64_t least,
+            std::uint64_t most) {
     if (const toml::node* node = find(key)) {
       const auto* value = node->as_string();
       const auto bytes = value == nullptr ? std::nullopt : parse_size(value->get());
-      if (bytes && *bytes >= least) {
+      if (bytes && *bytes >= least && *bytes <= most) {
         target = *bytes;
       } else {
         expect(key, *node,
-               "a size such as \"10GiB\", at least " + std::to_string(least >> 20) + "MiB");
+               "a size such as \"10GiB\", at least " + std::to_string(least >> 20) +
+                   "MiB, at most " + std::to_string(most >> 40) + "TiB");
       }
     }
   }
@@ -390,7 +394,8 @@ void read_sections(Section& root, Configuration& configuration) {
   dataplane.done();
 
   Section storage = root.section("storage");
-  storage.size("max_bytes", configuration.store_bytes_max, std::uint64_t{64} << 20);
+  storage.size("max_bytes", configuration.store_bytes_max, std::uint64_t{64} << 20,
+               kStoreBytesMost);
   storage.done();
   Section limits = root.section("limits");
   read_rate(limits, "address", configuration.per_address);
@@ -402,6 +407,7 @@ void read_sections(Section& root, Configuration& configuration) {
 
   Section control = root.section("control");
   control.socket("socket", configuration.control_socket);
+  configuration.lines.control_socket = control.line_of("socket");
   control.done();
   Section log = root.section("log");
   log.choice("level", configuration.log_level,
@@ -461,6 +467,10 @@ Result<Configuration> load_configuration(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     return fail(Errc::refused, path + ":1: is a directory");
+  }
+  // A named pipe would be waited for until somebody writes.
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    return fail(Errc::refused, path + ":1: no regular file");
   }
   std::ifstream file(path, std::ios::binary);
   if (!file) {

@@ -5,7 +5,7 @@
 //
 //   Units      sizes in bytes, in the file with KiB, MiB, GiB or TiB.
 //   Ownership  values. No secret is in it: secrets are files that it names.
-//   Errors     Errc::malformed, Errc::not_found, Errc::io; the text is "file:line: reason".
+//   Errors     Errc::malformed, Errc::not_found, Errc::refused (no regular file), Errc::io; the text is "file:line: reason".
 //   Threads    reentrant.
 
 #include <cstdint>
@@ -37,6 +37,7 @@ struct KeyLines {
   std::uint32_t passphrase = 1;
   std::uint32_t data = 1;
   std::uint32_t document = 1;
+  std::uint32_t control_socket = 1;
 };
 
 struct Configuration {

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <utility>
 
@@ -69,6 +70,11 @@ NetworkBundle read_bundle(internal::TextReader& in) {
 }
 
 Result<std::string> read_file(const std::string& path) {
+  // A named pipe would be waited for until somebody writes.
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    return fail(Errc::io, "cannot read " + path + ": no regular file");
+  }
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   const std::streamoff byte_count = file ? static_cast<std::streamoff>(file.tellg()) : -1;
   if (byte_count < 0) {

@@ -45,8 +45,10 @@ class SwarmMembers {
   [[nodiscard]] virtual std::vector<NodeKey> others() const = 0;
 
   /// Sends the command to each of others(), and calls `each` once for each of them, perhaps before it returns. A member
-  /// known not to answer is a timeout at once; whoever missed the command gets it later.
-  virtual void forward(SwarmCommand command, std::function<void(MemberReply)> each) = 0;
+  /// known not to answer is a timeout at once; whoever missed the command gets it later. So does this node: what is given back is
+  /// called once when this node has done its part, or (false) could not now, for want of room perhaps.
+  virtual std::function<void(bool is_done)> forward(SwarmCommand command,
+                                                    std::function<void(MemberReply)> each) = 0;
 };
 
 }  // namespace allium::control

@@ -74,28 +74,51 @@ void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerPart
   intake_->take_data(payload, std::move(reply));
 }
 
-void SwarmPeers::forward(SwarmCommand command, std::function<void(MemberReply)> each) {
+std::function<void(bool)> SwarmPeers::forward(SwarmCommand command,
+                                              std::function<void(MemberReply)> each) {
   std::string record = command_record(command);
-  Round round{around_.membership.nodes(), others(), std::move(command), std::move(each)};
+  auto outcome = std::make_shared<Outcome>();
+  const std::vector<NodeKey> keys = others();
+  const auto one_less = after_all(
+      keys.size() + 1, while_alive(is_alive_, [this, outcome] { all_answered(*outcome); }));
+  Round round{
+      around_.membership.nodes(), keys, std::move(command), std::move(each), outcome, one_less};
   begun_->begin(std::move(record),
                 [this, round = std::move(round)](const Result<std::uint64_t>& number) {
-                  hand_on(round, number);
+                  if (number) {
+                    round.outcome->number = *number;
+                  }
+                  hand_on(round);
                 });
+  return [outcome, one_less](bool is_done) {
+    outcome->is_done_here = is_done;
+    one_less();
+  };
 }
 
-void SwarmPeers::hand_on(const Round& round, const Result<std::uint64_t>& number) {
+void SwarmPeers::all_answered(const Outcome& outcome) {
+  if (!outcome.number) {
+    return;
+  }
+  // What nobody has, and its client knows to have failed, this node need not have alone.
+  if (outcome.is_done_here || !outcome.is_with_others) {
+    begun_->end({*outcome.number});
+  } else {
+    begun_->do_again(*outcome.number);
+  }
+}
+
+void SwarmPeers::hand_on(const Round& round) {
   // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes. A
   // member that is away then has lost it, and the client is told that it failed.
-  const auto one_less = after_all(round.keys.size(), while_alive(is_alive_, [this, number] {
-                                    if (number) {
-                                      begun_->end({*number});
-                                    }
-                                  }));
   for (const NodeKey& key : round.keys) {
-    send_or_queue(round, key, [each = round.each, one_less](MemberReply reply) {
-      each(std::move(reply));
-      one_less();
-    });
+    send_or_queue(
+        round, key,
+        [each = round.each, outcome = round.outcome, one_less = round.one_less](MemberReply reply) {
+          outcome->is_with_others |= !reply.is_lost;
+          each(std::move(reply));
+          one_less();
+        });
   }
 }
 

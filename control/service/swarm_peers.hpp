@@ -12,7 +12,8 @@
 //   go to the member at once and may overtake it: their stamps tell what was asked for later.
 //
 //   A command goes out when it is on this node's own disk, in the queue that it has for itself, and leaves that when every
-//   member has answered or has it in his queue. What a process leaves there when it dies is finished by the next: so no
+//   member has answered or has it in his queue, and this node has done it too. What it could not do, for want of room perhaps, it tries
+//   again as it does with members. What a process leaves there when it dies is finished by the next: so no
 //   member has what another has not, whether a client was answered or not.
 //
 //   Ownership  borrows what SwarmSurroundings names.
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,6 +75,7 @@ struct SwarmCounters {
   std::uint64_t lost_records = 0;   ///< that could not be queued
   std::uint64_t moot = 0;           ///< records of messages that nobody has any more, dropped
   std::uint64_t finished_late = 0;  ///< commands that the last process had begun
+  std::uint64_t done_again = 0;     ///< commands that this node could not do at first
   std::uint64_t messages_pushed = 0;
   std::uint64_t messages_taken = 0;
   std::uint64_t messages_refused = 0;  ///< pushed, and such as no client could have stored
@@ -89,7 +92,8 @@ class SwarmPeers final : public SwarmMembers {
   void start(StorageRpc& rpc);
 
   [[nodiscard]] std::vector<NodeKey> others() const override;
-  void forward(SwarmCommand command, std::function<void(MemberReply)> each) override;
+  std::function<void(bool is_done)> forward(SwarmCommand command,
+                                            std::function<void(MemberReply)> each) override;
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
 
@@ -114,15 +118,25 @@ class SwarmPeers final : public SwarmMembers {
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
  private:
+  /// What came of a command.
+  struct Outcome {
+    std::optional<std::uint64_t> number;  ///< in this node's queue for itself
+    bool is_with_others = false;          ///< one has it, or it is in his queue
+    bool is_done_here = false;
+  };
+
   /// A command that has been begun, and whom it is for.
   struct Round {
     std::shared_ptr<const ServiceNodes> nodes;
     std::vector<NodeKey> keys;
     SwarmCommand command;
     std::function<void(MemberReply)> each;
+    std::shared_ptr<Outcome> outcome;
+    std::function<void()> one_less;  ///< of the members and this node
   };
 
-  void hand_on(const Round& round, const Result<std::uint64_t>& number);
+  void hand_on(const Round& round);
+  void all_answered(const Outcome& outcome);
   void send_or_queue(const Round& round, const NodeKey& key, std::function<void(MemberReply)> each);
   void send(const ServiceNode& node, const SwarmCommand& command,
             std::function<void(MemberReply)> each);

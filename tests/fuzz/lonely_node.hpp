@@ -18,7 +18,9 @@ inline constexpr std::uint64_t kNowMs = 1'800'000'000'000;
 class Alone final : public SwarmMembers {
   [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
 
-  void forward(SwarmCommand, std::function<void(MemberReply)>) override {}
+  std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>) override {
+    return [](bool) {};
+  }
 };
 
 /// A node that is its whole network.

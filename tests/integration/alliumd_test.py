@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -231,6 +232,10 @@ def configurations_are_checked(folder):
     expect_at(folder, "dataplane.socket", "107", dataplane__socket='"/' + 107 * "s" + '"')
     done = run(ALLIUMD, "--config", str(folder), "--check-config")
     expect(done.returncode == NEGATIVE and done.stderr == f"{folder}:1: is a directory\n", done.stderr)
+    os.mkfifo(folder / "pipe")
+    done = run(ALLIUMD, "--config", str(folder / "pipe"), "--check-config")
+    expect(done.returncode == NEGATIVE and done.stderr == f"{folder}/pipe:1: no regular file\n", done.stderr)
+    expect_at(folder, "storage.max_bytes", "at most 1048576TiB", storage__max_bytes='"16777215TiB"')
 
 
 def files_of_a_configuration_are_checked(folder):
@@ -238,6 +243,13 @@ def files_of_a_configuration_are_checked(folder):
     (folder / "network").write_text("any")
     expect_at(folder, "network.document", "No such file", network__document='"/nowhere/network"')
     expect_at(folder, "network.document", "no regular file", network__document=f'"{folder}"')
+    os.mkfifo(folder / "pipe")
+    for name in ("network.document", "node.identity", "node.passphrase"):
+        expect_at(folder, name, f"{folder}/pipe: no regular file", **{name.replace(".", "__"): f'"{folder}/pipe"'})
+    expect_at(folder, "control.socket", "/nowhere: No such file", control__socket='"/nowhere/s"')
+    expect_at(folder, "control.socket", f"{folder}/network: no directory", control__socket=f'"{folder}/network/s"')
+    done, *_ = check(folder, control__socket='"/run/allium-of-nobody/s"')
+    expect(done.returncode == 0, f"a folder of /run is made at start: {done.stderr}")
     done, *_ = check(folder, network__document='"https://example.org/network"')
     expect(done.returncode == 0, f"a URL is not asked for: {done.stderr}")
     expect_at(folder, "node.identity", "No such file or directory; make one: allium key init", node__identity='"/nowhere/identity"')
@@ -369,6 +381,15 @@ def a_node_keeps_its_files_to_itself(folder):
         expect(certificate.read_text() not in ("", whole), "no new certificate")
 
 
+def a_hangup_does_not_end_it(folder):
+    new_identity(folder)
+    with Node(folder) as node:
+        for count in (1, 2):
+            node.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: node.log.read_text().count("level=warn ev=node.not_reloaded ") == count, "it says so")
+        expect(node.status().returncode in (0, NEGATIVE), "it does not answer any more")
+
+
 def a_disk_that_fills_up_is_said_early(folder):
     new_identity(folder)
     with Node(folder) as node:
@@ -439,8 +460,8 @@ def status_tells_of_packets_and_records(folder):
 
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
-         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_disk_that_fills_up_is_said_early, status_tells_of_omq,
-         status_tells_of_packets_and_records)
+         files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
+         a_disk_that_fills_up_is_said_early, status_tells_of_omq, status_tells_of_packets_and_records)
 
 
 def main():

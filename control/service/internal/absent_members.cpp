@@ -17,9 +17,6 @@
 namespace allium::control::internal {
 namespace json = boost::json;
 
-namespace {
-
-/// Which of `count` records a reply says were refused, rising; nullopt: it took none.
 std::optional<std::vector<std::size_t>> refused_records(const PeerParts& reply, std::size_t count) {
   std::vector<std::size_t> refused;
   if (reply.size() < 2) {
@@ -40,8 +37,6 @@ std::optional<std::vector<std::size_t>> refused_records(const PeerParts& reply, 
   std::sort(refused.begin(), refused.end());
   return refused;
 }
-
-}  // namespace
 
 void AbsentMembers::start() {
   const Result<std::vector<NodeKey>> peers = around_.store.peers_with_missed();

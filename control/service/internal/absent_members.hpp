@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,10 @@ namespace allium::control::internal {
 
 /// How members of our kind know each other by their pong.
 inline constexpr std::string_view kOurKind = "allium";
+
+/// Which of `count` records a reply to sn.allium_late says were refused, rising; nullopt: it took none.
+[[nodiscard]] std::optional<std::vector<std::size_t>> refused_records(const PeerParts& reply,
+                                                                      std::size_t count);
 
 class AbsentMembers {
  public:
@@ -46,6 +51,9 @@ class AbsentMembers {
   /// `done`: it is on disk, or (false) lost.
   void queue(const NodeKey& key, std::string record, std::function<void(bool is_queued)> done);
 
+  /// Of a record: that nobody has its messages any more, expired or deleted.
+  [[nodiscard]] bool is_moot(std::string_view text) const;
+
  private:
   enum class State : std::uint8_t { alive, dead, behind };
   enum class HandOver : std::uint8_t { commands, messages };
@@ -61,7 +69,6 @@ class AbsentMembers {
   void tidy_later();
   void tidy_queues();
   void tidy_queue(const NodeKey& key, std::uint64_t after);
-  [[nodiscard]] bool is_moot(std::string_view text) const;
   [[nodiscard]] PeerParts parts_for(HandOver how, const std::vector<storage::Missed>& missed) const;
   [[nodiscard]] std::string as_it_is_now(const std::string& text) const;
   void queued(const NodeKey& key);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/internal/begun_commands.hpp"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "control/service/internal/callbacks.hpp"
@@ -9,52 +11,69 @@
 namespace allium::control::internal {
 
 void BegunCommands::finish(StorageRpc& rpc) {
+  rpc_ = &rpc;
+  if (!open_.empty()) {
+    try_later(kRefusedRetryMs);
+  }
+  finish_behind(0);
+}
+
+void BegunCommands::finish_behind(std::uint64_t after) {
   Result<std::vector<storage::Missed>> begun =
-      around_.store.missed(around_.membership.own(), 0, kHandOverBytesMax);
+      around_.store.missed(around_.membership.own(), after, kHandOverBytesMax);
   if (begun && first_number_ != 0) {
     std::erase_if(*begun,
                   [this](const storage::Missed& one) { return one.number >= first_number_; });
   }
   if (!begun) {
-    around_.transport.after(kFinishRetryMs, while_alive(is_alive_, [this, &rpc] { finish(rpc); }));
+    around_.transport.after(kFinishRetryMs,
+                            while_alive(is_alive_, [this, after] { finish_behind(after); }));
   } else if (!begun->empty()) {
-    hand_on(rpc, *begun);
+    auto page = std::make_shared<Page>();
+    page->payload = records_in(*begun);
+    page->begun = *std::move(begun);
+    const std::vector<NodeKey> keys = around_.membership.other_members();
+    page->members.insert(keys.begin(), keys.end());
+    hand_on(page);
   }
 }
 
-void BegunCommands::hand_on(StorageRpc& rpc, const std::vector<storage::Missed>& begun) {
-  const std::string payload = records_in(begun);
-  const std::vector<NodeKey> keys = around_.membership.other_members();
-  auto is_kept = std::make_shared<bool>(true);
-  auto done = [this, &rpc, is_kept, last = begun.back().number, count = begun.size()] {
-    if (!*is_kept) {
+// Whoever has taken a page is not given it again where another one could not take it.
+void BegunCommands::hand_on(const std::shared_ptr<Page>& page) {
+  auto done = [this, page] {
+    if (page->members.empty() && !page->is_for_us) {
+      finished(*page);
+    } else {
       around_.transport.after(kFinishRetryMs,
-                              while_alive(is_alive_, [this, &rpc] { finish(rpc); }));
-      return;
+                              while_alive(is_alive_, [this, page] { hand_on(page); }));
     }
-    counters_.finished_late += count;
-    around_.store.drop_missed(
-        around_.membership.own(), last,
-        [post = around_.post, then = while_alive(is_alive_, [this, &rpc] { finish(rpc); })](
-            const Result<std::size_t>&) { post([then]() mutable { then(); }); });
   };
-  const std::function<void(bool)> one_less =
-      [is_kept,
-       less = after_all(keys.size() + 1, while_alive(is_alive_, std::move(done)))](bool is_done) {
-        *is_kept &= is_done;
-        less();
-      };
-  for (const NodeKey& key : keys) {
-    hand_on_to(key, begun, payload, one_less);
+  const std::set<NodeKey> members = page->members;
+  const auto one_less = after_all(members.size() + 1, while_alive(is_alive_, std::move(done)));
+  for (const NodeKey& key : members) {
+    hand_on_to(key, *page, [page, key, one_less](bool is_done) {
+      if (is_done) {
+        page->members.erase(key);
+      }
+      one_less();
+    });
   }
-  intake_.take_late(rpc, payload,
-                    [one_less](const PeerParts& parts) { one_less(parts.front() != "500"); });
+  if (!page->is_for_us) {
+    one_less();
+    return;
+  }
+  intake_.take_late(*rpc_, page->payload, [page, one_less](const PeerParts& parts) {
+    page->is_for_us = false;
+    page->refused_here =
+        refused_records(parts, page->begun.size()).value_or(std::vector<std::size_t>());
+    one_less();
+  });
 }
 
-void BegunCommands::hand_on_to(const NodeKey& key, const std::vector<storage::Missed>& begun,
-                               const std::string& payload, std::function<void(bool)> done) {
+void BegunCommands::hand_on_to(const NodeKey& key, const Page& page,
+                               std::function<void(bool)> done) {
   std::vector<std::string> records;
-  for (const storage::Missed& one : begun) {
+  for (const storage::Missed& one : page.begun) {
     records.push_back(one.record);
   }
   auto queue = [this, key, done, records = std::move(records)] {
@@ -71,7 +90,7 @@ void BegunCommands::hand_on_to(const NodeKey& key, const std::vector<storage::Mi
   }
   // Most likely it is there, and need not count as dead for our own death.
   around_.transport.request(
-      *node, "sn.allium_late", {payload}, kSwarmTimeoutMs,
+      *node, "sn.allium_late", {page.payload}, kSwarmTimeoutMs,
       while_alive(is_alive_, [done, queue = std::move(queue)](const Result<PeerParts>& reply) {
         if (reply && reply->size() == 1) {
           done(true);
@@ -79,6 +98,109 @@ void BegunCommands::hand_on_to(const NodeKey& key, const std::vector<storage::Mi
           queue();
         }
       }));
+}
+
+void BegunCommands::finished(const Page& page) {
+  std::vector<std::uint64_t> taken;
+  for (std::size_t i = 0; i < page.begun.size(); ++i) {
+    const bool is_refused =
+        std::binary_search(page.refused_here.begin(), page.refused_here.end(), i);
+    if (is_refused) {
+      do_again(page.begun[i].number);
+    } else {
+      taken.push_back(page.begun[i].number);
+    }
+  }
+  counters_.finished_late += taken.size();
+  if (!taken.empty()) {
+    end(taken);
+  }
+  around_.post(
+      while_alive(is_alive_, [this, last = page.begun.back().number] { finish_behind(last); }));
+}
+
+void BegunCommands::do_again(std::uint64_t number) {
+  const storage::StoreStatus store = around_.store.status();
+  // Queues, tombstones and the rest of what is not messages have a sixteenth beyond the limit.
+  if (store.bytes_used > store.bytes_limit + store.bytes_limit / 32) {
+    ++counters_.lost_records;
+    end({number});
+    return;
+  }
+  open_.insert(number);
+  try_later(kRefusedRetryMs);
+}
+
+void BegunCommands::try_later(std::uint64_t after_ms) {
+  if (rpc_ != nullptr && !open_.empty() && !std::exchange(is_trying_, true)) {
+    around_.transport.after(after_ms, while_alive(is_alive_, [this] {
+                              is_trying_ = false;
+                              try_some();
+                            }));
+  }
+}
+
+// In turn, so that one for which there is no room does not keep back the others.
+void BegunCommands::try_some() {
+  auto first = open_.upper_bound(tried_number_);
+  if (first == open_.end()) {
+    first = open_.begin();
+  }
+  if (first == open_.end()) {
+    return;
+  }
+  Result<std::vector<storage::Missed>> some =
+      around_.store.missed(around_.membership.own(), *first - 1, kHandOverBytesMax);
+  if (!some || some->empty()) {
+    if (some) {
+      open_.erase(first, open_.end());
+    }
+    try_later(kRefusedRetryMs);
+    return;
+  }
+  tried_number_ = some->back().number;
+  std::vector<std::uint64_t> moot;
+  std::erase_if(*some, [this, &moot](const storage::Missed& one) {
+    const bool is_moot = open_.contains(one.number) && absent_.is_moot(one.record);
+    if (is_moot) {
+      moot.push_back(one.number);
+      open_.erase(one.number);
+    }
+    return !open_.contains(one.number);
+  });
+  counters_.moot += moot.size();
+  if (!moot.empty()) {
+    end(moot);
+  }
+  if (some->empty()) {
+    try_later(moot.empty() ? kRefusedRetryMs : 0);
+    return;
+  }
+  is_trying_ = true;
+  const std::string payload = records_in(*some);
+  intake_.take_late(*rpc_, payload,
+                    while_alive(is_alive_, [this, some = *std::move(some)](const PeerParts& reply) {
+                      is_trying_ = false;
+                      tried(some, reply);
+                    }));
+}
+
+void BegunCommands::tried(const std::vector<storage::Missed>& some, const PeerParts& reply) {
+  const std::vector<std::size_t> refused =
+      refused_records(reply, some.size()).value_or(std::vector<std::size_t>());
+  std::vector<std::uint64_t> taken;
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    if (!std::binary_search(refused.begin(), refused.end(), i)) {
+      taken.push_back(some[i].number);
+      open_.erase(some[i].number);
+    }
+  }
+  counters_.done_again += taken.size();
+  if (!taken.empty()) {
+    end(taken);
+  }
+  // Where there was no room for any, there is hardly some for the next.
+  try_later(taken.empty() ? kRefusedRetryMs : 0);
 }
 
 void BegunCommands::begin(std::string record,

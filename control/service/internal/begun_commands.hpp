@@ -2,14 +2,18 @@
 #pragma once
 
 // The commands that this node has begun: each is on its disk, in the queue that it has for itself, from before it goes out until
-// every member has answered or has it in his queue. What a process leaves there when it dies is finished by the next.
+// every member has answered or has it in his queue. What a process leaves there when it dies is finished by the next. What this node
+// could not do itself, a full store perhaps, stays there and is tried again every kRefusedRetryMs; the others are not asked again.
 //
 //   Ownership  borrows what it is made with.
+//   Errors     where the store's reserve is half used, what this node could not do is not kept for it: deletions need that room.
 //   Threads    the service thread.
+//   Limits     kHandOverBytesMax are in memory at a time.
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,15 +35,31 @@ class BegunCommands {
   /// Puts a command on disk, and then calls `then` with its number.
   void begin(std::string record, std::function<void(const Result<std::uint64_t>& number)> then);
 
-  /// Every member has had these commands.
+  /// Every member has had these commands, and this node too.
   void end(const std::vector<std::uint64_t>& numbers);
 
+  /// Every member has had this one, and this node could not do it.
+  void do_again(std::uint64_t number);
+
  private:
+  /// Some of what earlier processes had begun, and by whom it has not been taken yet.
+  struct Page {
+    std::vector<storage::Missed> begun;
+    std::string payload;
+    std::set<NodeKey> members;
+    bool is_for_us = true;
+    std::vector<std::size_t> refused_here;  ///< places in `begun`
+  };
+
   void begun(const Result<std::uint64_t>& number);
   void forget_ended();
-  void hand_on(StorageRpc& rpc, const std::vector<storage::Missed>& begun);
-  void hand_on_to(const NodeKey& key, const std::vector<storage::Missed>& begun,
-                  const std::string& payload, std::function<void(bool)> done);
+  void finish_behind(std::uint64_t after);
+  void hand_on(const std::shared_ptr<Page>& page);
+  void hand_on_to(const NodeKey& key, const Page& page, std::function<void(bool)> done);
+  void finished(const Page& page);
+  void try_later(std::uint64_t after_ms);
+  void try_some();
+  void tried(const std::vector<storage::Missed>& some, const PeerParts& reply);
 
   const SwarmSurroundings& around_;
   AbsentMembers& absent_;
@@ -48,6 +68,10 @@ class BegunCommands {
   std::uint64_t first_number_ = 0;    ///< of this process, in this node's queue for itself
   std::vector<std::uint64_t> ended_;  ///< numbers there of what all members have had
   bool is_forgetting_ = false;
+  StorageRpc* rpc_ = nullptr;       ///< from finish() on
+  std::set<std::uint64_t> open_;    ///< numbers there of what only this node has not done
+  std::uint64_t tried_number_ = 0;  ///< the last of them that was tried
+  bool is_trying_ = false;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -226,12 +226,15 @@ std::optional<Part> read_branch(const RpcCall& call, RpcFields& fields, const st
   return part;
 }
 
-/// How many ifelse lie in each other.
+/// How many ifelse lie in each other; what else is in a branch is no level.
 int nesting_of(const json::object& params, int depth = 1) {
   int deepest = depth;
   for (const std::string_view name : {"then", "else"}) {
     const json::object* branch = object_in(params, name);
-    const json::object* inner = branch == nullptr ? nullptr : object_in(*branch, "params");
+    const json::value* method = branch == nullptr ? nullptr : branch->if_contains("method");
+    const bool is_level =
+        method != nullptr && method->is_string() && method->get_string() == "ifelse";
+    const json::object* inner = is_level ? object_in(*branch, "params") : nullptr;
     if (inner != nullptr && depth <= kNestingMax) {
       deepest = std::max(deepest, nesting_of(*inner, depth + 1));
     }

@@ -231,15 +231,15 @@ void run_store(const RpcCall& call, StoreRequest request) {
   }
   auto done = [round, call, account,
                copy = std::move(copy)](const Result<storage::Stored>& stored) {
+    json::object top;
+    top["hash"] = copy.hash;
     if (!stored) {
-      round->own_failure(stored.error());
+      round->own_failure(stored.error(), std::move(top));
       return;
     }
     if (stored->effect == storage::StoreEffect::inserted && call.around.on_stored) {
       call.around.on_stored(account, copy);
     }
-    json::object top;
-    top["hash"] = copy.hash;
     round->own_result(stored_body(call, copy.hash, *stored), std::move(top));
   };
   call.around.store.store(account, std::move(request.message), storage::Origin::client, replaces,

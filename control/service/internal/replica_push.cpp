@@ -53,78 +53,76 @@ void ReplicaPush::begin(const ServiceNodes& before) {
   push_next(parts);
 }
 
-void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
-  if (parts->empty()) {
-    return;
-  }
-  Part& part = parts->back();
+// One mailbox may be larger than memory: a round ends anywhere.
+std::vector<ReplicaPush::Payload> ReplicaPush::next_round(Parts& parts) {
+  Part& part = parts.back();
   std::vector<OwnedMessage> messages;
   std::size_t bytes = 0;
-  std::uint64_t last_point = part.points.first;
   bool is_over = true;
   const auto visit = [&](const storage::Account& account, const storage::Message& message) {
-    const std::uint64_t point = storage::point_of(account);
-    // A round ends where an account ends.
-    if (bytes > kPushRoundBytes && point != last_point) {
+    if (bytes > kPushRoundBytes) {
       is_over = false;
-      part.points.first = point;
       return false;
     }
-    last_point = point;
     bytes += message.data.size() + storage::kMessageOverheadBytes;
     messages.emplace_back(account, message);
     return true;
   };
-  const Result<void> read =
-      around_.store.for_each({part.points.first, part.points.last}, around_.now_ms(), visit);
-  const std::vector<NodeKey> targets = part.targets;
-  if (is_over) {
-    parts->pop_back();
+  const Result<void> read = around_.store.for_each(
+      {part.points.first, part.points.last, part.after}, around_.now_ms(), visit);
+  counters_.messages_pushed += messages.size() * part.targets.size();
+  if (!read || is_over) {
+    parts.pop_back();
+  } else {
+    part.after = storage::MessageId{messages.back().first, messages.back().second.hash};
   }
-  if (!read || messages.empty()) {
-    // In its own time, for the store of a large swarm has many empty ranges.
-    around_.post(while_alive(is_alive_, [this, parts] { push_next(parts); }));
+  std::vector<Payload> payloads;
+  for (std::string& payload : payloads_of(messages)) {
+    payloads.push_back(std::make_shared<const std::string>(std::move(payload)));
+  }
+  return payloads;
+}
+
+void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
+  if (parts->empty()) {
     return;
   }
-  const auto one_less =
-      after_all(targets.size(), while_alive(is_alive_, [this, parts] { push_next(parts); }));
+  const std::vector<NodeKey> targets = parts->back().targets;
+  const std::vector<Payload> payloads = next_round(*parts);
+  auto again = while_alive(is_alive_, [this, parts] { push_next(parts); });
+  if (payloads.empty()) {
+    // In its own time, for the store of a large swarm has many empty ranges.
+    around_.post(std::move(again));
+    return;
+  }
+  const auto one_less = after_all(targets.size() * payloads.size(), std::move(again));
   for (const NodeKey& key : targets) {
-    push_to(key, messages, one_less);
+    for (const Payload& payload : payloads) {
+      send(key, payload, one_less);
+    }
   }
 }
 
-void ReplicaPush::push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
-                          std::function<void()> done) {
-  counters_.messages_pushed += messages.size();
-  std::vector<std::string> payloads = payloads_of(messages);
-  const auto one_less = after_all(payloads.size(), std::move(done));
-  for (std::string& payload : payloads) {
-    send(key, std::move(payload), one_less);
-  }
-}
-
-void ReplicaPush::send(const NodeKey& key, std::string payload, std::function<void()> done) {
+void ReplicaPush::send(const NodeKey& key, const Payload& payload, std::function<void()> done) {
   const ServiceNode* node = around_.membership.find(key);
   if (node == nullptr) {
     done();
     return;
   }
   if (absent_.is_dead(key)) {
-    absent_.queue(key, data_record(payload), [done = std::move(done)](bool) { done(); });
+    absent_.queue(key, data_record(*payload), [done = std::move(done)](bool) { done(); });
     return;
   }
-  std::string copy = payload;
-  around_.transport.request(
-      *node, "sn.data", {std::move(payload)}, kHandOverTimeoutMs,
-      while_alive(is_alive_, [this, key, payload = std::move(copy),
-                              done = std::move(done)](const Result<PeerParts>& reply) {
-        if (reply && reply->size() != 2) {
-          done();
-          return;
-        }
-        absent_.set_dead(key);
-        absent_.queue(key, data_record(payload), [done](bool) { done(); });
-      }));
+  around_.transport.request(*node, "sn.data", {*payload}, kHandOverTimeoutMs,
+                            while_alive(is_alive_, [this, key, payload, done = std::move(done)](
+                                                       const Result<PeerParts>& reply) {
+                              if (reply && reply->size() != 2) {
+                                done();
+                                return;
+                              }
+                              absent_.set_dead(key);
+                              absent_.queue(key, data_record(*payload), [done](bool) { done(); });
+                            }));
 }
 
 }  // namespace allium::control::internal

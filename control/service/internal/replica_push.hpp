@@ -7,10 +7,11 @@
 //   Ownership  borrows what it is made with.
 //   Errors     what a member does not take goes into its queue.
 //   Threads    the service thread.
-//   Limits     one round of messages in memory at a time, of about kPushRoundBytes and what the last account of it has.
+//   Limits     one round of messages in memory at a time, of about kPushRoundBytes.
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,16 +31,18 @@ class ReplicaPush {
  private:
   struct Part {
     PointRange points;
-    std::vector<NodeKey> targets;  ///< who should have its accounts and has not
+    std::vector<NodeKey> targets;               ///< who should have its accounts and has not
+    std::optional<storage::MessageId> after{};  ///< where the last round ended
   };
+
+  using Payload = std::shared_ptr<const std::string>;
 
   /// Messages on their way to where they belong now: range by range, and round by round.
   using Parts = std::vector<Part>;
 
   void push_next(const std::shared_ptr<Parts>& parts);
-  void push_to(const NodeKey& key, const std::vector<OwnedMessage>& messages,
-               std::function<void()> done);
-  void send(const NodeKey& key, std::string payload, std::function<void()> done);
+  [[nodiscard]] std::vector<Payload> next_round(Parts& parts);
+  void send(const NodeKey& key, const Payload& payload, std::function<void()> done);
 
   const SwarmSurroundings& around_;
   AbsentMembers& absent_;

@@ -144,7 +144,7 @@ std::shared_ptr<SwarmRound> SwarmRound::start(const RpcCall& call, std::string_v
   const std::size_t members = call.is_from_client() ? call.around.swarm.others().size() : 0;
   auto round = std::make_shared<SwarmRound>(call, method, members);
   if (members > 0) {
-    call.around.swarm.forward(
+    round->on_own_ = call.around.swarm.forward(
         {std::string(method), params_for_members(call, names, std::move(more))},
         [round](const MemberReply& reply) { round->member_result(reply); });
   }
@@ -159,13 +159,20 @@ SwarmRound::SwarmRound(const RpcCall& call, std::string_view method, std::size_t
       reply_(call.reply),
       pending_(members + 1) {}
 
-void SwarmRound::own_result(json::object mine, json::object top) {
+void SwarmRound::own_entry(json::object mine, json::object top, bool is_done) {
   mine_ = std::move(mine);
   top_ = std::move(top);
+  if (on_own_) {
+    std::exchange(on_own_, nullptr)(is_done);
+  }
   one_less();
 }
 
-void SwarmRound::own_failure(const Error& error) {
+void SwarmRound::own_result(json::object mine, json::object top) {
+  own_entry(std::move(mine), std::move(top), true);
+}
+
+void SwarmRound::own_failure(const Error& error, json::object top) {
   // The store's own words name files of this machine, and are for its log.
   const std::string_view reason = error.code == Errc::full || error.code == Errc::unavailable ||
                                           error.code == Errc::out_of_range
@@ -175,7 +182,8 @@ void SwarmRound::own_failure(const Error& error) {
   mine["failed"] = true;
   mine["query_failure"] = true;
   mine["reason"] = reason;
-  own_result(std::move(mine));
+  // What is beyond a bound will be so at any time.
+  own_entry(std::move(mine), std::move(top), error.code == Errc::out_of_range);
 }
 
 void SwarmRound::member_result(const MemberReply& reply) {
@@ -192,6 +200,9 @@ void SwarmRound::one_less() {
   bool all_failed = mine_.contains("failed");
   for (const auto& [key, member] : members_) {
     all_failed &= member.get_object().contains("failed");
+  }
+  if (all_failed) {
+    top_.clear();
   }
   if (is_from_client_) {
     members_[to_hex(around_.membership.own())] = std::move(mine_);

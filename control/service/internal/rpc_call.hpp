@@ -121,13 +121,14 @@ class SwarmRound {
   /// This node's part. `top` goes to the top level of a client's answer.
   void own_result(boost::json::object mine, boost::json::object top = {});
 
-  /// This node could not.
-  void own_failure(const Error& error);
+  /// This node could not. `top` goes to the top level of a client's answer where a member could.
+  void own_failure(const Error& error, boost::json::object top = {});
 
   /// Looks at the answer before it goes out.
   void set_finish(std::function<void(Answer&)> finish) { finish_ = std::move(finish); }
 
  private:
+  void own_entry(boost::json::object mine, boost::json::object top, bool is_done);
   void member_result(const MemberReply& reply);
   void one_less();
 
@@ -142,6 +143,7 @@ class SwarmRound {
   boost::json::object top_;
   boost::json::object members_;
   std::function<void(Answer&)> finish_;
+  std::function<void(bool is_done)> on_own_;  ///< see SwarmMembers::forward()
 };
 
 /// Of text pieces, all of them one after the other.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/manage/configuration.hpp"
 
+#include <unistd.h>
+
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -98,9 +101,20 @@ TEST(Configuration, KnowsTheDataplaneAndDocumentsByUrl) {
 
 TEST(Configuration, SaysWhereAndWhyInOneLine) {
   EXPECT_EQ(error_of(good("[storage]\nmax_bytes = \"1MiB\"\n")),
-            "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB");
+            "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB, at "
+            "most 1048576TiB");
   EXPECT_EQ(error_of(good("[storage]\nmax_bytes = 7\n")),
-            "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB");
+            "allium.toml:7: 'max_bytes' should be a size such as \"10GiB\", at least 64MiB, at "
+            "most 1048576TiB");
+  for (const char* more : {"1048577TiB", "16777215TiB", "18446744073709551615"}) {
+    EXPECT_NE(error_of(good("[storage]\nmax_bytes = \"" + std::string(more) + "\"\n"))
+                  .find("allium.toml:7: 'max_bytes' should be"),
+              std::string::npos)
+        << more;
+  }
+  EXPECT_EQ(
+      parse_configuration(good("[storage]\nmax_bytes = \"1048576TiB\"\n"), "x")->store_bytes_max,
+      std::uint64_t{1} << 60);
   EXPECT_EQ(error_of(good("[limits]\n\naddress_burst = 0\n")),
             "allium.toml:8: 'address_burst' should be a number of 1 to 1000000");
   EXPECT_EQ(error_of(good("[log]\nlevel = \"loud\"\n")),
@@ -197,9 +211,19 @@ TEST(Configuration, IsNoDirectory) {
 }
 
 TEST(Configuration, IsNotEndless) {
+  const std::string path = testing::TempDir() + "allium-long-" + std::to_string(getpid());
+  std::ofstream(path).close();
+  std::filesystem::resize_file(path, (std::size_t{1} << 20) + 1);
+  const auto loaded = load_configuration(path);
+  std::filesystem::remove(path);
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().text, path + ":1: longer than 1 MiB");
+}
+
+TEST(Configuration, IsARegularFile) {
   const auto loaded = load_configuration("/dev/zero");
   ASSERT_FALSE(loaded);
-  EXPECT_EQ(loaded.error().text, "/dev/zero:1: longer than 1 MiB");
+  EXPECT_EQ(loaded.error().text, "/dev/zero:1: no regular file");
 }
 
 TEST(Configuration, SaysWhatIsMissing) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/network/file_registry.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -167,6 +168,12 @@ TEST_F(FileRegistryTest, SaysWhenWhatItHadIsGoodAgain) {
   publish(3, 3, kStranger);
   run();
   EXPECT_EQ(problems.size(), 2U) << "and the refusal too";
+}
+
+TEST_F(FileRegistryTest, DoesNotWaitForAPipe) {
+  const std::string pipe = directory + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(read_bundle_file(pipe).error().text, "cannot read " + pipe + ": no regular file");
 }
 
 TEST_F(FileRegistryTest, ChecksADocumentThatIsNotInItsFile) {

@@ -26,6 +26,17 @@ const json::object& member(const Answer& answer, const TestNode& node) {
   return answer.body.at("swarm").at(to_hex(node.key())).as_object();
 }
 
+/// Of those that came, what hands on clients' commands.
+std::vector<std::string> commands_to(const TestNode& node) {
+  std::vector<std::string> commands;
+  for (const char* command : {"sn.allium_late", "sn.data", "sn.storage_cc"}) {
+    if (node.served.contains(command)) {
+      commands.emplace_back(command);
+    }
+  }
+  return commands;
+}
+
 TEST(DeadMember, CostsOneTimeoutAndThenNothing) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);
@@ -266,6 +277,32 @@ TEST(DeadEntry, FinishesForAMemberThatIsAwayAsWell) {
 
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
   EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+}
+
+TEST(DeadEntry, GivesItToTheOthersOnceWhereItHasNoRoomItself) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(0).store().is_full_of_messages = true;
+  world.node(0).rpc().call("store", owner.store("new", world.now_ms), Format::json,
+                           RpcSource::client, [](const Answer&) {});
+  world.node(0).is_up = false;
+  world.run(kSwarmTimeoutMs / 2);
+  world.node(0).restart();
+  world.run(30'000);
+  world.node(2).is_up = false;
+  world.node(0).is_up = true;
+  world.start(0);
+  world.run(kSwarmTimeoutMs + 1'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"new"});
+
+  world.node(1).served.clear();
+  world.run(5 * kFinishRetryMs);
+  EXPECT_EQ(commands_to(world.node(1)), std::vector<std::string>());
+  EXPECT_EQ(world.node(0).store().missed(world.node(2).key(), 0, 1'000'000)->size(), 1U);
+
+  world.node(0).store().is_full_of_messages = false;
+  world.run(kRefusedRetryMs + 1'000);
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"new"});
 }
 
 TEST(DeadEntry, ForgetsWhatAllHaveHad) {
@@ -514,6 +551,83 @@ TEST(FullEntry, AcknowledgesNothingThatAMemberWhoIsAwayWillNotHear) {
   }
 }
 
+TEST(FullEntry, KeepsTheMessageWhenThereIsRoomAgain) {
+  SwarmWorld world(3);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(0).store().is_full_of_messages = true;
+  const Answer answer = world.call(0, "store", owner.store("one", world.now_ms));
+  EXPECT_EQ(answer.status, Status::ok);
+  ASSERT_TRUE(answer.body.as_object().contains("hash"));
+  EXPECT_EQ(answer.body.at("hash"), member(answer, world.node(1)).at("hash"));
+  EXPECT_TRUE(member(answer, world.node(0)).contains("failed"));
+  world.node(1).served.clear();
+  world.run(5 * kRefusedRetryMs);
+  EXPECT_TRUE(sorted_data(world, 0, owner).empty());
+
+  world.node(0).store().is_full_of_messages = false;
+  world.run(kRefusedRetryMs + 1'000);
+
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"one"});
+  EXPECT_EQ(commands_to(world.node(1)), std::vector<std::string>()) << "it has had it";
+  EXPECT_EQ(world.node(0).swarm().counters().done_again, 1U);
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+}
+
+TEST(FullEntry, KeepsTheMessageInALaterProcess) {
+  SwarmWorld world(3);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(0).store().is_full_of_messages = true;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(0).is_up = false;
+  world.run(30'000);
+  world.node(0).restart();
+  world.node(0).is_up = true;
+  world.start(0);
+  world.run(kSwarmTimeoutMs);
+  world.node(1).served.clear();
+  world.run(5 * kRefusedRetryMs);
+  EXPECT_EQ(commands_to(world.node(1)), std::vector<std::string>()) << "it has had it";
+
+  world.node(0).store().is_full_of_messages = false;
+  world.run(kRefusedRetryMs + 1'000);
+
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"one"});
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+}
+
+TEST(FullEntry, DoesNotBringBackWhatWasDeletedMeanwhile) {
+  SwarmWorld world(3);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(0).store().is_full_of_messages = true;
+  const Answer answer = world.call(0, "store", owner.store("one", world.now_ms));
+  world.run(1'000);
+  world.call(1, "delete", owner.remove({std::string(answer.body.at("hash").as_string())}));
+  world.node(0).store().is_full_of_messages = false;
+  world.run(5 * kRefusedRetryMs);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+}
+
+TEST(FullEntry, LeavesTheReserveToDeletions) {
+  SwarmWorld world(3);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(0).store().is_full_of_messages = true;
+  storage::StoreStatus half;
+  half.bytes_limit = 320;
+  half.bytes_used = 331;
+  world.node(0).store().says = half;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.run(1'000);
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_EQ(world.node(0).swarm().counters().lost_records, 1U);
+}
+
 TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
   SwarmWorld world(1);
 
@@ -521,7 +635,9 @@ TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
   class Full final : public SwarmMembers {
     [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
 
-    void forward(SwarmCommand, std::function<void(MemberReply)>) override {}
+    std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>) override {
+      return [](bool) {};
+    }
   } nobody;
 
   storage::MemoryStore full(1);
@@ -568,6 +684,34 @@ TEST(NewMember, ThatIsDeadAtFirstIsGivenEverythingLater) {
   world.node(2).is_up = true;
   world.run(60'000);
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+}
+
+TEST(NewMember, IsGivenALargeMailboxInRounds) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  constexpr std::size_t kMessages = 130;
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    storage::Message message;
+    message.data = std::to_string(i) + ' ' + std::string(76'000, 'x');
+    message.hash = internal::message_hash(owner.account(), 0, message.data);
+    message.timestamp_ms = world.now_ms;
+    message.expiry_ms = world.now_ms + 3'600'000;
+    world.node(0).store().store(owner.account(), message, storage::Origin::client, false,
+                                world.now_ms, [](const Result<storage::Stored>&) {});
+  }
+  ASSERT_EQ(world.node(0).store().status().messages, kMessages);
+  world.add_node();
+  world.node(0).silent_on = {"sn.allium_fetch"};
+  world.node(2).silent_on = {"sn.data"};
+  world.assign({7, 7, 7});
+  world.run(1'000);
+  EXPECT_GT(world.node(0).swarm().counters().messages_pushed, 0U);
+  EXPECT_LT(world.node(0).swarm().counters().messages_pushed, 60U) << "4 MB at a time";
+
+  world.node(2).silent_on.clear();
+  world.run(60'000);
+  EXPECT_EQ(world.node(0).swarm().counters().messages_pushed, kMessages);
+  EXPECT_EQ(world.node(2).store().status().messages, kMessages);
 }
 
 TEST(NewSwarm, IsGivenTheAccountsThatAreNowItsOwn) {

@@ -59,6 +59,10 @@ class SlowQueueStore final : public storage::MemoryStore {
     }
   }
 
+  [[nodiscard]] storage::StoreStatus status() const override {
+    return says.value_or(MemoryStore::status());
+  }
+
   void write_waiting() {
     slow_for.reset();
     for (const auto& write : std::exchange(waiting, {})) {
@@ -67,7 +71,8 @@ class SlowQueueStore final : public storage::MemoryStore {
   }
 
   bool is_full = false;
-  bool is_full_of_messages = false;  ///< with room for queues and deletions still
+  bool is_full_of_messages = false;          ///< with room for queues and deletions still
+  std::optional<storage::StoreStatus> says;  ///< of its room
   std::optional<storage::PeerKey> slow_for;
   std::vector<std::function<void()>> waiting;
 };
