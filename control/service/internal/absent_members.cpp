@@ -115,7 +115,8 @@ bool AbsentMembers::is_moot(std::string_view text) const {
          });
 }
 
-/// A message whose time was over when it was stored, and that a client has extended since, would be refused as a command.
+/// A message whose time, as it was stored, is over, and that a client has extended since: whoever takes messages alone does not hear of that,
+/// and others would see it only when they do.
 std::string AbsentMembers::as_it_is_now(const std::string& text) const {
   const std::optional<MissedRecord> record = parse_record(text);
   std::vector<OwnedMessage> messages = record ? messages_of(*record) : std::vector<OwnedMessage>();
@@ -268,8 +269,8 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
       set_dead(key);
       return;
     }
-    receiver.state =
-        State::behind;  // also where something else has timed out meanwhile: it answers
+    // Also where something else has timed out meanwhile: it answers.
+    receiver.state = State::behind;
     handed_over(key, after, missed, *refused);
   };
   around_.transport.request(*node, std::move(command), std::move(parts), kHandOverTimeoutMs,

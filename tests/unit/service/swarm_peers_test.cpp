@@ -22,6 +22,15 @@ std::int64_t stamp(std::uint64_t ms) {
   return static_cast<std::int64_t>(storage::stamp_of(ms));
 }
 
+void expect_expiry_everywhere(SwarmWorld& world, const TestAccount& owner, const std::string& hash,
+                              std::uint64_t expiry_ms) {
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
+    ASSERT_EQ(found->size(), 1U) << node;
+    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
+  }
+}
+
 const json::object& member(const Answer& answer, const TestNode& node) {
   return answer.body.at("swarm").at(to_hex(node.key())).as_object();
 }
@@ -402,10 +411,8 @@ TEST(LateCommand, DoesNotUndoWhatWasAskedForLater) {
 
   for (std::size_t node = 0; node < 3; ++node) {
     EXPECT_EQ(world.node(node).store().revoked(owner.account())->size(), 1U) << node;
-    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
-    ASSERT_EQ(found->size(), 1U) << node;
-    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
   }
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
 }
 
 TEST(LateCommand, ShortensWhatComesAfterIt) {
@@ -426,11 +433,7 @@ TEST(LateCommand, ShortensWhatComesAfterIt) {
   world.node(0).is_up = true;
   world.run(60'000);
 
-  for (std::size_t node = 0; node < 3; ++node) {
-    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
-    ASSERT_EQ(found->size(), 1U) << node;
-    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
-  }
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
 }
 
 TEST(LateCommand, BringsBackWhatWasExtendedBeforeItWasOver) {
@@ -458,11 +461,7 @@ TEST(LateCommand, BringsBackWhatWasExtendedBeforeItWasOver) {
   world.node(1).is_up = true;
   world.run(30'000);
 
-  for (std::size_t node = 0; node < 3; ++node) {
-    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
-    ASSERT_EQ(found->size(), 1U) << node;
-    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
-  }
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
 }
 
 TEST(LateCommand, IsHeldAgainstTheTimeAtWhichItWasAskedFor) {
