@@ -85,7 +85,7 @@ using RemovalMarks = Marks<std::greater<>>;
 inline void tell(const ShortenMarks& marks, MessageHistory& history, Stamp stored) {
   for (const Mark& mark : marks.marks()) {
     if (mark.asked > stored) {
-      history.add(MessageHistory::Kind::shorten, mark.time_ms, mark.asked);
+      history.add(ExpiryChange::shorten, mark.time_ms, mark.asked);
     }
   }
 }
@@ -96,7 +96,7 @@ inline void tell(const RemovalMarks& marks, MessageHistory& history, Stamp store
   for (const Mark& mark : marks.marks()) {
     const bool is_before = origin == Origin::replica ? stored <= mark.asked : stored < mark.asked;
     if (is_before && timestamp_ms <= mark.time_ms) {
-      history.add(MessageHistory::Kind::remove, 0, mark.asked);
+      history.add_removal(mark.asked, mark.time_ms);
     }
   }
 }

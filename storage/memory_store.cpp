@@ -28,11 +28,8 @@ std::uint64_t MemoryStore::bytes_of(const Mailbox& mailbox) {
   for (const auto& [place, message] : mailbox.messages) {
     bytes += message_bytes(message.hash.size(), message.data.size());
   }
-  for (const auto& [hash, until_ms] : mailbox.tombstones) {
-    bytes += tombstone_bytes(hash.size());
-  }
-  for (const auto& [hash, bounds] : mailbox.bounds) {
-    bytes += bounds_bytes(hash.size());
+  for (const auto& [hash, trace] : mailbox.traces) {
+    bytes += trace_bytes(hash.size(), trace.history.steps().size());
   }
   return bytes;
 }
@@ -81,28 +78,23 @@ void MemoryStore::erase(Mailbox& mailbox, const Hash& hash) {
   }
 }
 
-void MemoryStore::bury(Mailbox& mailbox, const Hash& hash, std::uint64_t until_ms, Stamp asked) {
-  Removal& removal = mailbox.tombstones[hash];
-  removal = {std::max(removal.until_ms, until_ms), std::max(removal.asked, asked)};
-}
-
 bool MemoryStore::has_room(const Account& account, const Mailbox& changed) const {
   const Mailbox* before = find(account);
   return bytes_used_ - (before == nullptr ? 0 : bytes_of(*before)) + bytes_of(changed) <
          bytes_limit_;
 }
 
-MessageHistory MemoryStore::bounds_of(const Mailbox& mailbox, const Hash& hash,
-                                      std::uint64_t now_ms) {
-  const auto found = mailbox.bounds.find(hash);
-  return found != mailbox.bounds.end() && found->second.until_ms > now_ms ? found->second.history
+MessageHistory MemoryStore::trace_of(const Mailbox& mailbox, const Hash& hash,
+                                     std::uint64_t now_ms) {
+  const auto found = mailbox.traces.find(hash);
+  return found != mailbox.traces.end() && found->second.until_ms > now_ms ? found->second.history
                                                                           : MessageHistory();
 }
 
-void MemoryStore::bound(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
-                        std::uint64_t until_ms, std::uint64_t now_ms) {
-  Bounds& bounds = mailbox.bounds[hash];
-  bounds = {history, std::max(bounds.until_ms > now_ms ? bounds.until_ms : 0, until_ms)};
+void MemoryStore::leave_trace(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
+                              std::uint64_t until_ms, std::uint64_t now_ms) {
+  Trace& trace = mailbox.traces[hash];
+  trace = {history, std::max(trace.until_ms > now_ms ? trace.until_ms : 0, until_ms)};
 }
 
 std::uint64_t MemoryStore::visible_until(const MessageHistory& history, std::uint64_t before_ms,
@@ -116,12 +108,13 @@ void MemoryStore::expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_m
   const MessageHistory& history = mailbox.asked.at(hash).history;
   const std::uint64_t expiry_ms = history.expiry_ms();
   Message& message = mailbox.messages.at(mailbox.places.at(hash));
-  const auto bounds = mailbox.bounds.find(hash);
-  const bool is_bounded = bounds != mailbox.bounds.end() && bounds->second.until_ms > now_ms;
-  if (expiry_ms < message.expiry_ms || is_bounded) {
-    bound(mailbox, hash, history, std::max(message.expiry_ms, expiry_ms), now_ms);
+  const auto trace = mailbox.traces.find(hash);
+  const bool has_trace = trace != mailbox.traces.end() && trace->second.until_ms > now_ms;
+  if (expiry_ms < message.expiry_ms || has_trace) {
+    leave_trace(mailbox, hash, history, std::max(message.expiry_ms, expiry_ms), now_ms);
   }
   message.expiry_ms = visible_until(history, message.expiry_ms, now_ms);
+  message.timestamp_ms = history.timestamp_ms();
 }
 
 bool MemoryStore::is_replaced(const Mailbox& mailbox, const Message& message, const When& when) {
@@ -140,11 +133,9 @@ bool MemoryStore::is_replaced(const Mailbox& mailbox, const Message& message, co
       return !is_here;
     }
     const auto known = mailbox.asked.find(hash);
-    const auto tombstone = mailbox.tombstones.find(hash);
-    return known != mailbox.asked.end() ? known->second.history.was_there(when.asked)
-                                        : tombstone != mailbox.tombstones.end() &&
-                                              tombstone->second.until_ms > when.now_ms &&
-                                              tombstone->second.asked > when.asked;
+    return known != mailbox.asked.end()
+               ? known->second.history.was_there(when.asked)
+               : trace_of(mailbox, hash, when.now_ms).was_there(when.asked);
   });
 }
 
@@ -196,14 +187,13 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   }
   const bool is_kept = mailbox.places.contains(message.hash);
   const bool is_here = live(mailbox, message.hash, now_ms) != nullptr;
-  const MessageHistory bounds = bounds_of(mailbox, message.hash, now_ms);
-  MessageHistory history = is_kept ? mailbox.asked.at(message.hash).history : bounds;
-  const auto tombstone = mailbox.tombstones.find(message.hash);
-  if (!is_kept && tombstone != mailbox.tombstones.end() && tombstone->second.until_ms > now_ms) {
-    history.add(MessageHistory::Kind::remove, 0, tombstone->second.asked);
+  const MessageHistory trace = trace_of(mailbox, message.hash, now_ms);
+  MessageHistory history = is_kept ? mailbox.asked.at(message.hash).history : trace;
+  if (is_replica) {
+    history.add_replica(message.expiry_ms, message.timestamp_ms);
+  } else {
+    history.add_store(message.expiry_ms, when.asked, message.timestamp_ms);
   }
-  history.add(MessageHistory::Kind::store, message.expiry_ms,
-              is_replica ? kReplicaStamp : when.asked);
   for (const auto& [space, marks] : mailbox.shortened) {
     if (is_in(space, message.space) && marks.end_ms() > now_ms) {
       tell(marks, history, when.asked);
@@ -222,13 +212,16 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
     replace_others(mailbox, message, history, when);
   }
   if (expiry_ms == 0) {
+    if (is_kept || (!is_replica && history != trace)) {
+      erase(mailbox, message.hash);
+      leave_trace(mailbox, message.hash, history, now_ms + kLifeMsMax, now_ms);
+    }
     return Stored{StoreEffect::tombstoned, message.expiry_ms};
   }
   const bool is_over = expiry_ms <= now_ms;
   if (!is_replica && !is_over) {
-    mailbox.tombstones.erase(message.hash);
-    if (bounds.latest() <= when.asked) {
-      mailbox.bounds.erase(message.hash);
+    if (trace != MessageHistory() && trace.latest() <= when.asked) {
+      mailbox.traces.erase(message.hash);
     }
   }
   const StoreEffect effect = is_over   ? StoreEffect::expired
@@ -237,6 +230,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   if (is_here || (is_over && is_kept)) {
     Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
     kept.expiry_ms = visible_until(history, kept.expiry_ms, now_ms);
+    kept.timestamp_ms = history.timestamp_ms();
     Asked& asked = mailbox.asked.at(message.hash);
     asked = {std::max(asked.stored, when.asked), history};
     return Stored{effect, expiry_ms};
@@ -249,6 +243,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   mailbox.places[message.hash] = place;
   mailbox.asked[message.hash] = {when.asked, history};
   message.expiry_ms = visible_until(history, message.expiry_ms, now_ms);
+  message.timestamp_ms = history.timestamp_ms();
   mailbox.messages.emplace(place, std::move(message));
   return Stored{effect, expiry_ms};
 }
@@ -274,18 +269,19 @@ bool MemoryStore::concerns(const Asked& asked, const When& when) {
 }
 
 /// Whether a message that was visible is not any more.
-bool MemoryStore::take_away(Mailbox& mailbox, const Hash& hash, const When& when) {
+bool MemoryStore::take_away(Mailbox& mailbox, const Hash& hash, std::uint64_t up_to_ms,
+                            const When& when) {
   const Message* message = live(mailbox, hash, when.now_ms);
   const bool was_live = message != nullptr;
   const std::uint64_t until_ms = was_live ? message->expiry_ms : when.now_ms + kLifeMsMax;
-  MessageHistory& history = mailbox.asked.at(hash).history;
-  history.add(MessageHistory::Kind::remove, 0, when.asked);
+  mailbox.asked.at(hash).history.add_removal(when.asked, up_to_ms);
+  const MessageHistory history = mailbox.asked.at(hash).history;
   if (history.expiry_ms() > 0) {
     expire(mailbox, hash, when.now_ms);
     return was_live && live(mailbox, hash, when.now_ms) == nullptr;
   }
   erase(mailbox, hash);
-  bury(mailbox, hash, until_ms, when.asked);
+  leave_trace(mailbox, hash, history, until_ms, when.now_ms);
   return was_live;
 }
 
@@ -295,11 +291,13 @@ void MemoryStore::remove(const Account& account, std::vector<Hash> hashes, const
     std::vector<Hash> removed;
     for (const Hash& hash : hashes) {
       if (mailbox.places.contains(hash)) {
-        if (take_away(mailbox, hash, when)) {
+        if (take_away(mailbox, hash, UINT64_MAX, when)) {
           removed.push_back(hash);
         }
       } else if (can_be_a_hash(hash) && has_room(account, mailbox)) {
-        bury(mailbox, hash, when.now_ms + kLifeMsMax, when.asked);
+        MessageHistory history = trace_of(mailbox, hash, when.now_ms);
+        history.add_removal(when.asked);
+        leave_trace(mailbox, hash, history, when.now_ms + kLifeMsMax, when.now_ms);
       }
     }
     std::sort(removed.begin(), removed.end());
@@ -318,7 +316,7 @@ HashesBySpace MemoryStore::remove_up_to(Mailbox& mailbox, std::optional<Namespac
   }
   HashesBySpace removed;
   for (const auto& [in, hash] : concerned) {
-    if (take_away(mailbox, hash, when)) {
+    if (take_away(mailbox, hash, time_ms, when)) {
       removed[in].push_back(hash);
     }
   }
@@ -360,9 +358,9 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
       const std::uint64_t expiry_ms = expiries_ms[expiries_ms.size() == 1 ? 0 : i];
       if (!mailbox.places.contains(hashes[i])) {
         if (can_be_a_hash(hashes[i]) && has_room(account, mailbox)) {
-          MessageHistory history = bounds_of(mailbox, hashes[i], now_ms);
+          MessageHistory history = trace_of(mailbox, hashes[i], now_ms);
           history.add(change, expiry_ms, when.asked);
-          bound(mailbox, hashes[i], history, now_ms + kLifeMsMax, now_ms);
+          leave_trace(mailbox, hashes[i], history, now_ms + kLifeMsMax, now_ms);
         }
         continue;
       }
@@ -580,9 +578,7 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
         erase(mailbox, hash);
       }
       count += expired.size();
-      std::erase_if(mailbox.tombstones,
-                    [now_ms](const auto& t) { return t.second.until_ms <= now_ms; });
-      std::erase_if(mailbox.bounds,
+      std::erase_if(mailbox.traces,
                     [now_ms](const auto& b) { return b.second.until_ms <= now_ms; });
       const auto is_over = [now_ms](const auto& marks) { return marks.second.end_ms() <= now_ms; };
       std::erase_if(mailbox.removed, is_over);
@@ -597,9 +593,8 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
     }
     std::erase_if(mailboxes_, [](const auto& one) {
       const Mailbox& mailbox = one.second;
-      return mailbox.messages.empty() && mailbox.tombstones.empty() && mailbox.bounds.empty() &&
-             mailbox.removed.empty() && mailbox.shortened.empty() && mailbox.outboxes.empty() &&
-             mailbox.revocations.empty();
+      return mailbox.messages.empty() && mailbox.traces.empty() && mailbox.removed.empty() &&
+             mailbox.shortened.empty() && mailbox.outboxes.empty() && mailbox.revocations.empty();
     });
   }
   done(count);

@@ -84,15 +84,10 @@ class MemoryStore : public MessageStore {
     bool is_lifted = false;
   };
 
-  /// What clients said about the life of a message, for a replica of it that comes later.
-  struct Bounds {
+  /// What was said of a message that is not here, or will soon not be: for a store or a replica of it that comes later.
+  struct Trace {
     MessageHistory history;
     std::uint64_t until_ms = 0;
-  };
-
-  struct Removal {
-    std::uint64_t until_ms = 0;
-    Stamp asked = 0;
   };
 
   struct Asked {
@@ -110,8 +105,7 @@ class MemoryStore : public MessageStore {
     std::map<Place, Message> messages;
     std::map<Hash, Place> places;
     std::map<Hash, Asked> asked;
-    std::map<Hash, Removal> tombstones;
-    std::map<Hash, Bounds> bounds;
+    std::map<Hash, Trace> traces;
     std::map<std::optional<Namespace>, RemovalMarks> removed;
     std::map<std::optional<Namespace>, ShortenMarks> shortened;
     std::map<Namespace, std::vector<OutboxMark>> outboxes;  ///< never empty
@@ -134,7 +128,8 @@ class MemoryStore : public MessageStore {
                           bool replaces, When when);
   static HashesBySpace remove_up_to(Mailbox& mailbox, std::optional<Namespace> space,
                                     std::uint64_t time_ms, const When& when);
-  static bool take_away(Mailbox& mailbox, const Hash& hash, const When& when);
+  static bool take_away(Mailbox& mailbox, const Hash& hash, std::uint64_t up_to_ms,
+                        const When& when);
   static std::size_t say_of_tokens(Mailbox& mailbox, const std::vector<Token>& tokens,
                                    const Revocation& said);
   static bool is_replaced(const Mailbox& mailbox, const Message& message, const When& when);
@@ -149,11 +144,10 @@ class MemoryStore : public MessageStore {
   [[nodiscard]] std::uint64_t with_reserve() const;
   static void erase(Mailbox& mailbox, const Hash& hash);
   static void expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
-  static void bound(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
-                    std::uint64_t until_ms, std::uint64_t now_ms);
-  [[nodiscard]] static MessageHistory bounds_of(const Mailbox& mailbox, const Hash& hash,
-                                                std::uint64_t now_ms);
-  static void bury(Mailbox& mailbox, const Hash& hash, std::uint64_t until_ms, Stamp asked);
+  static void leave_trace(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
+                          std::uint64_t until_ms, std::uint64_t now_ms);
+  [[nodiscard]] static MessageHistory trace_of(const Mailbox& mailbox, const Hash& hash,
+                                               std::uint64_t now_ms);
   [[nodiscard]] const Mailbox* find(const Account& account) const;
   static const Message* live(const Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,8 @@
 
 namespace allium::storage {
 
-/// A replica brings an expiry that was said at some time: it counts as older than whatever a client says here.
+/// A replica brings an expiry that was said at some time after the store that has its timestamp. Where that store is not known here, it
+/// counts as older than whatever a client says.
 inline constexpr Stamp kReplicaStamp = 1;
 
 class MessageHistory {
@@ -31,6 +33,7 @@ class MessageHistory {
     Stamp asked = 0;
     std::uint64_t expiry_ms = 0;
     Kind kind = Kind::set;
+    std::uint64_t timestamp_ms = 0;  ///< of a store; of a removal up to which, that one included
 
     bool operator==(const Step&) const = default;
   };
@@ -46,44 +49,36 @@ class MessageHistory {
   void add(ExpiryChange change, std::uint64_t expiry_ms, Stamp asked) {
     switch (change) {
       case ExpiryChange::set:
-        return add(Kind::set, expiry_ms, asked);
+        return add({asked, expiry_ms, Kind::set});
       case ExpiryChange::shorten:
-        return add(Kind::shorten, expiry_ms, asked);
+        return add({asked, expiry_ms, Kind::shorten});
       case ExpiryChange::extend:
-        return add(Kind::extend, expiry_ms, asked);
+        return add({asked, expiry_ms, Kind::extend});
     }
   }
 
-  /// A step that is there already is not added again.
-  void add(Kind kind, std::uint64_t expiry_ms, Stamp asked) {
-    const Step step{asked, expiry_ms, kind};
-    if (asked < settled_.asked || std::find(steps_.begin(), steps_.end(), step) != steps_.end()) {
-      return;
-    }
-    const auto is_before = [](Stamp stamp, const Step& other) { return stamp < other.asked; };
-    steps_.insert(std::upper_bound(steps_.begin(), steps_.end(), asked, is_before), step);
-    if (steps_.size() > kStepsMax) {
-      settled_ = {steps_.front().asked, after(settled_.expiry_ms, steps_.front()), Kind::set};
-      steps_.erase(steps_.begin());
-    }
+  /// `up_to_ms`: a message with a later timestamp is not meant.
+  void add_removal(Stamp asked, std::uint64_t up_to_ms = UINT64_MAX) {
+    add({asked, 0, Kind::remove, up_to_ms});
+  }
+
+  void add_store(std::uint64_t expiry_ms, Stamp asked, std::uint64_t timestamp_ms) {
+    add({asked, expiry_ms, Kind::store, timestamp_ms});
+  }
+
+  void add_replica(std::uint64_t expiry_ms, std::uint64_t timestamp_ms) {
+    add_store(expiry_ms, kReplicaStamp, timestamp_ms);
   }
 
   /// 0 where there is nothing, or it was deleted.
-  [[nodiscard]] std::uint64_t expiry_ms() const {
-    std::uint64_t expiry = settled_.expiry_ms;
-    for (const Step& step : steps_) {
-      expiry = after(expiry, step);
-    }
-    return expiry;
-  }
+  [[nodiscard]] std::uint64_t expiry_ms() const { return life_at(latest()).expiry_ms; }
 
-  /// Whether it was there when something else was asked for.
+  /// Of the store that brought it; one that is stored again while it is there keeps it.
+  [[nodiscard]] std::uint64_t timestamp_ms() const { return life_at(latest()).timestamp_ms; }
+
+  /// Whether it was there when something else was asked for, as far as is known.
   [[nodiscard]] bool was_there(Stamp asked) const {
-    std::uint64_t expiry = settled_.asked <= asked ? settled_.expiry_ms : 0;
-    for (const Step& step : steps_) {
-      expiry = step.asked <= asked ? after(expiry, step) : expiry;
-    }
-    return expiry > asked / kStampsPerMs;
+    return settled_.asked > asked || life_at(asked).expiry_ms > asked / kStampsPerMs;
   }
 
   /// Whether a client said something of it before.
@@ -103,25 +98,113 @@ class MessageHistory {
   [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
 
  private:
+  struct Life {
+    std::uint64_t expiry_ms = 0;
+    std::uint64_t timestamp_ms = 0;
+  };
+
+  /// A step that is there already is not added again.
+  void add(const Step& step) {
+    if (step.asked < settled_.asked ||
+        std::find(steps_.begin(), steps_.end(), step) != steps_.end()) {
+      return;
+    }
+    if (step.kind == Kind::remove && step.timestamp_ms == UINT64_MAX) {
+      settle_all_before(step);
+      return;
+    }
+    const auto is_before = [](const Step& one, const Step& other) {
+      const auto order = [](const Step& of) {
+        return std::tuple(of.asked, is_replica(of) ? of.timestamp_ms : 0);
+      };
+      return order(one) < order(other);
+    };
+    steps_.insert(std::upper_bound(steps_.begin(), steps_.end(), step, is_before), step);
+    if (steps_.size() > kStepsMax) {
+      settle_oldest();
+    }
+  }
+
+  void settle_all_before(const Step& removal) {
+    std::erase_if(steps_, [&removal](const Step& step) { return step.asked <= removal.asked; });
+    settled_ = {removal.asked};
+  }
+
+  void settle_oldest() {
+    const Step& oldest = steps_.front();
+    // A replica of a store that is known says little that is not known.
+    if (store_of(oldest) == nullptr) {
+      const Life life = after({settled_.expiry_ms, settled_.timestamp_ms}, oldest);
+      settled_ = {oldest.asked, life.expiry_ms, Kind::set, life.timestamp_ms};
+    }
+    steps_.erase(steps_.begin());
+  }
+
+  [[nodiscard]] static bool is_replica(const Step& step) { return step.asked == kReplicaStamp; }
+
+  /// The store that a replica is of, null where it is not known.
+  [[nodiscard]] const Step* store_of(const Step& replica) const {
+    if (!is_replica(replica)) {
+      return nullptr;
+    }
+    const auto is_it = [&replica](const Step& step) {
+      return step.kind == Kind::store && !is_replica(step) &&
+             step.timestamp_ms == replica.timestamp_ms;
+    };
+    const auto store = std::find_if(steps_.begin(), steps_.end(), is_it);
+    return store != steps_.end() ? &*store : nullptr;
+  }
+
+  [[nodiscard]] Life life_at(Stamp asked) const {
+    Life life;
+    if (settled_.asked <= asked) {
+      life = {settled_.expiry_ms, settled_.timestamp_ms};
+    }
+    for (const Step& step : steps_) {
+      life = step.asked <= asked ? after(life, step) : life;
+    }
+    return life;
+  }
+
+  /// `step` is one of steps_. A replica is told of with its store.
+  [[nodiscard]] Life after(const Life& before, const Step& step) const {
+    if (store_of(step) != nullptr) {
+      return before;
+    }
+    Life life = changed_by(before, step);
+    for (const Step& other : steps_) {
+      life.expiry_ms =
+          store_of(other) == &step ? std::max(life.expiry_ms, other.expiry_ms) : life.expiry_ms;
+    }
+    return life;
+  }
+
   /// What is not there, never stored, expired or deleted, only a store changes.
-  [[nodiscard]] static std::uint64_t after(std::uint64_t held_ms, const Step& step) {
+  [[nodiscard]] static Life changed_by(Life life, const Step& step) {
     const std::uint64_t asked_ms = step.asked / kStampsPerMs;
-    if (held_ms <= asked_ms) {
-      return step.kind == Kind::store ? step.expiry_ms : held_ms;
+    if (life.expiry_ms <= asked_ms) {
+      return step.kind == Kind::store ? Life{step.expiry_ms, step.timestamp_ms} : life;
     }
     switch (step.kind) {
       case Kind::set:
-        return step.expiry_ms;
+        life.expiry_ms = step.expiry_ms;
+        break;
       case Kind::shorten:
-        return std::min(held_ms, step.expiry_ms);
-      case Kind::store:
-        return std::max(held_ms, step.expiry_ms);
-      case Kind::remove:
-        return 0;
+        life.expiry_ms = std::min(life.expiry_ms, step.expiry_ms);
+        break;
       case Kind::extend:
+        if (is_worth_extending(life.expiry_ms, step.expiry_ms, asked_ms)) {
+          life.expiry_ms = step.expiry_ms;
+        }
+        break;
+      case Kind::store:
+        life.expiry_ms = std::max(life.expiry_ms, step.expiry_ms);
+        break;
+      case Kind::remove:
+        life.expiry_ms = life.timestamp_ms <= step.timestamp_ms ? 0 : life.expiry_ms;
         break;
     }
-    return is_worth_extending(held_ms, step.expiry_ms, asked_ms) ? step.expiry_ms : held_ms;
+    return life;
   }
 
   Step settled_;

@@ -173,7 +173,7 @@ class MessageStore {
   virtual void store(const Account& account, Message message, Origin origin, bool replaces,
                      const When& when, Done<Stored> done) = 0;
 
-  /// Gives the hashes that were there, sorted. All leave a tombstone: until the message's expiry, or for
+  /// Gives the hashes that were there, sorted. All leave a trace: until the message's expiry, or for
   /// kLifeMsMax where it was not here. What cannot be a hash (empty, too long) is passed by.
   virtual void remove(const Account& account, std::vector<Hash> hashes, const When& when,
                       Done<std::vector<Hash>> done) = 0;

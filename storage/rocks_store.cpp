@@ -40,7 +40,7 @@ rocksdb::Options rocks_options(rocksdb::Env* env) {
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 2;
-  // Most of what a store asks for is not there: no place, no tombstone, no bounds.
+  // Most of what a store asks for is not there: no place, no trace.
   options.memtable_whole_key_filtering = true;
   options.memtable_prefix_bloom_size_ratio = 0.05;
   options.max_total_wal_size = 4 * kWriteBufferBytes;

@@ -13,9 +13,9 @@
 
 namespace allium::storage {
 
-inline constexpr std::uint64_t kMessageBytes = 480;    ///< and twice its hash, and its data
-inline constexpr std::uint64_t kTombstoneBytes = 130;  ///< and twice its hash
-inline constexpr std::uint64_t kBoundsBytes = 280;     ///< and twice its hash
+inline constexpr std::uint64_t kMessageBytes = 500;  ///< and twice its hash, and its data
+inline constexpr std::uint64_t kTraceBytes = 150;    ///< and twice its hash, and its steps
+inline constexpr std::uint64_t kStepBytes = 25;
 inline constexpr std::uint64_t kMarksBytes = 300;
 inline constexpr std::uint64_t kOutboxMarkBytes = 300;
 inline constexpr std::uint64_t kRevocationBytes = 200;
@@ -32,12 +32,9 @@ inline constexpr std::uint64_t kMissedBytes = 60;  ///< and the record
   return kMessageBytes + 2 * hash_chars + data_bytes;
 }
 
-[[nodiscard]] constexpr std::uint64_t tombstone_bytes(std::size_t hash_chars) noexcept {
-  return kTombstoneBytes + 2 * hash_chars;
-}
-
-[[nodiscard]] constexpr std::uint64_t bounds_bytes(std::size_t hash_chars) noexcept {
-  return kBoundsBytes + 2 * hash_chars;
+[[nodiscard]] constexpr std::uint64_t trace_bytes(std::size_t hash_chars,
+                                                  std::size_t steps) noexcept {
+  return kTraceBytes + 2 * hash_chars + kStepBytes * steps;
 }
 
 /// In a page: kMessageOverheadBytes, the hash, and the data in base64.

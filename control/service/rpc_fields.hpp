@@ -24,7 +24,7 @@
 namespace allium::control {
 
 inline constexpr std::size_t kMessageHashChars = 43;
-/// Of one request: each costs a look at the store, and perhaps a tombstone for 30 days.
+/// Of one request: each costs a look at the store, and perhaps a trace for 30 days.
 inline constexpr std::size_t kHashesMax = 1000;
 
 class RpcFields {

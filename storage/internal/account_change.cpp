@@ -114,7 +114,7 @@ void AccountChange::count_message(bool is_added) {
 
 void AccountChange::insert(const Message& message, const MessageHistory& history) {
   const Place place{message.space, transaction_.totals().next_sequence++};
-  const Header header{message.timestamp_ms,
+  const Header header{history.timestamp_ms(),
                       visible_until(history, message.expiry_ms),
                       asked_,
                       history,
@@ -154,6 +154,7 @@ std::uint64_t AccountChange::visible_until(const MessageHistory& history,
 
 void AccountChange::set_expiry(Kept message) {
   const std::uint64_t expiry_ms = visible_until(message.header.history, message.header.expiry_ms);
+  message.header.timestamp_ms = message.header.history.timestamp_ms();
   if (message.header.expiry_ms != expiry_ms) {
     const std::string key = message_key(Kind::header, account_, message.place);
     transaction_.erase(expiry_key(message.header.expiry_ms, key));
@@ -171,7 +172,11 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const std::optional<Kept> here = find(message.hash);
   const bool is_here = here && is_live(*here);
   MessageHistory history = here ? here->header.history : history_of(message.hash);
-  history.add(MessageHistory::Kind::store, message.expiry_ms, is_replica ? kReplicaStamp : asked_);
+  if (is_replica) {
+    history.add_replica(message.expiry_ms, message.timestamp_ms);
+  } else {
+    history.add_store(message.expiry_ms, asked_, message.timestamp_ms);
+  }
   for (const std::optional<Namespace> space :
        {std::optional(message.space), std::optional<Namespace>()}) {
     tell(shorten_marks(space), history, asked_);
@@ -188,10 +193,9 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
     return keep_hidden(here, message, history, origin);
   }
   if (!is_replica) {
-    unbury(message.hash);
-    const auto bounds = bounds_of(message.hash);
-    if (bounds && bounds->history.latest() <= asked_) {
-      unbound(message.hash);
+    const auto trace = trace_of(message.hash);
+    if (trace && trace->history.latest() <= asked_) {
+      erase_trace(message.hash);
     }
   }
   if (is_here) {
@@ -212,6 +216,13 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
                                   const MessageHistory& history, Origin origin) {
   const std::uint64_t expiry_ms = history.expiry_ms();
   if (expiry_ms == 0) {
+    // For stores of it that are still on their way.
+    if (here) {
+      erase(*here);
+    }
+    if (here || (origin == Origin::client && history != history_of(message.hash))) {
+      leave_trace(message.hash, history, now_ms_ + kLifeMsMax);
+    }
     return {StoreEffect::tombstoned, message.expiry_ms};
   }
   if (here) {
@@ -245,8 +256,7 @@ bool AccountChange::was_there(const Hash& hash) {
   if (here) {
     return here->header.history.was_there(asked_);
   }
-  const auto tombstone = tombstone_of(hash);
-  return tombstone && tombstone->asked > asked_;
+  return history_of(hash).was_there(asked_);
 }
 
 void AccountChange::replace_others(const Message& message, const MessageHistory& history) {
@@ -292,18 +302,8 @@ void AccountChange::mark_outbox(Namespace space, const OutboxMark& mark) {
 
 // Removal.
 
-std::optional<Removal> AccountChange::tombstone_of(const Hash& hash) {
-  const auto tombstone =
-      transaction_.get(hash_key(Kind::tombstone, account_, hash), decode_removal);
-  return tombstone && tombstone->until_ms > now_ms_ ? tombstone : std::nullopt;
-}
-
 MessageHistory AccountChange::history_of(const Hash& hash) {
-  MessageHistory history = bounds_of(hash).value_or(Bounds{}).history;
-  if (const auto tombstone = tombstone_of(hash)) {
-    history.add(MessageHistory::Kind::remove, 0, tombstone->asked);
-  }
-  return history;
+  return trace_of(hash).value_or(Trace{}).history;
 }
 
 RemovalMarks AccountChange::removal_marks(std::optional<Namespace> space) {
@@ -334,43 +334,17 @@ void AccountChange::mark_all(Kind kind, std::optional<Namespace> space, std::uin
   transaction_.put(expiry_key(marks.end_ms(), key), encode_bytes({}));
 }
 
-void AccountChange::bury(const Hash& hash, std::uint64_t until_ms) {
-  const std::string key = hash_key(Kind::tombstone, account_, hash);
-  const auto old = transaction_.get(key, decode_removal);
-  if (old && old->until_ms >= until_ms && old->asked >= asked_) {
-    return;
-  }
-  if (old) {
-    transaction_.erase(expiry_key(old->until_ms, key));
-    until_ms = std::max(until_ms, old->until_ms);
-  } else {
-    transaction_.totals().bytes_used += tombstone_bytes(hash.size());
-  }
-  const Removal tombstone{until_ms, std::max(asked_, old.value_or(Removal{}).asked)};
-  transaction_.put(key, encode_removal(tombstone));
-  transaction_.put(expiry_key(until_ms, key), encode_bytes({}));
-}
-
-void AccountChange::unbury(const Hash& hash) {
-  const std::string key = hash_key(Kind::tombstone, account_, hash);
-  if (const auto tombstone = transaction_.get(key, decode_removal)) {
-    transaction_.erase(key);
-    transaction_.erase(expiry_key(tombstone->until_ms, key));
-    transaction_.totals().bytes_used -= tombstone_bytes(hash.size());
-  }
-}
-
-bool AccountChange::take_away(Kept message) {
+bool AccountChange::take_away(Kept message, std::uint64_t up_to_ms) {
   Header& header = message.header;
   const bool was_live = is_live(message);
-  header.history.add(MessageHistory::Kind::remove, 0, asked_);
+  header.history.add_removal(asked_, up_to_ms);
   if (header.history.expiry_ms() > 0) {
     // It was stored again since this was asked for.
     expire(message);
     return was_live && header.history.expiry_ms() <= now_ms_;
   }
   erase(message);
-  bury(header.hash, was_live ? header.expiry_ms : now_ms_ + kLifeMsMax);
+  leave_trace(header.hash, header.history, was_live ? header.expiry_ms : now_ms_ + kLifeMsMax);
   return was_live;
 }
 
@@ -386,7 +360,9 @@ std::vector<Hash> AccountChange::remove(const std::vector<Hash>& hashes) {
         removed.push_back(hash);
       }
     } else if (has_room()) {
-      bury(hash, now_ms_ + kLifeMsMax);
+      MessageHistory history = history_of(hash);
+      history.add_removal(asked_);
+      leave_trace(hash, history, now_ms_ + kLifeMsMax);
     }
   }
   std::sort(removed.begin(), removed.end());
@@ -396,7 +372,8 @@ std::vector<Hash> AccountChange::remove(const std::vector<Hash>& hashes) {
 HashesBySpace AccountChange::remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms) {
   HashesBySpace removed;
   for (const Kept& message : list(space)) {
-    if (message.header.timestamp_ms <= time_ms && concerns(message) && take_away(message)) {
+    if (message.header.timestamp_ms <= time_ms && concerns(message) &&
+        take_away(message, time_ms)) {
       removed[message.place.space].push_back(message.header.hash);
     }
   }
@@ -416,26 +393,27 @@ HashesBySpace AccountChange::remove_all(std::optional<Namespace> space) {
 
 // Expiry.
 
-std::optional<Bounds> AccountChange::bounds_of(const Hash& hash) {
-  const auto bounds = transaction_.get(hash_key(Kind::bounds, account_, hash), decode_bounds);
-  return bounds && bounds->until_ms > now_ms_ ? bounds : std::nullopt;
+std::optional<Trace> AccountChange::trace_of(const Hash& hash) {
+  const auto trace = transaction_.get(hash_key(Kind::trace, account_, hash), decode_trace);
+  return trace && trace->until_ms > now_ms_ ? trace : std::nullopt;
 }
 
-void AccountChange::bound(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms) {
-  const Bounds bounds{history, std::max(until_ms, bounds_of(hash).value_or(Bounds{}).until_ms)};
-  unbound(hash);
-  const std::string key = hash_key(Kind::bounds, account_, hash);
-  transaction_.put(key, encode_bounds(bounds));
-  transaction_.put(expiry_key(bounds.until_ms, key), encode_bytes({}));
-  transaction_.totals().bytes_used += bounds_bytes(hash.size());
+void AccountChange::leave_trace(const Hash& hash, const MessageHistory& history,
+                                std::uint64_t until_ms) {
+  const Trace trace{history, std::max(until_ms, trace_of(hash).value_or(Trace{}).until_ms)};
+  erase_trace(hash);
+  const std::string key = hash_key(Kind::trace, account_, hash);
+  transaction_.put(key, encode_trace(trace));
+  transaction_.put(expiry_key(trace.until_ms, key), encode_bytes({}));
+  transaction_.totals().bytes_used += trace_bytes(hash.size(), history.steps().size());
 }
 
-void AccountChange::unbound(const Hash& hash) {
-  const std::string key = hash_key(Kind::bounds, account_, hash);
-  if (const auto bounds = transaction_.get(key, decode_bounds)) {
+void AccountChange::erase_trace(const Hash& hash) {
+  const std::string key = hash_key(Kind::trace, account_, hash);
+  if (const auto trace = transaction_.get(key, decode_trace)) {
     transaction_.erase(key);
-    transaction_.erase(expiry_key(bounds->until_ms, key));
-    transaction_.totals().bytes_used -= bounds_bytes(hash.size());
+    transaction_.erase(expiry_key(trace->until_ms, key));
+    transaction_.totals().bytes_used -= trace_bytes(hash.size(), trace->history.steps().size());
   }
 }
 
@@ -443,8 +421,8 @@ void AccountChange::expire(const Kept& message) {
   const std::uint64_t held_ms = message.header.expiry_ms;
   const std::uint64_t expiry_ms = message.header.history.expiry_ms();
   // A replica that is still on its way says the old expiry. Only what was made shorter can be undone by it.
-  if (expiry_ms < held_ms || bounds_of(message.header.hash)) {
-    bound(message.header.hash, message.header.history, std::max(held_ms, expiry_ms));
+  if (expiry_ms < held_ms || trace_of(message.header.hash)) {
+    leave_trace(message.header.hash, message.header.history, std::max(held_ms, expiry_ms));
   }
   set_expiry(message);
 }
@@ -460,9 +438,9 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
     if (!here) {
       // Perhaps it is still on its way here, from a member that could not reach us.
       if (can_be_a_hash(hashes[i]) && has_room()) {
-        MessageHistory history = bounds_of(hashes[i]).value_or(Bounds{}).history;
+        MessageHistory history = history_of(hashes[i]);
         history.add(change, expiry_ms, asked_);
-        bound(hashes[i], history, now_ms_ + kLifeMsMax);
+        leave_trace(hashes[i], history, now_ms_ + kLifeMsMax);
       }
       continue;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a change does to the messages, tombstones, marks and revocations of one account. It says what message_store.hpp
+// What a change does to the messages, traces, marks and revocations of one account. It says what message_store.hpp
 // says, in records.
 //
 //   Ownership  borrows the transaction.
@@ -71,8 +71,7 @@ class AccountChange {
 
   [[nodiscard]] bool has_room() const { return transaction_.totals().bytes_used < bytes_limit_; }
 
-  [[nodiscard]] std::optional<Bounds> bounds_of(const Hash& hash);
-  [[nodiscard]] std::optional<Removal> tombstone_of(const Hash& hash);
+  [[nodiscard]] std::optional<Trace> trace_of(const Hash& hash);
   /// What is known of a message that is not here.
   [[nodiscard]] MessageHistory history_of(const Hash& hash);
   [[nodiscard]] RemovalMarks removal_marks(std::optional<Namespace> space);
@@ -105,14 +104,12 @@ class AccountChange {
   void set_expiry(Kept message);
   /// The same; `message` has the old expiry, and the new history.
   void expire(const Kept& message);
-  void bound(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms);
-  void unbound(const Hash& hash);
+  void leave_trace(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms);
+  void erase_trace(const Hash& hash);
   void rewrite(const Kept& message);
   /// Whether a message that was visible is not any more.
-  bool take_away(Kept message);
+  bool take_away(Kept message, std::uint64_t up_to_ms = UINT64_MAX);
   [[nodiscard]] HashesBySpace remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms);
-  void bury(const Hash& hash, std::uint64_t until_ms);
-  void unbury(const Hash& hash);
   void count_message(bool is_added);
 
   Transaction& transaction_;

@@ -167,7 +167,7 @@ std::optional<RevocationKey> parse_revocation_key(std::string_view key) {
 
 std::optional<Hash> parse_hash_key(std::string_view key) {
   if (key.size() <= kAccountKeyBytes || key.size() > kAccountKeyBytes + kHashCharsMax ||
-      (!is_kind(key, Kind::tombstone) && !is_kind(key, Kind::bounds))) {
+      !is_kind(key, Kind::trace)) {
     return std::nullopt;
   }
   return Hash(key.substr(kAccountKeyBytes));

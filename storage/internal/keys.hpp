@@ -20,15 +20,14 @@ enum class Kind : std::uint8_t {
   header = 1,
   data = 2,
   place = 3,
-  tombstone = 4,
+  trace = 4,
   removal_marks = 5,
   revocation = 6,
   expiry = 7,
   missed = 8,
   mailbox = 9,
-  bounds = 10,
-  shorten_marks = 11,
-  outbox_marks = 12,
+  shorten_marks = 10,
+  outbox_marks = 11,
 };
 
 /// Where a message lies within its account. Sequences rise with every insertion into the store.
@@ -87,7 +86,7 @@ struct MissedKey {
 [[nodiscard]] std::optional<MissedKey> parse_missed_key(std::string_view key);
 [[nodiscard]] std::optional<RevocationKey> parse_revocation_key(std::string_view key);
 
-/// The hash at the end of a key of Kind::tombstone or Kind::bounds.
+/// The hash at the end of a key of Kind::trace.
 [[nodiscard]] std::optional<Hash> parse_hash_key(std::string_view key);
 
 }  // namespace allium::storage::internal

@@ -21,6 +21,16 @@ bool reclaim_message(Transaction& transaction, std::string_view key, std::uint64
   return true;
 }
 
+void reclaim_trace(Transaction& transaction, std::string_view key, std::string_view expiring) {
+  const auto hash = parse_hash_key(expiring);
+  const auto trace = transaction.get(expiring, decode_trace);
+  if (hash && trace) {
+    transaction.totals().bytes_used -= trace_bytes(hash->size(), trace->history.steps().size());
+  }
+  transaction.erase(expiring);
+  transaction.erase(key);
+}
+
 }  // namespace
 
 ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std::string from) {
@@ -35,16 +45,8 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
     const auto kind = entry ? kind_of(entry->expiring) : std::nullopt;
     if (kind == Kind::header) {
       piece.messages += reclaim_message(transaction, entry->expiring, now_ms) ? 1U : 0U;
-    } else if (kind == Kind::tombstone) {
-      const auto hash = parse_hash_key(entry->expiring);
-      transaction.erase(entry->expiring);
-      transaction.erase(key);
-      transaction.totals().bytes_used -= tombstone_bytes(hash ? hash->size() : 0);
-    } else if (kind == Kind::bounds) {
-      const auto hash = parse_hash_key(entry->expiring);
-      transaction.erase(entry->expiring);
-      transaction.erase(key);
-      transaction.totals().bytes_used -= bounds_bytes(hash ? hash->size() : 0);
+    } else if (kind == Kind::trace) {
+      reclaim_trace(transaction, key, entry->expiring);
     } else if (kind == Kind::removal_marks || kind == Kind::shorten_marks) {
       transaction.erase(entry->expiring);
       transaction.erase(key);

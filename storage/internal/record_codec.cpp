@@ -27,11 +27,14 @@ class Writer {
   }
 
   Writer& history(const MessageHistory& history) {
-    number(history.settled().asked, 8).number(history.settled().expiry_ms, 8);
+    number(history.settled().asked, 8)
+        .number(history.settled().expiry_ms, 8)
+        .number(history.settled().timestamp_ms, 8);
     number(history.steps().size(), 1);
     for (const MessageHistory::Step& step : history.steps()) {
       number(step.asked, 8)
           .number(step.expiry_ms, 8)
+          .number(step.timestamp_ms, 8)
           .number(static_cast<std::uint8_t>(step.kind), 1);
     }
     return *this;
@@ -57,26 +60,27 @@ tl::unexpected<Error> damaged(std::string_view what) {
                             "): restore a backup, or start with an empty directory");
 }
 
-constexpr std::size_t kHistoryBytesMin = 8 + 8 + 1;
-constexpr std::size_t kStepBytes = 8 + 8 + 1;
+constexpr std::size_t kHistoryBytesMin = 8 + 8 + 8 + 1;
+constexpr std::size_t kStepBytes = 8 + 8 + 8 + 1;
 constexpr std::size_t kHistoryBytesMax = kHistoryBytesMin + MessageHistory::kStepsMax * kStepBytes;
 
 /// Takes it from the front of `rest`, which has kHistoryBytesMin bytes at least.
 Result<MessageHistory> take_history(std::string_view& rest) {
-  const MessageHistory::Step settled{number_at(rest, 0, 8), number_at(rest, 8, 8)};
-  const std::size_t count = number_at(rest, 16, 1);
+  const MessageHistory::Step settled{number_at(rest, 0, 8), number_at(rest, 8, 8),
+                                     MessageHistory::Kind::set, number_at(rest, 16, 8)};
+  const std::size_t count = number_at(rest, 24, 1);
   rest.remove_prefix(kHistoryBytesMin);
   if (count > MessageHistory::kStepsMax || rest.size() < count * kStepBytes) {
     return damaged("a history of " + std::to_string(count) + " steps");
   }
   std::vector<MessageHistory::Step> steps;
   for (std::size_t i = 0; i < count; ++i, rest.remove_prefix(kStepBytes)) {
-    const std::uint64_t kind = number_at(rest, 16, 1);
+    const std::uint64_t kind = number_at(rest, 24, 1);
     if (kind > static_cast<std::uint8_t>(MessageHistory::Kind::remove)) {
       return damaged("a step of kind " + std::to_string(kind));
     }
-    steps.push_back(
-        {number_at(rest, 0, 8), number_at(rest, 8, 8), static_cast<MessageHistory::Kind>(kind)});
+    steps.push_back({number_at(rest, 0, 8), number_at(rest, 8, 8),
+                     static_cast<MessageHistory::Kind>(kind), number_at(rest, 16, 8)});
     if (i > 0 && steps[i].asked < steps[i - 1].asked) {
       return damaged("steps of a history out of order");
     }
@@ -157,12 +161,8 @@ std::string encode_revocation(const Revocation& revocation) {
       .take();
 }
 
-std::string encode_bounds(const Bounds& bounds) {
-  return Writer().history(bounds.history).number(bounds.until_ms, 8).take();
-}
-
-std::string encode_removal(const Removal& removal) {
-  return Writer().number(removal.until_ms, 8).number(removal.asked, 8).take();
+std::string encode_trace(const Trace& trace) {
+  return Writer().history(trace.history).number(trace.until_ms, 8).take();
 }
 
 std::string encode_marks(const std::vector<Mark>& marks) {
@@ -252,7 +252,7 @@ Result<Revocation> decode_revocation(std::string_view value) {
   return Revocation{number_at(*content, 0, 8), number_at(*content, 8, 8), is_lifted == 1};
 }
 
-Result<Bounds> decode_bounds(std::string_view value) {
+Result<Trace> decode_trace(std::string_view value) {
   const auto content = content_of(value, kHistoryBytesMin + 8, kHistoryBytesMax + 8);
   if (!content) {
     return tl::unexpected(content.error());
@@ -265,13 +265,7 @@ Result<Bounds> decode_bounds(std::string_view value) {
   if (rest.size() != 8) {
     return damaged("its length is " + std::to_string(content->size()));
   }
-  return Bounds{*std::move(history), number_at(rest, 0, 8)};
-}
-
-Result<Removal> decode_removal(std::string_view value) {
-  return content_of(value, 16, 16).map([](std::string_view content) {
-    return Removal{number_at(content, 0, 8), number_at(content, 8, 8)};
-  });
+  return Trace{*std::move(history), number_at(rest, 0, 8)};
 }
 
 Result<ShortenMarks> decode_shorten_marks(std::string_view value) {

@@ -44,20 +44,12 @@ struct Revocation {
   bool operator==(const Revocation&) const = default;
 };
 
-/// What clients said about the life of a message, for a replica of it that comes later.
-struct Bounds {
+/// What was said of a message that is not here, or will soon not be: for a store or a replica of it that comes later.
+struct Trace {
   MessageHistory history;
   std::uint64_t until_ms = 0;  ///< when this record ends
 
-  bool operator==(const Bounds&) const = default;
-};
-
-/// That a message was removed: until when that is of use, and when it was asked for, the latest.
-struct Removal {
-  std::uint64_t until_ms = 0;
-  Stamp asked = 0;
-
-  bool operator==(const Removal&) const = default;
+  bool operator==(const Trace&) const = default;
 };
 
 /// A store into an outbox, for older ones that come later.
@@ -85,8 +77,7 @@ struct Totals {
 [[nodiscard]] std::string encode_header(const Header& header);
 [[nodiscard]] std::string encode_place(const Place& place);
 [[nodiscard]] std::string encode_revocation(const Revocation& revocation);
-[[nodiscard]] std::string encode_bounds(const Bounds& bounds);
-[[nodiscard]] std::string encode_removal(const Removal& removal);
+[[nodiscard]] std::string encode_trace(const Trace& trace);
 [[nodiscard]] std::string encode_marks(const std::vector<Mark>& marks);
 [[nodiscard]] std::string encode_outbox_marks(const std::vector<OutboxMark>& marks);
 [[nodiscard]] std::string encode_totals(const Totals& totals);
@@ -98,8 +89,7 @@ struct Totals {
 [[nodiscard]] Result<Header> decode_header(std::string_view value);
 [[nodiscard]] Result<Place> decode_place(std::string_view value);
 [[nodiscard]] Result<Revocation> decode_revocation(std::string_view value);
-[[nodiscard]] Result<Bounds> decode_bounds(std::string_view value);
-[[nodiscard]] Result<Removal> decode_removal(std::string_view value);
+[[nodiscard]] Result<Trace> decode_trace(std::string_view value);
 [[nodiscard]] Result<ShortenMarks> decode_shorten_marks(std::string_view value);
 [[nodiscard]] Result<RemovalMarks> decode_removal_marks(std::string_view value);
 [[nodiscard]] Result<std::vector<OutboxMark>> decode_outbox_marks(std::string_view value);

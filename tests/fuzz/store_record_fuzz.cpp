@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_canonical(internal::decode_bytes(record), internal::encode_bytes, record);
       break;
     case 8:
-      check_canonical(internal::decode_bounds(record), internal::encode_bounds, record);
+      check_canonical(internal::decode_trace(record), internal::encode_trace, record);
       break;
     case 10:
       check_canonical(
@@ -87,9 +87,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 12:
       check_canonical(internal::decode_outbox_marks(record), internal::encode_outbox_marks, record);
-      break;
-    case 9:
-      check_canonical(internal::decode_removal(record), internal::encode_removal, record);
       break;
     default:
       check_keys(record);

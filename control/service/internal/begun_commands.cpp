@@ -121,7 +121,7 @@ void BegunCommands::finished(const Page& page) {
 
 void BegunCommands::do_again(std::uint64_t number) {
   const storage::StoreStatus store = around_.store.status();
-  // Queues, tombstones and the rest of what is not messages have a sixteenth beyond the limit.
+  // Queues, traces and the rest of what is not messages have a sixteenth beyond the limit.
   if (store.bytes_used > store.bytes_limit + store.bytes_limit / 32) {
     ++counters_.lost_records;
     end({number});

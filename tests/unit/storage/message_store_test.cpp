@@ -11,99 +11,13 @@
 #include <gtest/gtest.h>
 
 #include "storage/stored_bytes.hpp"
-#include "tests/unit/storage/store_under_test.hpp"
+#include "tests/unit/storage/any_store.hpp"
 
 namespace allium::storage::testing {
 namespace {
 
 using Hashes = std::vector<Hash>;
 
-struct OnDisk {
-  static std::unique_ptr<MessageStore> make(const ScratchDirectory& scratch, std::uint64_t limit) {
-    RocksStoreOptions options;
-    options.directory = scratch.path("store");
-    options.bytes_limit = limit;
-    return open_store(std::move(options));
-  }
-};
-
-struct InMemory {
-  static std::unique_ptr<MessageStore> make(const ScratchDirectory&, std::uint64_t limit) {
-    return std::make_unique<MemoryStore>(limit);
-  }
-};
-
-template <typename Kind>
-class AnyStore : public ::testing::Test {
- protected:
-  void make(std::uint64_t limit) {
-    owned_.reset();
-    owned_ = Kind::make(scratch_, limit);
-  }
-
-  MessageStore& in() {
-    if (owned_ == nullptr) {
-      make(std::uint64_t{1} << 30);
-    }
-    return *owned_;
-  }
-
-  StoreEffect put(Message message, Origin origin = Origin::client, bool replaces = false,
-                  std::uint64_t now_ms = kNow) {
-    return store(in(), account_, std::move(message), origin, replaces, now_ms).value().effect;
-  }
-
-  HashesBySpace remove_before(std::optional<Namespace> space, std::uint64_t before_ms) {
-    return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-             in().remove_before(account_, space, before_ms, kNow, std::move(done));
-           })
-        .value();
-  }
-
-  HashesBySpace remove_all(std::optional<Namespace> space) {
-    return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-             in().remove_all(account_, space, kNow, std::move(done));
-           })
-        .value();
-  }
-
-  HashesBySpace shorten_all(std::optional<Namespace> space, std::uint64_t expiry_ms,
-                            const When& when = kNow) {
-    return answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-             in().shorten_all(account_, space, expiry_ms, when, std::move(done));
-           })
-        .value();
-  }
-
-  Result<ExpiriesChanged> change(Hashes hashes, std::vector<std::uint64_t> expiries_ms,
-                                 ExpiryChange how, const When& when = kNow) {
-    return answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
-      in().change_expiry(account_, std::move(hashes), std::move(expiries_ms), how, when,
-                         std::move(done));
-    });
-  }
-
-  std::size_t revoke(std::vector<Token> tokens, std::uint64_t timestamp_ms,
-                     const When& when = kNow) {
-    return answer<std::size_t>([&](Done<std::size_t> done) {
-             in().revoke(account_, std::move(tokens), timestamp_ms, when, std::move(done));
-           })
-        .value();
-  }
-
-  std::size_t unrevoke(std::vector<Token> tokens, const When& when = kNow) {
-    return answer<std::size_t>([&](Done<std::size_t> done) {
-             in().unrevoke(account_, std::move(tokens), when, std::move(done));
-           })
-        .value();
-  }
-
-  ScratchDirectory scratch_;
-  std::unique_ptr<MessageStore> owned_;
-  Account account_ = account_of(1, 7);
-};
-
-using Kinds = ::testing::Types<OnDisk, InMemory>;
 TYPED_TEST_SUITE(AnyStore, Kinds);
 
 TYPED_TEST(AnyStore, GivesMessagesInOrderOfInsertion) {
@@ -385,12 +299,12 @@ TYPED_TEST(AnyStore, GivesALateReplicaTheLifeThatWasExtended) {
             (std::vector<HashExpiry>{{"a", far_ms}, {"b", kNow + 10}, {"c", kNow + 20}}));
 }
 
-TYPED_TEST(AnyStore, ForgetsBoundsWhenNoOlderReplicaCanLive) {
+TYPED_TEST(AnyStore, ForgetsATraceWhenNoOlderReplicaCanLive) {
   this->put(message_of("a", 0, kNow + 50));
   this->change({"a"}, {kNow + 10}, ExpiryChange::shorten).value();
 
   reclaim(this->in(), kNow + 49);
-  EXPECT_EQ(this->in().status().bytes_used, bounds_bytes(1));
+  EXPECT_EQ(this->in().status().bytes_used, trace_bytes(1, 2));
   reclaim(this->in(), kNow + 50);
   EXPECT_EQ(this->in().status().bytes_used, 0U);
 }
@@ -433,168 +347,6 @@ TYPED_TEST(AnyStore, KeepsTheNewestFiftyRevocations) {
   // So that an end of a revocation comes to the same before and after those by which it was pushed out.
   EXPECT_EQ(this->unrevoke({token_of(200), token_of(1)}), 2U);
   EXPECT_EQ(this->in().revoked(this->account_)->back(), token_of(10));
-}
-
-// The order of changes (When).
-
-using StoreChange = std::function<void(MessageStore&, const Account&)>;
-
-/// Carries them out in several orders, for an account each, and compares what is visible then.
-void expect_alike_in_any_order(MessageStore& store, std::uint8_t run,
-                               std::vector<StoreChange> changes, std::mt19937_64& random) {
-  std::string first;
-  for (std::uint8_t order = 0; order < 8; ++order) {
-    const Account account = account_of(run, order);
-    for (const StoreChange& change : changes) {
-      change(store, account);
-    }
-    std::ostringstream text;
-    const auto found = store.expiries(account, {"h0", "h1", "h2"}, kNow).value();
-    for (const HashExpiry& one : found) {
-      text << one.hash << ' ' << one.expiry_ms - kNow << ' ';
-    }
-    text << store.revoked(account)->size();
-    if (order == 0) {
-      first = text.str();
-    }
-    ASSERT_EQ(text.str(), first) << "run " << int{run} << ", order " << int{order};
-    std::shuffle(changes.begin(), changes.end(), random);
-  }
-}
-
-TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
-  const auto draw = [](std::mt19937_64& random, std::uint64_t asked_ms) -> StoreChange {
-    const When when(kNow, stamp_of(asked_ms));
-    const std::string hash = "h" + std::to_string(random() % 2);
-    // In steps that are worth an extension, and some that are over meanwhile.
-    const auto drawn_expiry = [&random] {
-      return random() % 4 == 0 ? kNow - 500 : kNow + kHour + random() % 10 * (kHour / 20);
-    };
-    const std::uint64_t stored_until_ms = drawn_expiry();
-    const std::uint64_t expiry_ms = drawn_expiry();
-    const Token token = token_of(static_cast<std::uint8_t>(random() % 2));
-    const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
-    const auto kind = random() % 10;
-    const auto change = static_cast<ExpiryChange>(random() % 3);
-    return [=](MessageStore& to, const Account& account) {
-      if (kind < 3) {
-        store(to, account, message_of(hash, 0, stored_until_ms, asked_ms), Origin::client, false,
-              when)
-            .value();
-      } else if (kind == 3) {
-        answer<std::size_t>([&](Done<std::size_t> done) {
-          to.revoke(account, {token}, asked_ms, when, std::move(done));
-        }).value();
-      } else if (kind == 4) {
-        answer<std::size_t>([&](Done<std::size_t> done) {
-          to.unrevoke(account, {token}, when, std::move(done));
-        }).value();
-      } else if (kind == 5) {
-        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.shorten_all(account, only, expiry_ms, when, std::move(done));
-        }).value();
-      } else if (kind < 8) {
-        answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
-          to.change_expiry(account, {hash}, {expiry_ms}, change, when, std::move(done));
-        }).value();
-      } else if (kind == 8) {
-        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          if (only) {
-            to.remove_all(account, only, when, std::move(done));
-          } else {
-            to.remove_before(account, only, asked_ms - 2, when, std::move(done));
-          }
-        }).value();
-      } else {
-        remove(to, account, {hash}, when).value();
-      }
-    };
-  };
-  std::mt19937_64 random(5);
-  for (std::uint8_t run = 0; run < 250; ++run) {
-    std::vector<StoreChange> changes;
-    for (std::uint64_t i = 0; i < 5; ++i) {
-      changes.push_back(draw(random, kNow - 1'000 + i));
-    }
-    expect_alike_in_any_order(this->in(), run, std::move(changes), random);
-  }
-}
-
-TYPED_TEST(AnyStore, KeepsTheSameOfAPublicOutboxInWhateverOrderItArrives) {
-  std::mt19937_64 random(6);
-  for (std::uint8_t run = 0; run < 250; ++run) {
-    std::vector<StoreChange> changes;
-    bool is_any_removed = false;
-    for (std::uint64_t i = 0; i < 4; ++i) {
-      const When when(kNow, stamp_of(kNow - 1'000 + i));
-      const std::string hash = "h" + std::to_string(random() % 3);
-      // Older than what was deleted before it is a limit (storage/README.md).
-      const std::uint64_t age_ms = is_any_removed ? 1'000 - i : 2'000 - random() % 4;
-      const Message message = message_of(hash, -1, kNow + kHour, kNow - age_ms);
-      const bool is_removal = random() % 3 == 0;
-      is_any_removed |= is_removal;
-      changes.push_back([=](MessageStore& to, const Account& account) {
-        if (is_removal) {
-          remove(to, account, {hash}, when).value();
-        } else {
-          store(to, account, message, Origin::client, true, when).value();
-        }
-      });
-    }
-    expect_alike_in_any_order(this->in(), run, std::move(changes), random);
-  }
-}
-
-TYPED_TEST(AnyStore, HoldsAChangeThatAReplicaToldBefore) {
-  // Somebody whose copy is short already has given it; the store and what shortened it come late, that first.
-  const std::uint64_t short_ms = kNow + kHour / 2;
-  const When first(kNow, stamp_of(kNow - 20));
-  const When then(kNow, stamp_of(kNow - 10));
-  for (const bool is_all : {false, true}) {
-    const std::string hash = is_all ? "all" : "one";
-    Message message = message_of(hash, 0, short_ms, kNow - 20);
-    store(this->in(), this->account_, message, Origin::replica).value();
-    if (is_all) {
-      this->shorten_all(std::nullopt, short_ms, then);
-    } else {
-      this->change({hash}, {short_ms}, ExpiryChange::shorten, then).value();
-    }
-    message.expiry_ms = kNow + kHour;
-    store(this->in(), this->account_, message, Origin::client, false, first).value();
-    EXPECT_EQ(this->in().expiries(this->account_, {hash}, kNow)->at(0).expiry_ms, short_ms) << hash;
-  }
-}
-
-TYPED_TEST(AnyStore, ShortensAsWellWhatWasStoredBeforeAndComesLater) {
-  const auto expiry_of = [&](const Hash& hash, Namespace space, Stamp asked) {
-    store(this->in(), this->account_, message_of(hash, space, kNow + kHour, kNow), Origin::client,
-          false, When(kNow, asked))
-        .value();
-    const auto found = this->in().expiries(this->account_, {hash}, kNow).value();
-    return found.empty() ? 0 : found[0].expiry_ms - kNow;
-  };
-  const std::uint64_t used = this->in().status().bytes_used;
-  this->shorten_all(0, kNow + 5'000, When(kNow, stamp_of(kNow) + 5));
-  this->shorten_all(std::nullopt, kNow + 9'000, When(kNow, stamp_of(kNow) + 9));
-  EXPECT_EQ(expiry_of("before both", 0, stamp_of(kNow) + 1), 5'000U);
-  EXPECT_EQ(expiry_of("between", 0, stamp_of(kNow) + 7), 9'000U);
-  EXPECT_EQ(expiry_of("elsewhere", 1, stamp_of(kNow) + 1), 9'000U);
-  EXPECT_EQ(expiry_of("after both", 0, stamp_of(kNow) + 10), kHour);
-  reclaim(this->in(), kNow + kLifeMsMax - 1);
-  EXPECT_GT(this->in().status().bytes_used, used);
-  reclaim(this->in(), kNow + kLifeMsMax + 1);
-  EXPECT_EQ(this->in().status().bytes_used, used);
-}
-
-TYPED_TEST(AnyStore, ForgetsThatATokenIsNotRevoked) {
-  const std::uint64_t used = this->in().status().bytes_used;
-  EXPECT_EQ(this->unrevoke({token_of(1)}), 0U);
-  EXPECT_EQ(this->revoke({token_of(1)}, kNow, When(kNow, stamp_of(kNow - 1))), 0U);
-  EXPECT_TRUE(this->in().revoked(this->account_)->empty());
-  reclaim(this->in(), kNow + kLifeMsMax - 1);
-  EXPECT_GT(this->in().status().bytes_used, used);
-  reclaim(this->in(), kNow + kLifeMsMax + 1);
-  EXPECT_EQ(this->in().status().bytes_used, used);
 }
 
 TYPED_TEST(AnyStore, QueuesMissedRecordsByPeer) {
@@ -711,7 +463,7 @@ TYPED_TEST(AnyStore, RefusesMessagesAtTheSizeLimitAndStillDeletes) {
   }
   EXPECT_TRUE(remove(this->in(), this->account_, unknown)->empty());
   this->change(unknown, {kNow + kHour}, ExpiryChange::set).value();
-  EXPECT_LE(this->in().status().bytes_used, 10 * each + bounds_bytes(unknown[999].size()))
+  EXPECT_LE(this->in().status().bytes_used, 10 * each + trace_bytes(unknown[999].size(), 0))
       << "what is here can still be deleted";
 }
 

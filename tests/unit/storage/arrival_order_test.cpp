@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a store holds does not depend on the order in which changes arrive (When, stamps).
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <set>
+#include <sstream>
+
+#include "storage/stored_bytes.hpp"
+#include "tests/unit/storage/any_store.hpp"
+
+namespace allium::storage::testing {
+namespace {
+
+TYPED_TEST_SUITE(AnyStore, Kinds);
+
+using StoreChange = std::function<void(MessageStore&, const Account&)>;
+
+std::string visible(const MessageStore& store, const Account& account) {
+  std::set<std::string> messages;
+  for (const Namespace space : {Namespace(0), Namespace(-1)}) {
+    const auto page = store.retrieve(account, space, "", {}, kNow).value();
+    for (const Message& message : page.messages) {
+      // The timestamp of what is stored again in an outbox is a limit (storage/README.md).
+      const std::uint64_t age_ms = space < 0 ? 0 : kNow - message.timestamp_ms;
+      messages.insert(message.hash + " lives " + std::to_string(message.expiry_ms - kNow) + " of " +
+                      std::to_string(age_ms));
+    }
+  }
+  std::ostringstream text;
+  for (const std::string& message : messages) {
+    text << message << ", ";
+  }
+  text << store.revoked(account)->size();
+  return text.str();
+}
+
+/// What a member that has carried out the first of them gives to the others.
+std::vector<StoreChange> replicas_of(const MessageStore& store, const Account& account) {
+  std::vector<StoreChange> replicas;
+  const auto page = store.retrieve(account, 0, "", {}, kNow).value();
+  for (const Message& message : page.messages) {
+    replicas.emplace_back([message](MessageStore& to, const Account& of) {
+      allium::storage::testing::store(to, of, message, Origin::replica).value();
+    });
+  }
+  return replicas;
+}
+
+/// Carries them out in several orders, for an account each, and compares what is visible then with what it is when they arrive as they
+/// were asked for. With replicas of what is there in between, if asked for.
+void expect_alike_in_any_order(MessageStore& store, std::uint8_t run,
+                               std::vector<StoreChange> changes, bool with_replicas,
+                               std::mt19937_64& random) {
+  const Account in_order = account_of(run, 0);
+  std::vector<StoreChange> replicas;
+  for (const StoreChange& change : changes) {
+    change(store, in_order);
+    for (StoreChange& replica : replicas_of(store, in_order)) {
+      replicas.push_back(std::move(replica));
+    }
+  }
+  const std::string first = visible(store, in_order);
+  std::shuffle(replicas.begin(), replicas.end(), random);
+  // No more than a history holds.
+  replicas.resize(with_replicas ? std::min<std::size_t>(replicas.size(), 2) : 0);
+  std::move(replicas.begin(), replicas.end(), std::back_inserter(changes));
+  for (std::uint8_t order = 1; order < 8; ++order) {
+    std::shuffle(changes.begin(), changes.end(), random);
+    const Account account = account_of(run, order);
+    for (const StoreChange& change : changes) {
+      change(store, account);
+    }
+    ASSERT_EQ(visible(store, account), first) << "run " << int{run} << ", order " << int{order};
+  }
+}
+
+TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
+  const auto draw = [](std::mt19937_64& random, std::uint64_t asked_ms) -> StoreChange {
+    const When when(kNow, stamp_of(asked_ms));
+    const std::string hash = "h" + std::to_string(random() % 2);
+    // In steps that are worth an extension, and some that are over meanwhile.
+    const auto drawn_expiry = [&random] {
+      return random() % 4 == 0 ? kNow - 500 : kNow + kHour + random() % 10 * (kHour / 20);
+    };
+    const std::uint64_t stored_until_ms = drawn_expiry();
+    const std::uint64_t expiry_ms = drawn_expiry();
+    const Token token = token_of(static_cast<std::uint8_t>(random() % 2));
+    const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
+    // Clients' clocks are off.
+    const std::uint64_t timestamp_ms = asked_ms + random() % 11 - 5;
+    // Between the timestamps of two stores of a message is a limit (storage/README.md).
+    const std::uint64_t before_ms = random() % 4 == 0 ? kNow - 2'000 : kNow - 900;
+    const auto kind = random() % 10;
+    const auto change = static_cast<ExpiryChange>(random() % 3);
+    return [=](MessageStore& to, const Account& account) {
+      if (kind < 3) {
+        store(to, account, message_of(hash, 0, stored_until_ms, timestamp_ms), Origin::client,
+              false, when)
+            .value();
+      } else if (kind == 3) {
+        answer<std::size_t>([&](Done<std::size_t> done) {
+          to.revoke(account, {token}, asked_ms, when, std::move(done));
+        }).value();
+      } else if (kind == 4) {
+        answer<std::size_t>([&](Done<std::size_t> done) {
+          to.unrevoke(account, {token}, when, std::move(done));
+        }).value();
+      } else if (kind == 5) {
+        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.shorten_all(account, only, expiry_ms, when, std::move(done));
+        }).value();
+      } else if (kind < 8) {
+        answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+          to.change_expiry(account, {hash}, {expiry_ms}, change, when, std::move(done));
+        }).value();
+      } else if (kind == 8) {
+        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          if (only) {
+            to.remove_all(account, only, when, std::move(done));
+          } else {
+            to.remove_before(account, only, before_ms, when, std::move(done));
+          }
+        }).value();
+      } else {
+        remove(to, account, {hash}, when).value();
+      }
+    };
+  };
+  std::mt19937_64 random(5);
+  for (std::uint8_t run = 0; run < 250; ++run) {
+    std::vector<StoreChange> changes;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      changes.push_back(draw(random, kNow - 1'000 + i));
+    }
+    expect_alike_in_any_order(this->in(), run, std::move(changes), run % 2 == 1, random);
+  }
+}
+
+TYPED_TEST(AnyStore, KeepsTheSameOfAPublicOutboxInWhateverOrderItArrives) {
+  std::mt19937_64 random(6);
+  for (std::uint8_t run = 0; run < 250; ++run) {
+    std::vector<StoreChange> changes;
+    bool is_any_removed = false;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      const When when(kNow, stamp_of(kNow - 1'000 + i));
+      const std::string hash = "h" + std::to_string(random() % 3);
+      // Older than what was deleted before it is a limit (storage/README.md).
+      const std::uint64_t age_ms = is_any_removed ? 1'000 - i : 2'000 - random() % 4;
+      const Message message = message_of(hash, -1, kNow + kHour, kNow - age_ms);
+      const bool is_removal = random() % 3 == 0;
+      is_any_removed |= is_removal;
+      changes.push_back([=](MessageStore& to, const Account& account) {
+        if (is_removal) {
+          remove(to, account, {hash}, when).value();
+        } else {
+          store(to, account, message, Origin::client, true, when).value();
+        }
+      });
+    }
+    expect_alike_in_any_order(this->in(), run, std::move(changes), false, random);
+  }
+}
+
+TYPED_TEST(AnyStore, HoldsAChangeThatAReplicaToldBefore) {
+  // Somebody whose copy is short already has given it; the store and what shortened it come late, that first.
+  const std::uint64_t short_ms = kNow + kHour / 2;
+  const When first(kNow, stamp_of(kNow - 20));
+  const When then(kNow, stamp_of(kNow - 10));
+  for (const bool is_all : {false, true}) {
+    const std::string hash = is_all ? "all" : "one";
+    Message message = message_of(hash, 0, short_ms, kNow - 20);
+    store(this->in(), this->account_, message, Origin::replica).value();
+    if (is_all) {
+      this->shorten_all(std::nullopt, short_ms, then);
+    } else {
+      this->change({hash}, {short_ms}, ExpiryChange::shorten, then).value();
+    }
+    message.expiry_ms = kNow + kHour;
+    store(this->in(), this->account_, message, Origin::client, false, first).value();
+    EXPECT_EQ(this->in().expiries(this->account_, {hash}, kNow)->at(0).expiry_ms, short_ms) << hash;
+  }
+}
+
+TYPED_TEST(AnyStore, ShortensAsWellWhatWasStoredBeforeAndComesLater) {
+  const auto expiry_of = [&](const Hash& hash, Namespace space, Stamp asked) {
+    store(this->in(), this->account_, message_of(hash, space, kNow + kHour, kNow), Origin::client,
+          false, When(kNow, asked))
+        .value();
+    const auto found = this->in().expiries(this->account_, {hash}, kNow).value();
+    return found.empty() ? 0 : found[0].expiry_ms - kNow;
+  };
+  const std::uint64_t used = this->in().status().bytes_used;
+  this->shorten_all(0, kNow + 5'000, When(kNow, stamp_of(kNow) + 5));
+  this->shorten_all(std::nullopt, kNow + 9'000, When(kNow, stamp_of(kNow) + 9));
+  EXPECT_EQ(expiry_of("before both", 0, stamp_of(kNow) + 1), 5'000U);
+  EXPECT_EQ(expiry_of("between", 0, stamp_of(kNow) + 7), 9'000U);
+  EXPECT_EQ(expiry_of("elsewhere", 1, stamp_of(kNow) + 1), 9'000U);
+  EXPECT_EQ(expiry_of("after both", 0, stamp_of(kNow) + 10), kHour);
+  reclaim(this->in(), kNow + kLifeMsMax - 1);
+  EXPECT_GT(this->in().status().bytes_used, used);
+  reclaim(this->in(), kNow + kLifeMsMax + 1);
+  EXPECT_EQ(this->in().status().bytes_used, used);
+}
+
+TYPED_TEST(AnyStore, ForgetsThatATokenIsNotRevoked) {
+  const std::uint64_t used = this->in().status().bytes_used;
+  EXPECT_EQ(this->unrevoke({token_of(1)}), 0U);
+  EXPECT_EQ(this->revoke({token_of(1)}, kNow, When(kNow, stamp_of(kNow - 1))), 0U);
+  EXPECT_TRUE(this->in().revoked(this->account_)->empty());
+  reclaim(this->in(), kNow + kLifeMsMax - 1);
+  EXPECT_GT(this->in().status().bytes_used, used);
+  reclaim(this->in(), kNow + kLifeMsMax + 1);
+  EXPECT_EQ(this->in().status().bytes_used, used);
+}
+
+}  // namespace
+}  // namespace allium::storage::testing
