@@ -171,7 +171,8 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   }
   const std::optional<Kept> here = find(message.hash);
   const bool is_here = here && is_live(*here);
-  MessageHistory history = here ? here->header.history : history_of(message.hash);
+  const std::optional<Trace> trace = trace_of(message.hash);
+  MessageHistory history = here ? here->header.history : trace.value_or(Trace{}).history;
   if (is_replica) {
     history.add_replica(message.expiry_ms, message.timestamp_ms);
   } else {
@@ -192,11 +193,8 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   if (expiry_ms <= now_ms_) {
     return keep_hidden(here, message, history, origin);
   }
-  if (!is_replica) {
-    const auto trace = trace_of(message.hash);
-    if (trace && trace->history.latest() <= asked_) {
-      erase_trace(message.hash);
-    }
+  if (!is_replica && trace && trace->history.latest() <= asked_) {
+    erase_trace(message.hash);
   }
   if (is_here) {
     Kept kept = *here;
