@@ -162,7 +162,13 @@ json::object status_json(const NodeReport& report) {
                              {"timeouts", now.swarm_counters.timeouts},
                              {"queued", now.swarm_counters.queued},
                              {"handed_over", now.swarm_counters.handed_over},
-                             {"lost_records", now.swarm_counters.lost_records}};
+                             {"lost_records", now.swarm_counters.lost_records},
+                             {"moot", now.swarm_counters.moot},
+                             {"finished_late", now.swarm_counters.finished_late},
+                             {"done_again", now.swarm_counters.done_again},
+                             {"messages_pushed", now.swarm_counters.messages_pushed},
+                             {"messages_taken", now.swarm_counters.messages_taken},
+                             {"messages_refused", now.swarm_counters.messages_refused}};
   status["fetch"] = {{"parts_open", now.fetch.parts_open},
                      {"pages", now.fetch.pages},
                      {"served", now.fetch.served}};

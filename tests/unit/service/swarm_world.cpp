@@ -286,4 +286,22 @@ std::vector<std::string> sorted_data(SwarmWorld& world, std::size_t node,
   return data;
 }
 
+std::int64_t stamp(std::uint64_t ms) {
+  return static_cast<std::int64_t>(storage::stamp_of(ms));
+}
+
+const boost::json::object& member(const Answer& answer, const TestNode& node) {
+  return answer.body.at("swarm").at(to_hex(node.key())).as_object();
+}
+
+std::vector<std::string> commands_to(const TestNode& node) {
+  std::vector<std::string> commands;
+  for (const char* command : {"sn.allium_late", "sn.data", "sn.storage_cc"}) {
+    if (node.served.contains(command)) {
+      commands.emplace_back(command);
+    }
+  }
+  return commands;
+}
+
 }  // namespace allium::control::test

@@ -194,6 +194,15 @@ class TestAccount {
   storage::Account account_{};
 };
 
+/// As bt has it.
+[[nodiscard]] std::int64_t stamp(std::uint64_t ms);
+
+/// What the answer says of a member.
+[[nodiscard]] const boost::json::object& member(const Answer& answer, const TestNode& node);
+
+/// Of those that came, what hands on clients' commands.
+[[nodiscard]] std::vector<std::string> commands_to(const TestNode& node);
+
 /// The data of a retrieve's messages.
 [[nodiscard]] std::vector<std::string> data_in(const Answer& answer);
 

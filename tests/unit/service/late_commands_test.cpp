@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Commands that reach one member late, and in another order than the others had them.
+
+#include <gtest/gtest.h>
+
+#include "control/service/encoding.hpp"
+#include "control/service/swarm_peers.hpp"
+#include "tests/unit/service/swarm_world.hpp"
+
+namespace allium::control::test {
+namespace {
+
+namespace json = boost::json;
+
+void expect_expiry_everywhere(SwarmWorld& world, const TestAccount& owner, const std::string& hash,
+                              std::uint64_t expiry_ms) {
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    const auto found = world.node(node).store().expiries(owner.account(), {hash}, world.now_ms);
+    ASSERT_EQ(found->size(), 1U) << node;
+    EXPECT_EQ(found->front().expiry_ms, expiry_ms) << node;
+  }
+}
+
+TEST(LateCommand, BringsBackWhatAClientStoredAgain) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  world.node(2).is_up = false;
+  world.call(0, "delete", owner.remove({hash}));
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(2).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+}
+
+TEST(LateCommand, DeletesAllThatWasThereWhateverItsTimestamp) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("ahead", world.now_ms + 8'000));
+  world.node(2).is_up = false;
+  const std::string now = std::to_string(world.now_ms);
+  world.call(0, "delete_all",
+             owner.signed_params("delete_all" + now, {{"timestamp", world.now_ms}}));
+  world.call(0, "store", owner.store("after", world.now_ms - 1'000));
+  world.node(2).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 1, owner), std::vector<std::string>{"after"});
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"after"});
+}
+
+TEST(LateCommand, DoesNotUndoWhatWasAskedForLater) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  const std::string token(36, 't');
+  const auto say = [&](std::size_t node, const std::string& what) {
+    world.call(node, what + "_subaccount",
+               owner.signed_params(what + "_subaccount" + std::to_string(world.now_ms) + token,
+                                   {{what, to_hex(bytes_of(token))}, {"timestamp", world.now_ms}}));
+  };
+  const auto expire = [&](std::size_t node, std::uint64_t expiry_ms) {
+    world.call(node, "expire",
+               owner.signed_params("expire" + std::to_string(expiry_ms) + hash,
+                                   {{"expiry", expiry_ms}, {"messages", json::array{hash}}}));
+  };
+  // What node 0 queues for node 2 is handed over when node 1 has told it of later things already.
+  world.node(2).is_up = false;
+  say(0, "unrevoke");
+  expire(0, world.now_ms + 100'000);
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.run(1'000);
+  const std::uint64_t expiry_ms = world.now_ms + 1'000'000;
+  say(1, "revoke");
+  expire(1, expiry_ms);
+  world.node(0).is_up = true;
+  world.run(60'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(world.node(node).store().revoked(owner.account())->size(), 1U) << node;
+  }
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
+}
+
+TEST(LateCommand, ShortensWhatComesAfterIt) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  const std::uint64_t expiry_ms = world.now_ms + 1'000'000;
+  world.call(1, "expire_all",
+             owner.signed_params("expire_all" + std::to_string(expiry_ms),
+                                 {{"expiry", expiry_ms}, {"namespace", 0}}));
+  // Node 1 hands it over before node 0 comes with what it is about.
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.run(10'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  world.node(0).is_up = true;
+  world.run(60'000);
+
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
+}
+
+TEST(LateCommand, BringsBackWhatWasExtendedBeforeItWasOver) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  const auto expire = [&](std::size_t node, const char* how, std::uint64_t expiry_ms) {
+    const Answer answer = world.call(
+        node, "expire",
+        owner.signed_params("expire" + std::string(how) + std::to_string(expiry_ms) + hash,
+                            {{"messages", json::array{hash}}, {"expiry", expiry_ms}, {how, true}}));
+    EXPECT_EQ(answer.status, Status::ok);
+  };
+  const std::uint64_t expiry_ms = world.now_ms + 3 * 3'600'000;
+  expire(0, "shorten", world.now_ms + 12'000);
+  expire(1, "extend", expiry_ms);
+  world.run(14'000);
+  // Of the shortening it hears first.
+  world.node(1).is_up = false;
+  world.node(2).is_up = true;
+  world.run(10'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  world.node(1).is_up = true;
+  world.run(30'000);
+
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
+}
+
+TEST(LateCommand, IsHeldAgainstTheTimeAtWhichItWasAskedFor) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  const std::string token(36, 't');
+  const auto revoke = [&](std::uint64_t signed_ms, std::uint64_t asked_ms) {
+    const std::string time = std::to_string(signed_ms);
+    json::object params =
+        owner.signed_params("revoke_subaccount" + time + token,
+                            {{"revoke", to_hex(bytes_of(token))}, {"timestamp", signed_ms}});
+    params["asked"] = stamp(asked_ms);
+    return world.call(1, "revoke_subaccount", params, Format::json, RpcSource::late_peer).status;
+  };
+  const std::uint64_t now_ms = world.now_ms;
+  const std::uint64_t day_ms = 86'400'000;
+  EXPECT_EQ(revoke(now_ms - day_ms, now_ms), Status::not_acceptable) << "an old signature";
+  EXPECT_EQ(revoke(now_ms - 31 * day_ms, now_ms - 31 * day_ms), Status::bad_request);
+  EXPECT_EQ(revoke(now_ms + day_ms, now_ms + day_ms), Status::not_acceptable);
+  EXPECT_TRUE(world.node(1).store().revoked(owner.account())->empty());
+  EXPECT_EQ(revoke(now_ms - day_ms, now_ms - day_ms), Status::ok);
+}
+
+}  // namespace
+}  // namespace allium::control::test
