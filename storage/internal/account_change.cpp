@@ -93,23 +93,43 @@ std::vector<Kept> AccountChange::list(std::optional<Namespace> space) {
   return messages;
 }
 
-void AccountChange::count_message(bool is_added) {
+const Mailbox& AccountChange::mailbox() {
+  if (!mailbox_) {
+    const std::string key = account_key(Kind::mailbox, account_);
+    mailbox_ = transaction_.get(key, decode_mailbox).value_or(Mailbox{});
+  }
+  return *mailbox_;
+}
+
+void AccountChange::set_mailbox(const Mailbox& mailbox) {
   const std::string key = account_key(Kind::mailbox, account_);
-  const std::uint64_t count = transaction_.get(key, decode_number).value_or(0);
+  if (mailbox == Mailbox{}) {
+    transaction_.erase(key);
+  } else {
+    transaction_.put(key, encode_mailbox(mailbox));
+  }
+  mailbox_ = mailbox;
+}
+
+void AccountChange::count_message(bool is_added) {
+  Mailbox changed = mailbox();
   Totals& totals = transaction_.totals();
   if (is_added) {
     ++totals.messages;
-    totals.accounts += count == 0 ? 1U : 0U;
-    transaction_.put(key, encode_number(count + 1));
-    return;
-  }
-  --totals.messages;
-  if (count > 1) {
-    transaction_.put(key, encode_number(count - 1));
+    totals.accounts += changed.messages++ == 0 ? 1U : 0U;
   } else {
-    --totals.accounts;
-    transaction_.erase(key);
+    --totals.messages;
+    changed.messages -= changed.messages > 0 ? 1U : 0U;
+    totals.accounts -= changed.messages == 0 ? 1U : 0U;
   }
+  set_mailbox(changed);
+}
+
+void AccountChange::count_mark(bool is_added) {
+  Mailbox changed = mailbox();
+  changed.marks += is_added ? 1U : 0U;
+  changed.marks -= !is_added && changed.marks > 0 ? 1U : 0U;
+  set_mailbox(changed);
 }
 
 void AccountChange::insert(const Message& message, const MessageHistory& history) {
@@ -279,6 +299,9 @@ void AccountChange::replace_others(const Message& message, const MessageHistory&
 }
 
 std::vector<OutboxMark> AccountChange::outbox_marks(Namespace space) {
+  if (mailbox().marks == 0) {
+    return {};
+  }
   auto marks = transaction_.get(mark_key(Kind::outbox_marks, account_, space), decode_outbox_marks);
   return marks && end_of_lateness(marks->back().asked) > now_ms_ ? *std::move(marks)
                                                                  : std::vector<OutboxMark>();
@@ -291,6 +314,7 @@ void AccountChange::mark_outbox(Namespace space, const OutboxMark& mark) {
     transaction_.erase(expiry_key(end_of_lateness(old->back().asked), key));
   } else {
     transaction_.totals().bytes_used += kOutboxMarkBytes;
+    count_mark(true);
   }
   const std::vector<OutboxMark> marks =
       with_outbox_mark(old.value_or(std::vector<OutboxMark>()), mark);
@@ -305,12 +329,18 @@ MessageHistory AccountChange::history_of(const Hash& hash) {
 }
 
 RemovalMarks AccountChange::removal_marks(std::optional<Namespace> space) {
+  if (mailbox().marks == 0) {
+    return {};
+  }
   const auto marks =
       transaction_.get(mark_key(Kind::removal_marks, account_, space), decode_removal_marks);
   return marks && marks->end_ms() > now_ms_ ? *marks : RemovalMarks();
 }
 
 ShortenMarks AccountChange::shorten_marks(std::optional<Namespace> space) {
+  if (mailbox().marks == 0) {
+    return {};
+  }
   const auto marks =
       transaction_.get(mark_key(Kind::shorten_marks, account_, space), decode_shorten_marks);
   return marks && marks->end_ms() > now_ms_ ? *marks : ShortenMarks();
@@ -325,6 +355,7 @@ void AccountChange::mark_all(Kind kind, std::optional<Namespace> space, std::uin
     transaction_.erase(expiry_key(old->end_ms(), key));
   } else {
     transaction_.totals().bytes_used += kMarksBytes;
+    count_mark(true);
   }
   MarksOf marks = old.value_or(MarksOf());
   marks.add({asked_, time_ms});

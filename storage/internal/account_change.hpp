@@ -47,12 +47,17 @@ class AccountChange {
   /// Frees a message without a trace.
   void erase(const Kept& message);
 
+  /// A record of Kind::removal_marks, Kind::shorten_marks or Kind::outbox_marks was made, or erased.
+  void count_mark(bool is_added);
+
  private:
   struct Revoked {
     Token token{};
     Revocation revocation;
   };
 
+  [[nodiscard]] const Mailbox& mailbox();
+  void set_mailbox(const Mailbox& mailbox);
   [[nodiscard]] std::optional<Kept> find(const Hash& hash);
 
   [[nodiscard]] bool is_live(const Kept& message) const {
@@ -117,6 +122,7 @@ class AccountChange {
   std::uint64_t now_ms_;
   Stamp asked_;
   std::uint64_t bytes_limit_;
+  std::optional<Mailbox> mailbox_;  ///< as it is in the transaction, once it was asked for
 };
 
 }  // namespace allium::storage::internal

@@ -165,6 +165,13 @@ std::optional<RevocationKey> parse_revocation_key(std::string_view key) {
   return RevocationKey{bytes_at<33>(key, 9), bytes_at<36>(key, kAccountKeyBytes)};
 }
 
+std::optional<Account> parse_mark_key(std::string_view key) {
+  const bool is_long_enough = key.size() == kAccountKeyBytes || key.size() == kAccountKeyBytes + 2;
+  const bool is_mark = is_kind(key, Kind::removal_marks) || is_kind(key, Kind::shorten_marks) ||
+                       is_kind(key, Kind::outbox_marks);
+  return is_long_enough && is_mark ? std::optional(bytes_at<33>(key, 9)) : std::nullopt;
+}
+
 std::optional<Hash> parse_hash_key(std::string_view key) {
   if (key.size() <= kAccountKeyBytes || key.size() > kAccountKeyBytes + kHashCharsMax ||
       !is_kind(key, Kind::trace)) {

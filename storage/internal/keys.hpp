@@ -86,6 +86,9 @@ struct MissedKey {
 [[nodiscard]] std::optional<MissedKey> parse_missed_key(std::string_view key);
 [[nodiscard]] std::optional<RevocationKey> parse_revocation_key(std::string_view key);
 
+/// Of a key that mark_key() makes.
+[[nodiscard]] std::optional<Account> parse_mark_key(std::string_view key);
+
 /// The hash at the end of a key of Kind::trace.
 [[nodiscard]] std::optional<Hash> parse_hash_key(std::string_view key);
 

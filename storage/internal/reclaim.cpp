@@ -31,6 +31,14 @@ void reclaim_trace(Transaction& transaction, std::string_view key, std::string_v
   transaction.erase(key);
 }
 
+void reclaim_marks(Transaction& transaction, std::string_view key, std::string_view expiring) {
+  if (const auto account = parse_mark_key(expiring)) {
+    AccountChange(transaction, *account, 0).count_mark(false);
+  }
+  transaction.erase(expiring);
+  transaction.erase(key);
+}
+
 }  // namespace
 
 ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std::string from) {
@@ -48,12 +56,10 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
     } else if (kind == Kind::trace) {
       reclaim_trace(transaction, key, entry->expiring);
     } else if (kind == Kind::removal_marks || kind == Kind::shorten_marks) {
-      transaction.erase(entry->expiring);
-      transaction.erase(key);
+      reclaim_marks(transaction, key, entry->expiring);
       transaction.totals().bytes_used -= kMarksBytes;
     } else if (kind == Kind::outbox_marks) {
-      transaction.erase(entry->expiring);
-      transaction.erase(key);
+      reclaim_marks(transaction, key, entry->expiring);
       transaction.totals().bytes_used -= kOutboxMarkBytes;
     } else if (kind == Kind::revocation) {
       transaction.erase(entry->expiring);

@@ -191,8 +191,8 @@ std::string encode_totals(const Totals& totals) {
       .take();
 }
 
-std::string encode_number(std::uint64_t number) {
-  return Writer().number(number, 8).take();
+std::string encode_mailbox(const Mailbox& mailbox) {
+  return Writer().number(mailbox.messages, 8).number(mailbox.marks, 8).take();
 }
 
 std::string encode_bytes(std::string_view bytes) {
@@ -306,9 +306,9 @@ Result<Totals> decode_totals(std::string_view value) {
   });
 }
 
-Result<std::uint64_t> decode_number(std::string_view value) {
-  return content_of(value, 8, 8).map([](std::string_view content) {
-    return number_at(content, 0, 8);
+Result<Mailbox> decode_mailbox(std::string_view value) {
+  return content_of(value, 16, 16).map([](std::string_view content) {
+    return Mailbox{number_at(content, 0, 8), number_at(content, 8, 8)};
   });
 }
 

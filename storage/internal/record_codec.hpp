@@ -35,6 +35,14 @@ struct Header {
   bool operator==(const Header&) const = default;
 };
 
+/// How many records there are of an account. Most have no marks, and so a store need not look for them.
+struct Mailbox {
+  std::uint64_t messages = 0;
+  std::uint64_t marks = 0;  ///< of Kind::removal_marks, Kind::shorten_marks and Kind::outbox_marks
+
+  bool operator==(const Mailbox&) const = default;
+};
+
 /// What a client last said about a token.
 struct Revocation {
   std::uint64_t timestamp_ms = 0;
@@ -81,7 +89,7 @@ struct Totals {
 [[nodiscard]] std::string encode_marks(const std::vector<Mark>& marks);
 [[nodiscard]] std::string encode_outbox_marks(const std::vector<OutboxMark>& marks);
 [[nodiscard]] std::string encode_totals(const Totals& totals);
-[[nodiscard]] std::string encode_number(std::uint64_t number);
+[[nodiscard]] std::string encode_mailbox(const Mailbox& mailbox);
 /// Data of a message, a missed record, and nothing for the index of expiries.
 [[nodiscard]] std::string encode_bytes(std::string_view bytes);
 
@@ -94,7 +102,7 @@ struct Totals {
 [[nodiscard]] Result<RemovalMarks> decode_removal_marks(std::string_view value);
 [[nodiscard]] Result<std::vector<OutboxMark>> decode_outbox_marks(std::string_view value);
 [[nodiscard]] Result<Totals> decode_totals(std::string_view value);
-[[nodiscard]] Result<std::uint64_t> decode_number(std::string_view value);
+[[nodiscard]] Result<Mailbox> decode_mailbox(std::string_view value);
 [[nodiscard]] Result<std::string> decode_bytes(std::string_view value);
 
 }  // namespace allium::storage::internal

@@ -67,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_canonical(internal::decode_totals(record), internal::encode_totals, record);
       break;
     case 5:
-      check_canonical(internal::decode_number(record), internal::encode_number, record);
+      check_canonical(internal::decode_mailbox(record), internal::encode_mailbox, record);
       break;
     case 6:
       check_canonical(internal::decode_bytes(record), internal::encode_bytes, record);

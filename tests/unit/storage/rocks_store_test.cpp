@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <map>
 
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
@@ -27,6 +28,19 @@ class RocksStoreTest : public ::testing::Test {
     const std::unique_ptr<rocksdb::DB> database(opened);
     ASSERT_TRUE(
         database->Put(rocksdb::WriteOptions(), rocksdb::Slice(key), rocksdb::Slice(value)).ok());
+  }
+
+  /// Of the closed store, by kind.
+  std::map<int, int> count_records() {
+    rocksdb::DB* opened = nullptr;
+    EXPECT_TRUE(rocksdb::DB::Open(rocksdb::Options(), options_.directory, &opened).ok());
+    const std::unique_ptr<rocksdb::DB> database(opened);
+    const std::unique_ptr<rocksdb::Iterator> one(database->NewIterator(rocksdb::ReadOptions()));
+    std::map<int, int> counts;
+    for (one->SeekToFirst(); one->Valid(); one->Next()) {
+      ++counts[one->key()[0]];
+    }
+    return counts;
   }
 
   ScratchDirectory scratch_;
@@ -243,6 +257,29 @@ TEST_F(RocksStoreTest, SaysSoWhenARecordIsDamagedAndGoesOnWithTheRest) {
   EXPECT_FALSE(in->status().is_broken);
   EXPECT_TRUE(store(*in, account_of(2, 9), message_of("a")).has_value());
   EXPECT_EQ(reclaim(*in, kNow + kHour), 1U);
+}
+
+TEST_F(RocksStoreTest, LeavesNoRecordOfAnAccountWhenAllOfItIsOver) {
+  constexpr int kMeta = 2;
+  const auto end_ms = kNow + kLifeMsMax + 1;
+  {
+    const auto in = open_store(options_);
+    store(*in, account_, message_of("kept", -1), Origin::client, true).value();
+    answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+      in->shorten_all(account_, std::nullopt, kNow + 5, kNow, std::move(done));
+    }).value();
+    answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+      in->remove_before(account_, 3, kNow - 5, kNow, std::move(done));
+    }).value();
+    store(*in, account_, message_of("short", 0)).value();
+    remove(*in, account_, {"nothing"}).value();
+    reclaim(*in, kNow + kHour);
+    EXPECT_EQ(in->status().messages, 0U);
+  }
+  const auto mailbox = static_cast<int>(internal::Kind::mailbox);
+  EXPECT_EQ(count_records()[mailbox], 1) << "it has marks";
+  reclaim(*open_store(options_), end_ms);
+  EXPECT_EQ(count_records(), (std::map<int, int>{{0, kMeta}}));
 }
 
 }  // namespace
