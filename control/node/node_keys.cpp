@@ -266,10 +266,10 @@ Result<void> NodeKeys::begin_start(std::size_t worker_count, std::uint64_t now_m
 std::vector<onion::LinkSecrets> NodeKeys::links_with(const PeerKeys& peer) const {
   std::vector<onion::LinkSecrets> links;
   for (const auto& [epoch, unused] : epochs_) {
-    const auto own = hours_.find(epoch / kEpochsPerHour);
-    const auto theirs = std::find_if(peer.keys.begin(), peer.keys.end(), [&](const OnionKey& key) {
-      return key.hour == epoch / kEpochsPerHour;
-    });
+    const std::uint64_t hour = epoch / kEpochsPerHour;
+    const auto own = hours_.find(hour);
+    const auto theirs = std::find_if(peer.keys.begin(), peer.keys.end(),
+                                     [hour](const OnionKey& key) { return key.hour == hour; });
     if (own == hours_.end() || theirs == peer.keys.end()) {
       continue;
     }

@@ -2,6 +2,8 @@
 #include "control/service/fast_lane.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <string>
 #include <utility>
 
 #include <boost/json/object.hpp>
@@ -37,17 +39,63 @@ std::vector<std::uint8_t> piece_of(std::uint32_t id, std::size_t index, std::siz
   return data;
 }
 
-/// A page that the packets of one answer can hold; who wants more asks for the next.
-void bound_page(std::string_view method, json::object& params) {
-  if (method != "retrieve") {
-    return;
+using Visit = std::function<void(json::object& params)>;
+
+/// Calls it with the parameters of each retrieve, also of those in a batch, a sequence or an ifelse.
+void for_each_retrieve(json::value& request, const Visit& visit);
+
+void for_each_retrieve(std::string_view method, json::object& params, const Visit& visit) {
+  if (method == "retrieve") {
+    visit(params);
+  } else if (json::value* const list = params.if_contains("requests"); list && list->is_array()) {
+    for (json::value& request : list->get_array()) {
+      for_each_retrieve(request, visit);
+    }
+  } else if (method == "ifelse") {
+    for (const char* branch : {"then", "else"}) {
+      if (json::value* const request = params.if_contains(branch)) {
+        for_each_retrieve(*request, visit);
+      }
+    }
   }
-  const json::value* const size = params.if_contains("max_size");
-  const bool is_bounded = size != nullptr && size->is_int64() && size->get_int64() > 0 &&
-                          size->get_int64() <= kPageBytesMax;
-  if (!is_bounded) {
-    params["max_size"] = kPageBytesMax;
+}
+
+void for_each_retrieve(json::value& request, const Visit& visit) {
+  json::object* const fields = request.if_object();
+  json::value* const method = fields == nullptr ? nullptr : fields->if_contains("method");
+  json::value* const params = fields == nullptr ? nullptr : fields->if_contains("params");
+  if (method != nullptr && method->is_string() && params != nullptr && params->is_object()) {
+    for_each_retrieve(method->get_string(), params->get_object(), visit);
   }
+}
+
+/// Pages that the packets of one answer can hold; who wants more asks for the next.
+void bound_pages(std::string_view method, json::object& params) {
+  std::int64_t pages = 0;
+  for_each_retrieve(method, params, [&pages](json::object&) { ++pages; });
+  const std::int64_t bytes_max = kPageBytesMax / std::max<std::int64_t>(pages, 1);
+  for_each_retrieve(method, params, [bytes_max](json::object& retrieve) {
+    const json::value* const size = retrieve.if_contains("max_size");
+    const bool is_bounded = size != nullptr && size->is_int64() && size->get_int64() > 0 &&
+                            size->get_int64() <= bytes_max;
+    const bool is_refused = size != nullptr && !size->is_number();
+    if (!is_bounded && !is_refused) {
+      retrieve["max_size"] = bytes_max;
+    }
+  });
+}
+
+/// A page holds one message at least. Who cannot have it here must be able to go on behind it.
+std::string too_long(const Answer& answer) {
+  const json::object* const body = answer.body.if_object();
+  const json::value* const messages = body == nullptr ? nullptr : body->if_contains("messages");
+  if (messages == nullptr || !messages->is_array() || messages->get_array().size() != 1) {
+    return "the answer is too long for packets: ask for less (max_count, max_size), or over HTTPS";
+  }
+  const json::string& hash = messages->get_array().front().at("hash").as_string();
+  return "message " + std::string(hash) +
+         " is too long for packets: ask for it over HTTPS; what is behind it comes with this hash "
+         "as last_hash";
 }
 
 }  // namespace
@@ -99,7 +147,7 @@ void FastLane::deliver(const control_port::DeliveryRecord& record) {
     return;
   }
   const std::string_view name = method->get_string();
-  bound_page(name, params->get_object());
+  bound_pages(name, params->get_object());
   ++counters_.requests;
   ++pending_;
   control_port::DeliveryRecord way_back;
@@ -126,8 +174,7 @@ void FastLane::send_answer(const control_port::DeliveryRecord& record, std::uint
   std::string text = text_with(answer.status, answer.body);
   if (text.size() > pieces_max * kPieceBytes) {
     ++counters_.too_long;
-    text = text_with(Status::payload_too_large,
-                     "the answer is too long for packets: ask for less (max_count, max_size)");
+    text = text_with(Status::payload_too_large, json::value(too_long(answer)));
   }
   const std::size_t count = (text.size() + kPieceBytes - 1) / kPieceBytes;
   for (std::size_t index = 0; index < count; ++index) {

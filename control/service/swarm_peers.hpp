@@ -58,6 +58,8 @@ inline constexpr std::uint64_t kFinishRetryMs = 10'000;
 inline constexpr std::uint64_t kTellGivenMs = 86'400'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
+/// A member that is taken to be alive is asked.
+inline constexpr std::uint64_t kWatchIntervalMs = 10'000;
 
 struct SwarmSurroundings {
   storage::MessageStore& store;

@@ -48,6 +48,38 @@ void AbsentMembers::start() {
     }
   }
   tidy_later();
+  watch_later();
+}
+
+// So that also in a quiet swarm it is known who is dead, and the first command need not wait for it.
+void AbsentMembers::watch_later() {
+  around_.transport.after(kWatchIntervalMs, while_alive(is_alive_, [this] {
+                            watch();
+                            watch_later();
+                          }));
+}
+
+void AbsentMembers::watch() {
+  for (const NodeKey& key : around_.membership.other_members()) {
+    if (!members_.contains(key)) {
+      watch(key);
+    }
+  }
+}
+
+void AbsentMembers::watch(const NodeKey& key) {
+  const ServiceNode* node = around_.membership.find(key);
+  if (node == nullptr) {
+    return;
+  }
+  auto done = [this, key](const Result<PeerParts>& pong) {
+    const bool is_known = members_.contains(key) || around_.membership.find(key) == nullptr;
+    if (!pong && !is_known) {
+      set_dead(key);
+    }
+  };
+  around_.transport.request(*node, "sn.ping", {std::string(kOurKind)}, kProbeTimeoutMs,
+                            while_alive(is_alive_, std::move(done)));
 }
 
 bool AbsentMembers::is_dead(const NodeKey& key) const noexcept {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The members of the swarm that are dead or behind: asks them whether they are back, keeps in a queue on disk what they miss, and hands
-// it over when they are.
+// The members of the swarm that are dead or behind: finds out who is dead, asks them whether they are back, keeps in a queue on disk what
+// they miss, and hands it over when they are.
 //
 //   Ownership  borrows what it is made with.
 //   Errors     a record that cannot be queued is counted (lost_records).
@@ -66,6 +66,9 @@ class AbsentMembers {
     bool is_waiting = false;   ///< to be handed what is being queued
   };
 
+  void watch_later();
+  void watch();
+  void watch(const NodeKey& key);
   void tidy_later();
   void tidy_queues();
   void tidy_queue(const NodeKey& key, std::uint64_t after);
