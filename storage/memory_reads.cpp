@@ -129,7 +129,12 @@ Result<void> MemoryStore::for_each(
       one = place == mailbox.places.end() ? one : mailbox.messages.upper_bound(place->second);
     }
     for (; one != mailbox.messages.end(); ++one) {
-      if (one->second.expiry_ms > now_ms && !visit(account, one->second)) {
+      if (one->second.expiry_ms <= now_ms) {
+        continue;
+      }
+      Message message = one->second;
+      message.life = mailbox.asked.at(message.hash).history.life();
+      if (!visit(account, message)) {
         return {};
       }
     }

@@ -183,14 +183,14 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   const std::uint64_t now_ms = when.now_ms;
   const bool is_replica = origin == Origin::replica;
   if (is_replica) {
-    when.asked = stamp_of(std::min(message.timestamp_ms, now_ms));
+    when.asked = first_stored(message, now_ms);
   }
   const bool is_kept = mailbox.places.contains(message.hash);
   const bool is_here = live(mailbox, message.hash, now_ms) != nullptr;
   const MessageHistory trace = trace_of(mailbox, message.hash, now_ms);
   MessageHistory history = is_kept ? mailbox.asked.at(message.hash).history : trace;
   if (is_replica) {
-    history.add_replica(message.expiry_ms, message.timestamp_ms);
+    history.add_replica(message);
   } else {
     history.add_store(message.expiry_ms, when.asked, message.timestamp_ms);
   }
@@ -204,6 +204,10 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
       tell(marks, history, when.asked, origin, message.timestamp_ms);
     }
   }
+  if (is_replica) {
+    when.asked = last_stored(message, now_ms);
+  }
+  message.life.clear();
   const std::uint64_t expiry_ms = history.expiry_ms();
   if (replaces && is_replaced(mailbox, message, when)) {
     return Stored{StoreEffect::outdated, std::max(expiry_ms, message.expiry_ms)};

@@ -25,18 +25,10 @@ inline constexpr Stamp kReplicaStamp = 1;
 
 class MessageHistory {
  public:
-  static constexpr std::size_t kStepsMax = 8;
+  static constexpr std::size_t kStepsMax = kHistoryStepsMax;
 
-  enum class Kind : std::uint8_t { set, shorten, extend, store, remove };
-
-  struct Step {
-    Stamp asked = 0;
-    std::uint64_t expiry_ms = 0;
-    Kind kind = Kind::set;
-    std::uint64_t timestamp_ms = 0;  ///< of a store; of a removal up to which, that one included
-
-    bool operator==(const Step&) const = default;
-  };
+  using Step = HistoryStep;
+  using Kind = HistoryStep::Kind;
 
   MessageHistory() = default;
 
@@ -66,8 +58,16 @@ class MessageHistory {
     add({asked, expiry_ms, Kind::store, timestamp_ms});
   }
 
-  void add_replica(std::uint64_t expiry_ms, std::uint64_t timestamp_ms) {
-    add_store(expiry_ms, kReplicaStamp, timestamp_ms);
+  /// No member's word is enough for a removal.
+  void add_replica(const Message& message) {
+    if (message.life.empty()) {
+      add_store(message.expiry_ms, kReplicaStamp, message.timestamp_ms);
+    }
+    for (const Step& step : message.life) {
+      if (step.kind != Kind::remove) {
+        add(step);
+      }
+    }
   }
 
   /// 0 where there is nothing, or it was deleted.
@@ -75,6 +75,30 @@ class MessageHistory {
 
   /// Of the store that brought it; one that is stored again while it is there keeps it.
   [[nodiscard]] std::uint64_t timestamp_ms() const { return life_at(latest()).timestamp_ms; }
+
+  /// What was asked for since it has been there, for Message::life. Empty where a replica alone tells that it is.
+  [[nodiscard]] std::vector<Step> life() const {
+    std::vector<Step> told;
+    Life now{settled_.expiry_ms, settled_.timestamp_ms};
+    if (settled_.asked > kReplicaStamp && now.expiry_ms > 0) {
+      told.push_back({settled_.asked, now.expiry_ms, Kind::store, now.timestamp_ms});
+    }
+    for (const Step& step : steps_) {
+      const bool was_there = now.expiry_ms > step.asked / kStampsPerMs;
+      now = after(now, step);
+      if (!was_there || now.expiry_ms == 0) {
+        told.clear();
+      }
+      if (step.kind == Kind::store && !is_replica(step)) {
+        // What another replica told of it is now its own.
+        told.push_back(step);
+        told.back().expiry_ms = was_there ? step.expiry_ms : now.expiry_ms;
+      } else if (!told.empty() && step.kind != Kind::remove) {
+        told.push_back(step);
+      }
+    }
+    return told;
+  }
 
   /// Whether it was there when something else was asked for, as far as is known.
   [[nodiscard]] bool was_there(Stamp asked) const {
@@ -210,5 +234,19 @@ class MessageHistory {
   Step settled_;
   std::vector<Step> steps_;
 };
+
+/// When a replica was first asked for, as far as it says: its timestamp otherwise.
+[[nodiscard]] inline Stamp first_stored(const Message& replica, std::uint64_t now_ms) {
+  return replica.life.empty() ? stamp_of(std::min(replica.timestamp_ms, now_ms))
+                              : replica.life.front().asked;
+}
+
+[[nodiscard]] inline Stamp last_stored(const Message& replica, std::uint64_t now_ms) {
+  Stamp asked = first_stored(replica, now_ms);
+  for (const HistoryStep& step : replica.life) {
+    asked = step.kind == HistoryStep::Kind::store ? step.asked : asked;
+  }
+  return asked;
+}
 
 }  // namespace allium::storage

@@ -46,6 +46,25 @@ using Hash = std::string;  ///< 1 to kHashCharsMax characters; unique within an 
 using Token = std::array<std::uint8_t, 36>;
 using PeerKey = std::array<std::uint8_t, 32>;
 
+/// When something was asked for, alike at all members of a swarm: milliseconds, times kStampsPerMs, and below that whatever sets
+/// different commands apart. Below 2^63 until the year 2248.
+using Stamp = std::uint64_t;
+inline constexpr std::uint64_t kStampsPerMs = std::uint64_t{1} << 20;
+
+/// Something that was asked for of a message.
+struct HistoryStep {
+  enum class Kind : std::uint8_t { set, shorten, extend, store, remove };
+
+  Stamp asked = 0;
+  std::uint64_t expiry_ms = 0;
+  Kind kind = Kind::set;
+  std::uint64_t timestamp_ms = 0;  ///< of a store; of a removal up to which, that one included
+
+  bool operator==(const HistoryStep&) const = default;
+};
+
+inline constexpr std::size_t kHistoryStepsMax = 8;
+
 struct Message {
   Hash hash;
   Namespace space = 0;
@@ -53,13 +72,12 @@ struct Message {
   std::uint64_t expiry_ms = 0;
   std::string data;
 
+  /// What was asked for of it since it has been there, its store first: what a replica tells a member that has not heard of that. Given
+  /// by for_each() and taken by store() alone, and empty where it is not known.
+  std::vector<HistoryStep> life{};
+
   bool operator==(const Message&) const = default;
 };
-
-/// When something was asked for, alike at all members of a swarm: milliseconds, times kStampsPerMs, and below that whatever sets
-/// different commands apart. Below 2^63 until the year 2248.
-using Stamp = std::uint64_t;
-inline constexpr std::uint64_t kStampsPerMs = std::uint64_t{1} << 20;
 
 [[nodiscard]] constexpr Stamp stamp_of(std::uint64_t ms) noexcept {
   return ms > UINT64_MAX / kStampsPerMs ? UINT64_MAX : ms * kStampsPerMs;
@@ -76,8 +94,8 @@ struct When {
   When(std::uint64_t now, Stamp when_asked) : now_ms(now), asked(when_asked) {}
 };
 
-/// Who asks for a message to be kept: a client, or a member of the swarm, which has no word of when a client asked for it, so that the
-/// message's timestamp must do. Only a client may bring back what was deleted.
+/// Who asks for a message to be kept: a client, or a member of the swarm. Where that one has no word of when a client asked for
+/// it (Message::life), the message's timestamp must do, and it does not bring back what was deleted.
 enum class Origin : std::uint8_t { client, replica };
 
 enum class StoreEffect : std::uint8_t {

@@ -318,10 +318,12 @@ Result<void> RocksStore::for_each(
     if (header->expiry_ms <= now_ms) {
       continue;
     }
-    const auto message = message_of(snapshot, key->account, key->place, std::move(*header));
+    std::vector<HistoryStep> life = header->history.life();
+    auto message = message_of(snapshot, key->account, key->place, std::move(*header));
     if (!message) {
       return tl::unexpected(message.error());
     }
+    message->life = std::move(life);
     if (!visit(key->account, *message)) {
       return {};
     }

@@ -187,14 +187,14 @@ void AccountChange::set_expiry(Kept message) {
 Stored AccountChange::store(Message message, Origin origin, bool replaces) {
   const bool is_replica = origin == Origin::replica;
   if (is_replica) {
-    asked_ = stamp_of(std::min(message.timestamp_ms, now_ms_));
+    asked_ = first_stored(message, now_ms_);
   }
   const std::optional<Kept> here = find(message.hash);
   const bool is_here = here && is_live(*here);
   const std::optional<Trace> trace = trace_of(message.hash);
   MessageHistory history = here ? here->header.history : trace.value_or(Trace{}).history;
   if (is_replica) {
-    history.add_replica(message.expiry_ms, message.timestamp_ms);
+    history.add_replica(message);
   } else {
     history.add_store(message.expiry_ms, asked_, message.timestamp_ms);
   }
@@ -202,6 +202,9 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
        {std::optional(message.space), std::optional<Namespace>()}) {
     tell(shorten_marks(space), history, asked_);
     tell(removal_marks(space), history, asked_, origin, message.timestamp_ms);
+  }
+  if (is_replica) {
+    asked_ = last_stored(message, now_ms_);
   }
   const std::uint64_t expiry_ms = history.expiry_ms();
   if (replaces && is_replaced(message, is_here)) {

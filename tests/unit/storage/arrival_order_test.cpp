@@ -18,7 +18,7 @@ TYPED_TEST_SUITE(AnyStore, Kinds);
 
 using StoreChange = std::function<void(MessageStore&, const Account&)>;
 
-std::string visible(const MessageStore& store, const Account& account) {
+std::set<std::string> messages_of(const MessageStore& store, const Account& account) {
   std::set<std::string> messages;
   for (const Namespace space : {Namespace(0), Namespace(-1)}) {
     const auto page = store.retrieve(account, space, "", {}, kNow).value();
@@ -29,23 +29,37 @@ std::string visible(const MessageStore& store, const Account& account) {
                       std::to_string(age_ms));
     }
   }
+  return messages;
+}
+
+std::string visible(const MessageStore& store, const Account& account) {
   std::ostringstream text;
-  for (const std::string& message : messages) {
+  for (const std::string& message : messages_of(store, account)) {
     text << message << ", ";
   }
   text << store.revoked(account)->size();
   return text.str();
 }
 
-/// What a member that has carried out the first of them gives to the others.
-std::vector<StoreChange> replicas_of(const MessageStore& store, const Account& account) {
+/// What a member that has carried out the first of them gives to the others, with what it knows of it or without.
+std::vector<StoreChange> replicas_of(const MessageStore& store, const Account& account,
+                                     bool with_life) {
   std::vector<StoreChange> replicas;
-  const auto page = store.retrieve(account, 0, "", {}, kNow).value();
-  for (const Message& message : page.messages) {
-    replicas.emplace_back([message](MessageStore& to, const Account& of) {
-      allium::storage::testing::store(to, of, message, Origin::replica).value();
-    });
-  }
+  const std::uint64_t point = point_of(account);
+  const auto visit = [&](const Account& of, const Message& message) {
+    if (of == account) {
+      replicas.emplace_back([replica = message, with_life](MessageStore& to, const Account& owner) {
+        Message copy = replica;
+        if (!with_life) {
+          copy.life.clear();
+        }
+        const bool replaces = copy.space == -1;
+        allium::storage::testing::store(to, owner, copy, Origin::replica, replaces).value();
+      });
+    }
+    return true;
+  };
+  EXPECT_TRUE(store.for_each({point, point}, kNow, visit).has_value());
   return replicas;
 }
 
@@ -58,7 +72,7 @@ void expect_alike_in_any_order(MessageStore& store, std::uint8_t run,
   std::vector<StoreChange> replicas;
   for (const StoreChange& change : changes) {
     change(store, in_order);
-    for (StoreChange& replica : replicas_of(store, in_order)) {
+    for (StoreChange& replica : replicas_of(store, in_order, run % 4 == 1)) {
       replicas.push_back(std::move(replica));
     }
   }
@@ -77,58 +91,59 @@ void expect_alike_in_any_order(MessageStore& store, std::uint8_t run,
   }
 }
 
-TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
-  const auto draw = [](std::mt19937_64& random, std::uint64_t asked_ms) -> StoreChange {
-    const When when(kNow, stamp_of(asked_ms));
-    const std::string hash = "h" + std::to_string(random() % 2);
-    // In steps that are worth an extension, and some that are over meanwhile.
-    const auto drawn_expiry = [&random] {
-      return random() % 4 == 0 ? kNow - 500 : kNow + kHour + random() % 10 * (kHour / 20);
-    };
-    const std::uint64_t stored_until_ms = drawn_expiry();
-    const std::uint64_t expiry_ms = drawn_expiry();
-    const Token token = token_of(static_cast<std::uint8_t>(random() % 2));
-    const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
-    // Clients' clocks are off.
-    const std::uint64_t timestamp_ms = asked_ms + random() % 11 - 5;
-    // Between the timestamps of two stores of a message is a limit (storage/README.md).
-    const std::uint64_t before_ms = random() % 4 == 0 ? kNow - 2'000 : kNow - 900;
-    const auto kind = random() % 10;
-    const auto change = static_cast<ExpiryChange>(random() % 3);
-    return [=](MessageStore& to, const Account& account) {
-      if (kind < 3) {
-        store(to, account, message_of(hash, 0, stored_until_ms, timestamp_ms), Origin::client,
-              false, when)
-            .value();
-      } else if (kind == 3) {
-        answer<std::size_t>([&](Done<std::size_t> done) {
-          to.revoke(account, {token}, asked_ms, when, std::move(done));
-        }).value();
-      } else if (kind == 4) {
-        answer<std::size_t>([&](Done<std::size_t> done) {
-          to.unrevoke(account, {token}, when, std::move(done));
-        }).value();
-      } else if (kind == 5) {
-        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.shorten_all(account, only, expiry_ms, when, std::move(done));
-        }).value();
-      } else if (kind < 8) {
-        answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
-          to.change_expiry(account, {hash}, {expiry_ms}, change, when, std::move(done));
-        }).value();
-      } else if (kind == 8) {
-        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          if (only) {
-            to.remove_all(account, only, when, std::move(done));
-          } else {
-            to.remove_before(account, only, before_ms, when, std::move(done));
-          }
-        }).value();
-      } else {
-        remove(to, account, {hash}, when).value();
-      }
-    };
+StoreChange draw(std::mt19937_64& random, std::uint64_t asked_ms) {
+  const When when(kNow, stamp_of(asked_ms));
+  const std::string hash = "h" + std::to_string(random() % 2);
+  // In steps that are worth an extension, and some that are over meanwhile.
+  const auto drawn_expiry = [&random] {
+    return random() % 4 == 0 ? kNow - 500 : kNow + kHour + random() % 10 * (kHour / 20);
   };
+  const std::uint64_t stored_until_ms = drawn_expiry();
+  const std::uint64_t expiry_ms = drawn_expiry();
+  const Token token = token_of(static_cast<std::uint8_t>(random() % 2));
+  const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
+  // Clients' clocks are off.
+  const std::uint64_t timestamp_ms = asked_ms + random() % 11 - 5;
+  // Between the timestamps of two stores of a message is a limit (storage/README.md).
+  const std::uint64_t before_ms = random() % 4 == 0 ? kNow - 2'000 : kNow - 900;
+  const auto kind = random() % 10;
+  const auto change = static_cast<ExpiryChange>(random() % 3);
+  return [=](MessageStore& to, const Account& account) {
+    if (kind < 3) {
+      store(to, account, message_of(hash, 0, stored_until_ms, timestamp_ms), Origin::client, false,
+            when)
+          .value();
+    } else if (kind == 3) {
+      answer<std::size_t>([&](Done<std::size_t> done) {
+        to.revoke(account, {token}, asked_ms, when, std::move(done));
+      }).value();
+    } else if (kind == 4) {
+      answer<std::size_t>([&](Done<std::size_t> done) {
+        to.unrevoke(account, {token}, when, std::move(done));
+      }).value();
+    } else if (kind == 5) {
+      answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        to.shorten_all(account, only, expiry_ms, when, std::move(done));
+      }).value();
+    } else if (kind < 8) {
+      answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+        to.change_expiry(account, {hash}, {expiry_ms}, change, when, std::move(done));
+      }).value();
+    } else if (kind == 8) {
+      answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        if (only) {
+          to.remove_all(account, only, when, std::move(done));
+        } else {
+          to.remove_before(account, only, before_ms, when, std::move(done));
+        }
+      }).value();
+    } else {
+      remove(to, account, {hash}, when).value();
+    }
+  };
+}
+
+TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
   std::mt19937_64 random(5);
   for (std::uint8_t run = 0; run < 250; ++run) {
     std::vector<StoreChange> changes;
@@ -136,6 +151,39 @@ TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
       changes.push_back(draw(random, kNow - 1'000 + i));
     }
     expect_alike_in_any_order(this->in(), run, std::move(changes), run % 2 == 1, random);
+  }
+}
+
+TYPED_TEST(AnyStore, TakesWhatAMemberKnowsOfAReplica) {
+  std::mt19937_64 random(7);
+  for (std::uint8_t run = 0; run < 250; ++run) {
+    // A member that was away since some of them, erased its copy and fetches the others' comes to what they have. Where it hears of all of them
+    // later, too.
+    std::vector<StoreChange> changes;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      changes.push_back(draw(random, kNow - 1'000 + i));
+    }
+    const Account there = account_of(run, 0);
+    const Account back = account_of(run, 1);
+    const std::size_t known = random() % (changes.size() + 1);
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      changes[i](this->in(), there);
+      if (i < known) {
+        changes[i](this->in(), back);
+      }
+    }
+    answer<std::size_t>([&](Done<std::size_t> done) {
+      this->in().forget(point_of(back), point_of(back), UINT64_MAX, std::move(done));
+    }).value();
+    for (const StoreChange& replica : replicas_of(this->in(), there, true)) {
+      replica(this->in(), back);
+    }
+    EXPECT_EQ(messages_of(this->in(), back), messages_of(this->in(), there)) << int{run};
+    std::shuffle(changes.begin(), changes.end(), random);
+    for (const StoreChange& change : changes) {
+      change(this->in(), back);
+    }
+    ASSERT_EQ(visible(this->in(), back), visible(this->in(), there)) << int{run};
   }
 }
 
