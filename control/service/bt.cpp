@@ -245,7 +245,7 @@ void append(std::string& text, const json::value& value) {
       append_string(text, "");
       break;
     case json::kind::double_:
-      ALLIUM_CHECK(!"bt has no floating point");
+      ALLIUM_CHECK(value.kind() != json::kind::double_);  // bt has no floating point
   }
 }
 

@@ -20,12 +20,22 @@ namespace json = boost::json;
 namespace {
 
 constexpr char kPushVersion = 1;
+constexpr char kReplicaVersion = 2;
 /// Between the clocks of members, and what a client's may be ahead.
 constexpr std::uint64_t kClockSkewMs = 60'000;
 
 json::array pushed_entry(const storage::Account& account, const storage::Message& message) {
   return {text_of(account),  message.hash, message.timestamp_ms,
           message.expiry_ms, message.data, message.space};
+}
+
+json::array life_entry(const std::vector<storage::HistoryStep>& life) {
+  json::array steps;
+  for (const storage::HistoryStep& step : life) {
+    steps.emplace_back(
+        json::array{step.asked, step.expiry_ms, static_cast<int>(step.kind), step.timestamp_ms});
+  }
+  return steps;
 }
 
 std::optional<std::string_view> text_at(const json::array& entry, std::size_t i) {
@@ -36,6 +46,46 @@ std::optional<std::string_view> text_at(const json::array& entry, std::size_t i)
 std::optional<std::int64_t> number_at(const json::array& entry, std::size_t i) {
   const auto* number = i < entry.size() ? entry[i].if_int64() : nullptr;
   return number == nullptr ? std::nullopt : std::optional(*number);
+}
+
+std::optional<storage::HistoryStep> step_of(const json::value& value) {
+  const auto* entry = value.if_array();
+  if (entry == nullptr || entry->size() != 4) {
+    return std::nullopt;
+  }
+  const auto asked = number_at(*entry, 0);
+  const auto expiry = number_at(*entry, 1);
+  const auto kind = number_at(*entry, 2);
+  const auto timestamp = number_at(*entry, 3);
+  // Nobody's word but a client's is taken for a removal.
+  const bool is_good = asked && *asked > 0 && expiry && *expiry >= 0 && kind && *kind >= 0 &&
+                       *kind <= static_cast<int>(storage::HistoryStep::Kind::store) && timestamp &&
+                       *timestamp >= 0;
+  if (!is_good) {
+    return std::nullopt;
+  }
+  return storage::HistoryStep{
+      static_cast<storage::Stamp>(*asked), static_cast<std::uint64_t>(*expiry),
+      static_cast<storage::HistoryStep::Kind>(*kind), static_cast<std::uint64_t>(*timestamp)};
+}
+
+/// A store, and what was asked for after it; nullopt: not that.
+std::optional<std::vector<storage::HistoryStep>> life_of(const json::value& value) {
+  const auto* entries = value.if_array();
+  if (entries == nullptr || entries->size() > storage::kHistoryStepsMax) {
+    return std::nullopt;
+  }
+  std::vector<storage::HistoryStep> life;
+  for (const json::value& entry : *entries) {
+    const auto step = step_of(entry);
+    const bool is_in_order = step && (life.empty() ? step->kind == storage::HistoryStep::Kind::store
+                                                   : step->asked >= life.back().asked);
+    if (!is_in_order) {
+      return std::nullopt;
+    }
+    life.push_back(*step);
+  }
+  return life;
 }
 
 std::optional<OwnedMessage> owned_message(const json::value& value) {
@@ -64,6 +114,13 @@ std::optional<OwnedMessage> owned_message(const json::value& value) {
   message.timestamp_ms = static_cast<std::uint64_t>(*timestamp);
   message.expiry_ms = static_cast<std::uint64_t>(*expiry);
   message.data = *data;
+  if (entry->size() > 6) {
+    auto life = life_of((*entry)[6]);
+    if (!life) {
+      return std::nullopt;
+    }
+    message.life = *std::move(life);
+  }
   return OwnedMessage(*account, std::move(message));
 }
 
@@ -99,8 +156,17 @@ std::string serialise_pushed(const std::vector<OwnedMessage>& messages) {
   return kPushVersion + serialise_bt(entries);
 }
 
+std::string serialise_replicas(const std::vector<OwnedMessage>& messages) {
+  json::array entries;
+  for (const auto& [account, message] : messages) {
+    entries.emplace_back(pushed_entry(account, message));
+    entries.back().get_array().emplace_back(life_entry(message.life));
+  }
+  return kReplicaVersion + serialise_bt(entries);
+}
+
 Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload) {
-  if (payload.empty() || payload.front() != kPushVersion) {
+  if (payload.empty() || (payload.front() != kPushVersion && payload.front() != kReplicaVersion)) {
     return fail(Errc::malformed, "pushed messages of a version that is not known");
   }
   Result<json::value> value = parse_bt(payload.substr(1));
@@ -121,7 +187,12 @@ Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload) {
 
 bool is_possible(const OwnedMessage& owned, std::uint64_t now_ms) {
   const auto& [account, message] = owned;
-  return message.timestamp_ms <= now_ms + kClockSkewMs &&
+  const bool is_life_possible =
+      std::all_of(message.life.begin(), message.life.end(), [&](const storage::HistoryStep& step) {
+        return step.asked <= storage::stamp_of(now_ms + kClockSkewMs) &&
+               step.expiry_ms <= now_ms + storage::kLifeMsMax + kClockSkewMs;
+      });
+  return is_life_possible && message.timestamp_ms <= now_ms + kClockSkewMs &&
          message.expiry_ms <= now_ms + storage::kLifeMsMax + kClockSkewMs &&
          message.hash == internal::message_hash(account, message.space, message.data);
 }
@@ -132,7 +203,7 @@ std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages) 
   std::size_t bytes = 0;
   for (const auto& one : messages) {
     if (bytes + one.second.data.size() > kPushedBytesMax && !some.empty()) {
-      payloads.push_back(serialise_pushed(some));
+      payloads.push_back(serialise_replicas(some));
       some.clear();
       bytes = 0;
     }
@@ -140,7 +211,7 @@ std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages) 
     some.push_back(one);
   }
   if (!some.empty()) {
-    payloads.push_back(serialise_pushed(some));
+    payloads.push_back(serialise_replicas(some));
   }
   return payloads;
 }

@@ -32,14 +32,17 @@ using OwnedMessage = std::pair<storage::Account, storage::Message>;
 /// sn.data: 0x01, then a bt list of [account, hash, timestamp, expiry, data, namespace].
 [[nodiscard]] std::string serialise_pushed(const std::vector<OwnedMessage>& messages);
 
-/// Errc::malformed. Namespaces are missing in what old peers send; then they are 0.
+/// For members of our kind: 0x02, and each entry ends with a list of its life's steps, [stamp, expiry, kind, timestamp] (storage/FORMAT.md).
+[[nodiscard]] std::string serialise_replicas(const std::vector<OwnedMessage>& messages);
+
+/// Of either form, or Errc::malformed. Namespaces are missing in what old peers send; then they are 0.
 [[nodiscard]] Result<std::vector<OwnedMessage>> parse_pushed(std::string_view payload);
 
 /// Whether a message is as it could have been stored: under the hash of its own account and data, and with a life that a client may
 /// ask for. No member's word is taken for it: one that lies could give others' accounts what their clients choke on.
 [[nodiscard]] bool is_possible(const OwnedMessage& message, std::uint64_t now_ms);
 
-/// Entries of at most kPushedBytesMax together; one alone may be larger.
+/// Replicas of at most kPushedBytesMax together; one alone may be larger.
 [[nodiscard]] std::vector<std::string> payloads_of(const std::vector<OwnedMessage>& messages);
 
 struct MissedRecord {

@@ -374,9 +374,7 @@ void NodeService::State::add_swarm_commands() {
       reply({"400", "expected a method and its parameters"});
       return;
     }
-    rpc->call_params(
-        command.parts[0], command.parts[1], RpcSource::peer,
-        [reply](const Answer& answer, Format format) { reply(peer_reply(answer, format)); });
+    swarm->take_command(*rpc, command.parts[0], command.parts[1], reply);
   });
   add("sn.allium_late", [this](const OmqCommand& command, const OmqReply& reply) {
     swarm->take_late(*rpc, command.parts.empty() ? std::string_view() : command.parts.front(),

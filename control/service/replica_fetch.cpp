@@ -164,7 +164,7 @@ class Page {
     const std::string next =
         is_over_ ? std::string()
                  : serialise_bt(json::object{{"a", text_of(last_.account)}, {"h", last_.hash}});
-    return {"OK", serialise_pushed(messages_), next};
+    return {"OK", serialise_replicas(messages_), next};
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return messages_.size(); }

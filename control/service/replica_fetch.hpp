@@ -12,7 +12,7 @@
 //   Before           a copy of what was not its own meanwhile is worth nothing: what was deleted since would come back. When the first
 //                    of those it asks has answered, it erases its own, and then takes theirs.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
-//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK", messages as sn.data has them, and where to go on
+//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK", messages (serialise_replicas), and where to go on
 //                    (a bt dict of `a` and `h`), empty at the end; or a status and a text. Only what is the asking node's own.
 //                    With `k` "r", revocations: a bt list of [account, token, timestamp, stamp], and the account where to go on (the
 //                    next request's `a`), empty at the end. They are the member's word, which no client has signed: all that it can do is

@@ -36,7 +36,7 @@ SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
       absent_(std::make_unique<internal::AbsentMembers>(around_, counters_)),
       intake_(std::make_unique<internal::MissedIntake>(around_, *absent_, counters_)),
       begun_(std::make_unique<internal::BegunCommands>(around_, *absent_, *intake_, counters_)),
-      push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, counters_)) {}
+      push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)) {}
 
 SwarmPeers::~SwarmPeers() = default;
 
@@ -62,7 +62,15 @@ void SwarmPeers::given(const NodeKey& ed25519) {
 }
 
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
+  if (!before.all().empty()) {
+    intake_->views_differ();
+  }
   push_->begin(before);
+}
+
+void SwarmPeers::take_command(StorageRpc& rpc, std::string method, std::string params,
+                              std::function<void(PeerParts)> reply) {
+  intake_->take_command(rpc, std::move(method), std::move(params), std::move(reply));
 }
 
 void SwarmPeers::take_late(StorageRpc& rpc, std::string_view payload,

@@ -58,6 +58,8 @@ inline constexpr std::uint64_t kFinishRetryMs = 10'000;
 inline constexpr std::uint64_t kTellGivenMs = 86'400'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
+/// After the network has changed: how long others may still see it as it was.
+inline constexpr std::uint64_t kViewsDifferMs = 600'000;
 /// A member that is taken to be alive is asked.
 inline constexpr std::uint64_t kWatchIntervalMs = 10'000;
 
@@ -110,7 +112,11 @@ class SwarmPeers final : public SwarmMembers {
 
   [[nodiscard]] const SwarmCounters& counters() const noexcept { return counters_; }
 
-  // What members ask of us. Both give the parts of the reply.
+  // What members ask of us. All give the parts of the reply.
+
+  /// sn.storage_cc: a client's command, with its parameters.
+  void take_command(StorageRpc& rpc, std::string method, std::string params,
+                    std::function<void(PeerParts)> reply);
 
   /// sn.allium_late: a bt list of what we missed. The reply: OK, or a status, a text and a bt list of the places in it of what could not
   /// be kept; all else was.

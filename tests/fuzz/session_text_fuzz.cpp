@@ -45,7 +45,7 @@ void check_node_envelope(std::string_view text) {
 void check_pushed(std::string_view text) {
   const auto messages = parse_pushed(text);
   if (messages) {
-    ALLIUM_CHECK(parse_pushed(serialise_pushed(*messages)).value() == *messages);
+    ALLIUM_CHECK(parse_pushed(serialise_replicas(*messages)).value() == *messages);
   }
 }
 

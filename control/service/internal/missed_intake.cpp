@@ -23,17 +23,6 @@ constexpr std::size_t kPassedOnMax = 10'000;
 /// Of two good nodes.
 constexpr std::uint64_t kClocksApartMs = 4'000;
 
-/// Whether a command deleted a message here, or changed when one ends.
-bool changed_something(const Answer& answer) {
-  const auto* body = answer.body.if_object();
-  const auto has = [body](std::string_view name) {
-    const json::value* list = body == nullptr ? nullptr : body->if_contains(name);
-    return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
-                               (list->is_object() && !list->get_object().empty()));
-  };
-  return answer.status == Status::ok && (has("deleted") || has("updated"));
-}
-
 }  // namespace
 
 void MissedIntake::given(const NodeKey& key) {
@@ -57,12 +46,25 @@ void MissedIntake::pass_on(const std::string& record) {
     passed_on_in_order_.pop_front();
   }
   for (const auto& [key, at_ms] : given_ms_) {
-    const bool is_told = at_ms + kClocksApartMs < asked / storage::kStampsPerMs;
+    const bool is_told =
+        now_ms >= views_differ_until_ms_ && at_ms + kClocksApartMs < asked / storage::kStampsPerMs;
     if (!is_told && around_.membership.find(key) != nullptr) {
       absent_.queue(key, record, [](bool) {});
       absent_.set_behind(key);
     }
   }
+}
+
+// Who took it may not know yet of those who are members now. What was given to them before has not got it.
+void MissedIntake::take_command(StorageRpc& rpc, std::string method, std::string params,
+                                std::function<void(PeerParts)> reply) {
+  if (around_.now_ms() < views_differ_until_ms_) {
+    pass_on(command_record({method, params}));
+  }
+  rpc.call_params(method, params, RpcSource::peer,
+                  [reply = std::move(reply)](const Answer& answer, Format format) {
+                    reply(peer_reply(answer, format));
+                  });
 }
 
 void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
@@ -101,7 +103,8 @@ void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
       rpc.call_params(
           record->command.method, record->command.params, RpcSource::late_peer,
           [done, passed_on](const Answer& answer, Format) mutable {
-            if (changed_something(answer)) {
+            // Also where it changed nothing here: it may have been stored again since.
+            if (answer.status == Status::ok) {
               passed_on();
             }
             done(answer.status == Status::internal || answer.status == Status::not_acceptable);

@@ -29,6 +29,13 @@ class MissedIntake {
   /// This node has given messages: see SwarmPeers::given().
   void given(const NodeKey& key);
 
+  /// The network has changed, and others may not know it yet: they send commands to those who were members.
+  void views_differ() { views_differ_until_ms_ = around_.now_ms() + kViewsDifferMs; }
+
+  /// sn.storage_cc: a client's command.
+  void take_command(StorageRpc& rpc, std::string method, std::string params,
+                    std::function<void(PeerParts)> reply);
+
   /// sn.allium_late: a bt list of records.
   void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
 
@@ -42,6 +49,7 @@ class MissedIntake {
   AbsentMembers& absent_;
   SwarmCounters& counters_;
   std::map<NodeKey, std::uint64_t> given_ms_;  ///< and when
+  std::uint64_t views_differ_until_ms_ = 0;
   std::set<storage::Stamp> passed_on_;
   std::deque<storage::Stamp> passed_on_in_order_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

@@ -49,6 +49,9 @@ void ReplicaPush::begin(const ServiceNodes& before) {
     for (const PointRange& points : common_points(*had, *has)) {
       parts->push_back({points, targets});
     }
+    for (const NodeKey& key : targets) {
+      intake_.given(key);
+    }
   }
   push_next(parts);
 }
@@ -103,26 +106,52 @@ void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
   }
 }
 
-void ReplicaPush::send(const NodeKey& key, const Payload& payload, std::function<void()> done) {
+void ReplicaPush::send(const NodeKey& key, const Payload& payload,
+                       const std::function<void()>& done) {
   const ServiceNode* node = around_.membership.find(key);
   if (node == nullptr) {
     done();
     return;
   }
   if (absent_.is_dead(key)) {
-    absent_.queue(key, data_record(*payload), [done = std::move(done)](bool) { done(); });
+    absent_.queue(key, data_record(*payload), [done](bool) { done(); });
     return;
   }
-  around_.transport.request(*node, "sn.data", {*payload}, kHandOverTimeoutMs,
-                            while_alive(is_alive_, [this, key, payload, done = std::move(done)](
-                                                       const Result<PeerParts>& reply) {
-                              if (reply && reply->size() != 2) {
-                                done();
-                                return;
-                              }
-                              absent_.set_dead(key);
-                              absent_.queue(key, data_record(*payload), [done](bool) { done(); });
-                            }));
+  const PeerParts parts = {records_in({{0, data_record(*payload)}})};
+  auto done_with = [this, key, payload, done](const Result<PeerParts>& reply) {
+    if (!reply && reply.error().code == Errc::refused) {
+      send_plain(key, payload, done);
+    } else {
+      taken(key, payload, reply && reply->size() == 1, done);
+    }
+  };
+  around_.transport.request(*node, "sn.allium_late", parts, kHandOverTimeoutMs,
+                            while_alive(is_alive_, std::move(done_with)));
+}
+
+// To a member of another make.
+void ReplicaPush::send_plain(const NodeKey& key, const Payload& payload,
+                             const std::function<void()>& done) {
+  const ServiceNode* node = around_.membership.find(key);
+  if (node == nullptr) {
+    done();
+    return;
+  }
+  auto done_with = [this, key, payload, done](const Result<PeerParts>& reply) {
+    taken(key, payload, reply && reply->size() != 2, done);
+  };
+  around_.transport.request(*node, "sn.data", {messages_in({{0, data_record(*payload)}})},
+                            kHandOverTimeoutMs, while_alive(is_alive_, std::move(done_with)));
+}
+
+void ReplicaPush::taken(const NodeKey& key, const Payload& payload, bool is_taken,
+                        const std::function<void()>& done) {
+  if (is_taken) {
+    done();
+    return;
+  }
+  absent_.set_dead(key);
+  absent_.queue(key, data_record(*payload), [done](bool) { done(); });
 }
 
 }  // namespace allium::control::internal

@@ -16,14 +16,16 @@
 #include <vector>
 
 #include "control/service/internal/absent_members.hpp"
+#include "control/service/internal/missed_intake.hpp"
 #include "control/service/swarm_peers.hpp"
 
 namespace allium::control::internal {
 
 class ReplicaPush {
  public:
-  ReplicaPush(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
-      : around_(around), absent_(absent), counters_(counters) {}
+  ReplicaPush(const SwarmSurroundings& around, AbsentMembers& absent, MissedIntake& intake,
+              SwarmCounters& counters)
+      : around_(around), absent_(absent), intake_(intake), counters_(counters) {}
 
   /// After Membership was updated: what this node had in `before` and others have now.
   void begin(const ServiceNodes& before);
@@ -42,10 +44,14 @@ class ReplicaPush {
 
   void push_next(const std::shared_ptr<Parts>& parts);
   [[nodiscard]] std::vector<Payload> next_round(Parts& parts);
-  void send(const NodeKey& key, const Payload& payload, std::function<void()> done);
+  void send(const NodeKey& key, const Payload& payload, const std::function<void()>& done);
+  void send_plain(const NodeKey& key, const Payload& payload, const std::function<void()>& done);
+  void taken(const NodeKey& key, const Payload& payload, bool is_taken,
+             const std::function<void()>& done);
 
   const SwarmSurroundings& around_;
   AbsentMembers& absent_;
+  MissedIntake& intake_;
   SwarmCounters& counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

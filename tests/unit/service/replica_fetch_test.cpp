@@ -76,6 +76,34 @@ TEST(MemberThatComesBack, HasNothingOfWhatWasDeletedMeanwhile) {
   }
 }
 
+TEST(MemberThatComesBack, HasWhatWasStoredAgainAfterAllHadBeenDeletedOrShortened) {
+  for (const bool is_deleted : {true, false}) {
+    SwarmWorld world(3);
+    const TestAccount owner(5, 1);
+    world.call(0, "store", owner.store("one", world.now_ms));
+    const std::string at = std::to_string(is_deleted ? world.now_ms : world.now_ms + 600'000);
+    if (is_deleted) {
+      world.call(0, "delete_all",
+                 owner.signed_params("delete_all" + at, {{"timestamp", world.now_ms}}));
+    } else {
+      world.call(0, "expire_all",
+                 owner.signed_params("expire_all" + at, {{"expiry", world.now_ms + 600'000}}));
+    }
+    world.run(1'000);
+    world.assign({7, 7, kNoSwarm});
+    world.run(10'000);
+    const Answer again = world.call(0, "store", owner.store("one", world.now_ms));
+    const std::string hash(again.body.at("hash").as_string());
+    world.run(1'000);
+    world.assign({7, 7, 7});
+    world.run(20'000);
+    const auto there = world.node(0).store().expiries(owner.account(), {hash}, world.now_ms);
+    const auto back = world.node(2).store().expiries(owner.account(), {hash}, world.now_ms);
+    ASSERT_EQ(there->size(), 1U);
+    EXPECT_EQ(*back, *there) << is_deleted;
+  }
+}
+
 TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedOrShortenedByTheMemberWhoGaveIt) {
   SwarmWorld world(4);
   world.run(10'000);
@@ -108,6 +136,30 @@ TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedOrShortenedByTheMemberWhoGaveIt) 
     const auto expiries = world.node(node).store().expiries(owner.account(), {shortened}, 0);
     EXPECT_EQ(expiries->at(0).expiry_ms, short_ms) << node;
   }
+}
+
+TEST(MemberWithANewDisk, KnowsOfAStoreThatItCameAfterADeletion) {
+  SwarmWorld world(3);
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(2).is_up = false;
+  world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  world.run(1'000);
+  world.node(0).is_up = false;
+  world.node(2).is_up = true;
+  world.run(10'000);
+  world.call(1, "store", owner.store("one", world.now_ms));
+  world.node(2).restart_empty();
+  world.start(2);
+  world.run(30'000);
+  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+
+  // Node 0 has the deletion for node 2 still.
+  world.node(0).is_up = true;
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"one"});
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
 }
 
 TEST(MemberWithANewDisk, KnowsWhoIsRevoked) {

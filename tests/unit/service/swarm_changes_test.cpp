@@ -53,7 +53,7 @@ TEST(NewMember, IsGivenALargeMailboxInRounds) {
   ASSERT_EQ(world.node(0).store().status().messages, kMessages);
   world.add_node();
   world.node(0).silent_on = {"sn.allium_fetch"};
-  world.node(2).silent_on = {"sn.data"};
+  world.node(2).silent_on = {"sn.allium_late"};
   world.assign({7, 7, 7});
   world.run(1'000);
   EXPECT_GT(world.node(0).swarm().counters().messages_pushed, 0U);
@@ -63,6 +63,52 @@ TEST(NewMember, IsGivenALargeMailboxInRounds) {
   world.run(60'000);
   EXPECT_EQ(world.node(0).swarm().counters().messages_pushed, kMessages);
   EXPECT_EQ(world.node(2).store().status().messages, kMessages);
+}
+
+TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
+  SwarmWorld world(3);
+  world.assign({7, 7, kNoSwarm});
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  world.assign({7, 7, 7}, {1});
+  world.run(5'000);
+  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+
+  world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  world.run(5'000);
+  world.tell(1);
+  world.run(30'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+}
+
+TEST(NewSwarm, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kNoSwarm, kNoSwarm});
+  world.run(10'000);
+  std::vector<TestAccount> accounts;
+  std::vector<std::string> hashes;
+  for (std::uint8_t n = 1; n <= 12; ++n) {
+    accounts.emplace_back(3, n);
+    const Answer kept = world.call(0, "store", accounts.back().store("mail", world.now_ms));
+    hashes.emplace_back(kept.body.at("hash").as_string());
+  }
+  const SwarmId other = std::uint64_t{1} << 63;
+  world.assign({7, 7, other, other}, {1});
+  world.run(5'000);
+  for (std::size_t i = 0; i < accounts.size(); ++i) {
+    world.call(1, "delete", accounts[i].remove({hashes[i]}));
+  }
+  world.run(5'000);
+  world.tell(1);
+  world.run(30'000);
+  for (const TestAccount& account : accounts) {
+    const bool is_moved = world.node(2).membership.is_ours(account.account());
+    EXPECT_TRUE(sorted_data(world, is_moved ? 2 : 0, account).empty());
+    EXPECT_TRUE(sorted_data(world, is_moved ? 3 : 1, account).empty());
+  }
 }
 
 TEST(NewSwarm, IsGivenTheAccountsThatAreNowItsOwn) {
@@ -146,12 +192,14 @@ TEST(Pushed, IsStoredOnlyWhereAClientCouldHaveStoredIt) {
 TEST(Pushed, RefusesWhatIsNotOne) {
   const std::string key = "33:" + std::string(33, 'k');
   for (const std::string& payload : std::vector<std::string>{
-           std::string(), std::string("\x02le"), std::string("\x01"),
+           std::string(), std::string("\x03le"), std::string("\x01"),
            std::string("\x01"
                        "de"),
            "\x01ll" + key + "0:i1ei2e1:dee", "\x01ll" + key + "4:hashi-1ei2e1:dee",
            "\x01ll" + key + "4:hashi1ei2e1:di99999eee", "\x01ll2:kk4:hashi1ei2e1:dee",
-           "\x01ll" + key + "4:hashi1ei2eee"}) {
+           "\x01ll" + key + "4:hashi1ei2eee",
+           "\x02ll" + key + "4:hashi1ei2e1:di0elli9ei2ei4ei0eeeee",
+           "\x02ll" + key + "4:hashi1ei2e1:di0elli9ei2ei0ei0eeeee"}) {
     EXPECT_FALSE(parse_pushed(payload)) << payload;
   }
 }

@@ -81,6 +81,38 @@ TEST(DeadMember, OfTheOtherKindGetsTheMessages) {
   EXPECT_FALSE(world.node(1).served.contains("sn.allium_late"));
 }
 
+TEST(DeadMember, HearsOfWhatReplacedAMessageOfAPublicOutbox) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("first", world.now_ms, -1));
+  world.node(2).is_up = false;
+  world.run(1'000);
+  const Answer newer = world.call(0, "store", owner.store("second", world.now_ms, -1));
+  world.call(0, "delete", owner.remove({std::string(newer.body.at("hash").as_string())}));
+  world.run(75'000);
+  world.node(2).is_up = true;
+  world.run(60'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    const Answer found = world.call(node, "retrieve", owner.retrieve(world.now_ms, -1));
+    EXPECT_TRUE(data_in(found).empty()) << node;
+  }
+}
+
+TEST(DeadMember, IsKnownToBeDeadBeforeSomethingIsForIt) {
+  SwarmWorld world(3);
+  world.start(0);
+  world.node(2).is_up = false;
+  world.run(15'000);
+  EXPECT_TRUE(world.node(0).swarm().is_dead(world.node(2).key()));
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  EXPECT_LT(world.last_call_ms, 1'000U);
+  world.node(2).is_up = true;
+  world.run(10'000);
+  EXPECT_FALSE(world.node(0).swarm().is_dead(world.node(2).key()));
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+}
+
 TEST(DeadMember, DoesNotBringBackWhatWasDeletedMeanwhile) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);

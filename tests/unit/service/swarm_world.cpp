@@ -44,8 +44,14 @@ class TestNode::Transport final : public PeerTransport {
       });
     };
     world_.at(world_.now_ms + kLatencyMs, [this, key = node.ed25519, command = std::move(command),
-                                           parts = std::move(parts), answer] {
+                                           parts = std::move(parts), answer, is_done, done] {
       TestNode* target = world_.find(key);
+      const bool is_unknown =
+          target != nullptr && !target->is_of_our_kind && command.starts_with("sn.allium_");
+      if (owner_.is_up && is_unknown && target->is_up && !std::exchange(*is_done, true)) {
+        done(fail(Errc::refused, "UNKNOWNCOMMAND"));
+        return;
+      }
       if (owner_.is_up && target != nullptr && target->is_up) {
         target->serve(x25519_of(owner_.key()).value(), command, parts, answer);
       }
@@ -116,10 +122,7 @@ void TestNode::serve(const NodeKey& from, const std::string& command, const Peer
   } else if (command == "sn.storage_cc" && lie) {
     reply(*lie);
   } else if (command == "sn.storage_cc" && parts.size() == 2) {
-    rpc_->call_params(parts[0], parts[1], RpcSource::peer,
-                      [reply = std::move(reply)](const Answer& answer, Format format) {
-                        reply(peer_reply(answer, format));
-                      });
+    swarm_->take_command(*rpc_, parts[0], parts[1], std::move(reply));
   } else if (command == "sn.data" && parts.size() == 1) {
     swarm_->take_data(parts[0], std::move(reply));
   } else if (command == "sn.allium_fetch" && is_of_our_kind && parts.size() == 1) {
