@@ -28,6 +28,7 @@ from pathlib import Path
 bin_dir = Path(sys.argv[1]).resolve()
 ALLIUM, ALLIUMD = str(bin_dir / "allium"), str(bin_dir / "alliumd")
 SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+PUBLIC_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 NEGATIVE, USAGE, REFUSED, UNREACHABLE = 1, 2, 3, 4
 # A build with sanitizers looks for leaks by tracing itself, which these programs forbid.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
@@ -300,11 +301,11 @@ def free_ports(count):
 class Node:
     """An alliumd at ports of loopback that were free just now; `with` ends it by SIGTERM."""
 
-    def __init__(self, folder, max_bytes="64MiB"):
+    def __init__(self, folder, max_bytes="64MiB", **changes):
         self.folder, self.socket, self.log = folder, folder / "s", folder / "log"
         https, omq = free_ports(2)
         text, _ = configuration(folder, https__listen=f'["127.0.0.1:{https}"]', omq__listen=f'["127.0.0.1:{omq}"]',
-                                storage__max_bytes=f'"{max_bytes}"')
+                                storage__max_bytes=f'"{max_bytes}"', **changes)
         (folder / "allium.toml").write_text(text)
 
     def start(self):
@@ -419,25 +420,31 @@ STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problem
 DATAPLANE = {"connected": True, "serving": True, "problem": "", "device": "net_ring0", "workers": 2, "relays": 11}
 
 
-def status_of(folder, **changes):
-    """What `allium status` prints for an answer."""
+def asked(folder, answer, *words):
+    """`allium status` of a socket that says these bytes."""
     path = folder / "status"
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(path))
         door.listen()
         door.settimeout(10)
-        asking = subprocess.Popen([ALLIUM, "status", "--socket", str(path)], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        asking = subprocess.Popen([ALLIUM, "status", "--socket", str(path), *words], env=ENVIRONMENT, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
         try:
             line, _ = door.accept()
             with line:
                 line.recv(100)
-                line.sendall(json.dumps({**STATUS, **changes}).encode())
-            text, _ = asking.communicate(timeout=10)
+                line.sendall(answer)
+            text, errors = asking.communicate(timeout=10)
         finally:
             asking.kill()
             asking.wait()
     path.unlink()
-    return text.splitlines()
+    return subprocess.CompletedProcess(asking.args, asking.returncode, text, errors)
+
+
+def status_of(folder, **changes):
+    """What `allium status` prints for an answer."""
+    return asked(folder, json.dumps({**STATUS, **changes}).encode()).stdout.splitlines()
 
 
 def status_tells_of_omq(folder):
@@ -461,7 +468,9 @@ def status_tells_of_packets_and_records(folder):
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
-         a_disk_that_fills_up_is_said_early, status_tells_of_omq, status_tells_of_packets_and_records)
+         a_disk_that_fills_up_is_said_early,
+         status_tells_of_omq,
+         status_tells_of_packets_and_records)
 
 
 def main():
