@@ -88,6 +88,19 @@ def rotation_goes_on_after_a_crash(folder):
     expect((folder / "identity.old1").read_text() == (folder / "identity.old2").read_text() == before != file.read_text(), "another one")
 
 
+def rotation_follows_a_link(folder):
+    file, link, other = new_identity(folder), folder / "link", folder / "other"
+    before = file.read_text()
+    link.symlink_to(file)
+    done = key("rotate", link, "--unsealed")
+    expect(done.returncode == 0 and f"{file}.old1" in done.stderr, done.stderr)
+    expect(link.is_symlink() and file.read_text() != before == Path(f"{file}.old1").read_text(), "the link was rotated, not the file")
+    link.unlink()
+    link.symlink_to(other)
+    expect_refused(key("init", link, "--unsealed"), REFUSED, "there is an identity already")
+    expect(link.is_symlink() and not other.exists(), "a link is no new file")
+
+
 def rotation_leaves_no_gap(folder):
     """A reader that looks all the time finds a whole identity each time."""
     file = new_identity(folder)
@@ -465,7 +478,7 @@ def status_tells_of_packets_and_records(folder):
     expect("records  11 known, 2 refused, last: a record of another node" in status_of(folder, records=refused), "records")
 
 
-CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
+CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
          a_disk_that_fills_up_is_said_early,
