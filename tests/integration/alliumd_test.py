@@ -138,6 +138,22 @@ def export_is_json_on_request(folder):
     expect_refused(key("export", file, "--json"), USAGE, "--reveal")
 
 
+def errors_repeat_no_secret(folder):
+    seed_is = ("standard input of 'allium key import'", "--passphrase-file FILE")
+    file = folder / "identity"
+    for words, said in ((["key", "import", "--file", str(file), SEED], "an argument too many"), (["key", "init", "--seed", SEED], "no option --seed"),
+                        (["key", "init", f"--seed={SEED}"], "no option --seed\n"), (["key", "show", "--passphrase", SEED], "no option --passphrase\n"),
+                        (["key", SEED], "A subcommand is required"), (["key", "init", f"--unsealed=x{SEED}"], "Could not convert: --unsealed\n"), ([SEED], "an argument too many")):
+        done = run(ALLIUM, *words)
+        expect_refused(done, USAGE, said, *(seed_is if "no option" in said or "--file" in words else ()))
+        expect(SEED not in done.stdout + done.stderr, f"it repeats the seed: {done.stderr}")
+    for words, said in ((["--passphrase", SEED], "no option --passphrase\n"), ([SEED], "an argument too many"), ([f"--check-config=x{SEED}"], "Could not convert: --check-config\n")):
+        done = run(ALLIUMD, *words)
+        expect_refused(done, USAGE, said)
+        expect(SEED not in done.stdout + done.stderr, f"it repeats the seed: {done.stderr}")
+    expect(names_in(folder) == [], "something was made")
+
+
 def output_that_is_lost_is_an_error(folder):
     file = new_identity(folder)
     for words in (["version"], ["--help"], ["key", "show", "--file", str(file)], ["key", "show", "--json", "--file", str(file)],
@@ -478,7 +494,7 @@ def status_tells_of_packets_and_records(folder):
     expect("records  11 known, 2 refused, last: a record of another node" in status_of(folder, records=refused), "records")
 
 
-CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request,
+CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request, errors_repeat_no_secret,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
          a_disk_that_fills_up_is_said_early,
