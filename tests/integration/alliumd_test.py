@@ -260,6 +260,11 @@ def configurations_are_checked(folder):
     expect_at(folder, "network.document", "URL with a host", network__document='"https://"')
     expect_at(folder, "control.socket", "107", control__socket='"/' + 107 * "s" + '"')
     expect_at(folder, "dataplane.socket", "107", dataplane__socket='"/' + 107 * "s" + '"')
+    for name in ("network.document", "node.identity", "node.passphrase", "node.data", "dataplane.socket", "control.socket"):
+        expect_at(folder, name, "has a NUL character, which no path may have", **{name.replace(".", "__"): '"/x/nul\\u0000x"'})
+    expect_at(folder, "dataplane.socket", "they are two sockets", dataplane__socket=f'"{folder}/../{folder.name}/s"')
+    for name in ("https.listen", "omq.listen", "network.authorities"):
+        expect_at(folder, name, "is empty: it should have ", **{name.replace(".", "__"): "[]"})
     done = run(ALLIUMD, "--config", str(folder), "--check-config")
     expect(done.returncode == NEGATIVE and done.stderr == f"{folder}:1: is a directory\n", done.stderr)
     os.mkfifo(folder / "pipe")
@@ -278,6 +283,16 @@ def files_of_a_configuration_are_checked(folder):
         expect_at(folder, name, f"{folder}/pipe: no regular file", **{name.replace(".", "__"): f'"{folder}/pipe"'})
     expect_at(folder, "control.socket", "/nowhere: No such file", control__socket='"/nowhere/s"')
     expect_at(folder, "control.socket", f"{folder}/network: no directory", control__socket=f'"{folder}/network/s"')
+    for name in ("network", "data"):
+        (folder / "data").mkdir(exist_ok=True)
+        expect_at(folder, "control.socket", f"{folder}/{name}: there is something else of that name", control__socket=f'"{folder}/{name}"')
+    (folder / "another").symlink_to(folder / "identity")
+    for name in ("identity", "another"):
+        expect_at(folder, "network.document", f"{folder}/{name}: [node] names this file as a secret", network__document=f'"{folder}/{name}"')
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(folder / "s"))
+    done, *_ = check(folder)
+    expect(done.returncode == 0, f"a socket that a crash left is taken over: {done.stderr}")
     done, *_ = check(folder, control__socket='"/run/allium-of-nobody/s"')
     expect(done.returncode == 0, f"a folder of /run is made at start: {done.stderr}")
     done, *_ = check(folder, network__document='"https://example.org/network"')
