@@ -491,6 +491,28 @@ def status_of(folder, **changes):
     return asked(folder, json.dumps({**STATUS, **changes}).encode()).stdout.splitlines()
 
 
+def status_of_another_version_is_refused(folder):
+    for changes in ({"schema": "allium.status/2"}, {"schema": None}, {"omq": None}, {"omq": {}}, {"healthy": "yes"}, {"members": "many"},
+                    {"problems": [1]}, {"dataplane": {}}):
+        for words in ([], ["--json"]):
+            done = asked(folder, json.dumps({**STATUS, **changes}).encode(), *words)
+            expect_refused(done, REFUSED, f"error: {folder}/status: the answer is of another version of alliumd")
+            expect(done.stdout == "", f"{changes}: a part of it is printed: {done.stdout}")
+    expect_refused(asked(folder, b"{}"), REFUSED, "another version of alliumd")
+    expect_refused(asked(folder, b""), UNREACHABLE, "no answer that could be read")
+
+
+def status_of_one_that_stands_still(folder):
+    new_identity(folder)
+    with Node(folder) as node:
+        node.process.send_signal(signal.SIGSTOP)
+        try:
+            expect_refused(node.status(), UNREACHABLE, f"{node.socket}: somebody listens there and does not answer", "perhaps alliumd hangs",
+                           "journalctl -u alliumd")
+        finally:
+            node.process.send_signal(signal.SIGCONT)
+
+
 def status_tells_of_omq(folder):
     omq = {"received": 812, "requested": 1204, "timeouts": 3, "refused_busy": 1, "refused_clients": 10, "unsent_full": 100, "cut_slow": 1000}
     expect("omq      812 commands, 1204 to other nodes, 3 unanswered, 1111 refused or cut off"
@@ -513,7 +535,7 @@ CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
          a_disk_that_fills_up_is_said_early,
-         status_tells_of_omq,
+         status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
          status_tells_of_packets_and_records)
 
 
