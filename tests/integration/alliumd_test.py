@@ -435,6 +435,43 @@ def a_hangup_does_not_end_it(folder):
         expect(node.status().returncode in (0, NEGATIVE), "it does not answer any more")
 
 
+def a_document_that_is_fetched_need_not_be_there(folder):
+    new_identity(folder)
+    with Node(folder, network__document=f'"http://127.0.0.1:{free_ports(1)[0]}/network"') as node:
+        wait_until(lambda: "ev=registry.not_fetched" in node.log.read_text(), "it says that it cannot fetch")
+        problems = json.loads(node.status("--json").stdout)["problems"]
+        expect(len(problems) == 2 and problems[0].startswith("the network document is not fetched: ") and
+               problems[1] == "no list of nodes yet: clients are answered 503", str(problems))
+    log = node.log.read_text()
+    expect("level=info ev=registry.awaited" in log, log)
+    expect("level=error" not in log and "No such file" not in log, log)
+
+    with Node(folder) as node:  # a file that is not there is a mistake
+        expect("level=error ev=registry.refused" in node.log.read_text(), node.log.read_text())
+
+
+def signed_by_seed(folder, text):
+    """Of RFC 8032, section 7.1, test 1: the key of SEED."""
+    (folder / "der").write_bytes(bytes.fromhex("302e020100300506032b657004220420" + SEED))
+    (folder / "text").write_text(text)
+    done = run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(folder / "der"), "-keyform", "DER", "-in", str(folder / "text"), text=False)
+    expect(done.returncode == 0, str(done.stderr))
+    return done.stdout.hex()
+
+
+def a_document_without_service_nodes_is_said(folder):
+    if not has_openssl():
+        return
+    new_identity(folder)
+    now = int(time.time())
+    text = (f"allium-network 1\nserial 7\nvalid-from {now - 100}\nvalid-until {now + 200_000}\nrelays 1\n"
+            f"relay {PUBLIC_KEY} - 1 192.0.2.7:22100\n")
+    (folder / "network").write_text(f"allium-network-bundle 1\n{text}signatures 1\nauthority {PUBLIC_KEY} {signed_by_seed(folder, text)}\nrecords 0\n")
+    with Node(folder, network__authorities=f'["{PUBLIC_KEY}"]') as node:
+        problems = json.loads(node.status("--json").stdout)["problems"]
+    expect(len(problems) == 1 and problems[0].startswith("the network document has no service node (no 'service' line"), str(problems))
+
+
 def a_disk_that_fills_up_is_said_early(folder):
     new_identity(folder)
     with Node(folder) as node:
@@ -534,7 +571,7 @@ def status_tells_of_packets_and_records(folder):
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request, errors_repeat_no_secret,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
-         a_disk_that_fills_up_is_said_early,
+         a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
          status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
          status_tells_of_packets_and_records)
 
