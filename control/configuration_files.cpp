@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "control/node/identity_file.hpp"
 
@@ -52,6 +54,11 @@ Result<void> check_data(const Configuration& configuration) {
   return {};
 }
 
+bool is_same_file(const std::string& left, const std::string& right) {
+  std::error_code ignored;
+  return std::filesystem::equivalent(left, right, ignored);
+}
+
 Result<void> check_document(const Configuration& configuration) {
   const std::string& path = configuration.network_file;
   if (path.find("://") != std::string::npos) {
@@ -63,12 +70,33 @@ Result<void> check_document(const Configuration& configuration) {
   if (stat(path.c_str(), &about) != 0 || access(path.c_str(), R_OK) != 0) {
     return fail(errno == ENOENT ? Errc::not_found : Errc::io, path + ": " + std::strerror(errno));
   }
-  return S_ISREG(about.st_mode) ? Result<void>() : fail(Errc::refused, path + ": no regular file");
+  if (!S_ISREG(about.st_mode)) {
+    return fail(Errc::refused, path + ": no regular file");
+  }
+  // Any node gives the document to whoever asks.
+  for (const std::string& secret : {configuration.identity_file, configuration.passphrase_file}) {
+    if (is_same_file(path, secret)) {
+      return fail(
+          Errc::refused,
+          path + ": [node] names this file as a secret; the network document is another one");
+    }
+  }
+  return {};
+}
+
+/// What a crash left may be in the place of the socket, and nothing else.
+bool is_taken(const std::string& path) {
+  struct stat about {};
+
+  return lstat(path.c_str(), &about) == 0 && !S_ISSOCK(about.st_mode);
 }
 
 /// A folder below /run may be made only at start, by who starts services.
 Result<void> check_control_socket(const Configuration& configuration) {
   const std::string& path = configuration.control_socket;
+  if (is_taken(path)) {
+    return fail(Errc::refused, path + ": there is something else of that name, no socket");
+  }
   if (path.starts_with("/run/")) {
     return {};
   }

@@ -18,6 +18,7 @@
 
 #include "control/configuration_files.hpp"
 #include "control/daemon.hpp"
+#include "control/manage/command_line.hpp"
 #include "control/manage/configuration.hpp"
 #include "crypto_accel/base/memory_privacy.hpp"
 
@@ -78,6 +79,16 @@ int run(const std::string& path, bool check_only) {
   return kDone;
 }
 
+/// Secrets have files of their own; on a command line, everybody on the machine can read them.
+int refuse_words(const CLI::App& program) {
+  std::fprintf(stderr,
+               "error: %s\nA passphrase is in the file that [node] passphrase names, the seed in "
+               "the one of [node] identity.\n"
+               "Run with --help for more information.\n",
+               allium::control::unexpected_words(program.remaining(true)).c_str());
+  return kUsage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -94,6 +105,11 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "alliumd " ALLIUM_VERSION);
   try {
     program.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    return refuse_words(program);
+  } catch (const CLI::ConversionError& error) {
+    program.exit(CLI::ConversionError(allium::control::without_value(error.what())));
+    return kUsage;
   } catch (const CLI::ParseError& error) {
     return program.exit(error) == 0 ? kDone : kUsage;
   }

@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/network_source.hpp"
 
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace allium::control {
+namespace {
+
+bool is_absent(const std::string& file) {
+  std::error_code ignored;
+  return !std::filesystem::exists(file, ignored);
+}
+
+}  // namespace
 
 Result<void> NetworkSource::start(const Configuration& configuration, OnNetwork on_network) {
   FileRegistryOptions options;
@@ -23,7 +33,11 @@ Result<void> NetworkSource::start(const Configuration& configuration, OnNetwork 
         valid_until_s_ = network.valid_until_s;
         on_network(network);
       },
-      [this](const Error& problem) {
+      [this, is_fetched, file = options.path](const Error& problem) {
+        if (is_fetched && height_ == 0 && is_absent(file)) {  // at the first start
+          log_.info("registry.awaited", {{"file", file}, {"reason", "it is fetched"}});
+          return;
+        }
         problem_ = problem.text;
         log_.error("registry.refused", {{"reason", problem.text}});
       });

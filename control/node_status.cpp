@@ -97,7 +97,10 @@ json::array problems_of(const NodeReport& report) {
   if (!report.fetch_problem.empty()) {
     add("the network document is not fetched: " + report.fetch_problem);
   }
-  if (!now.is_ready) {
+  if (!now.is_ready && report.valid_until_s != 0) {
+    add("the network document has no service node (no 'service' line of a relay): clients are "
+        "answered 503; ask its authorities for another");
+  } else if (!now.is_ready) {
     add("no list of nodes yet: clients are answered 503");
   } else if (now.swarm == kNoSwarm) {
     add("the network document has this node in no swarm");

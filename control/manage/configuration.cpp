@@ -61,6 +61,13 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return std::nullopt;
 }
 
+/// What a file says goes to a terminal, and ends nowhere before its end.
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
 /// Remembers the first thing that was wrong, with its line.
 class Reader {
  public:
@@ -68,7 +75,7 @@ class Reader {
 
   void refuse(const toml::source_region& where, const std::string& reason) {
     if (problem_.empty()) {
-      problem_ = name_ + ':' + std::to_string(where.begin.line) + ": " + reason;
+      problem_ = name_ + ':' + std::to_string(where.begin.line) + ": " + printable(reason);
     }
   }
 
@@ -150,6 +157,9 @@ class Section {
     if (node != nullptr && node->is_string() && !target.starts_with('/')) {
       expect(key, *node, "a path that begins with /");
     }
+    if (target.find('\0') != std::string::npos) {
+      refuse(key, "has a NUL character, which no path may have");
+    }
   }
 
   /// A file that is a Unix socket.
@@ -205,6 +215,9 @@ class Section {
     if (array == nullptr) {
       expect(key, *node, "a list of " + what);
       return;
+    }
+    if (array->empty()) {
+      refuse(key, "is empty: it should have " + what);
     }
     for (const toml::node& element : *array) {
       const auto* value = element.as_string();
@@ -380,6 +393,16 @@ void read_node(Section node, Configuration& configuration) {
   node.done();
 }
 
+/// alliumd would take the one at which allium-dp is, or the other way round.
+void refuse_one_socket_for_two(Section& dataplane, const Configuration& configuration) {
+  const std::filesystem::path socket(configuration.dataplane_socket);
+  if (!socket.empty() &&
+      socket.lexically_normal() ==
+          std::filesystem::path(configuration.control_socket).lexically_normal()) {
+    dataplane.refuse("socket", "of [dataplane] is that of [control] too: they are two sockets");
+  }
+}
+
 void read_sections(Section& root, Configuration& configuration) {
   read_node(root.section("node"), configuration);
   read_network(root.section("network"), configuration);
@@ -408,6 +431,7 @@ void read_sections(Section& root, Configuration& configuration) {
   Section control = root.section("control");
   control.socket("socket", configuration.control_socket);
   configuration.lines.control_socket = control.line_of("socket");
+  refuse_one_socket_for_two(dataplane, configuration);
   control.done();
   Section log = root.section("log");
   log.choice("level", configuration.log_level,

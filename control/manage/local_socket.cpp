@@ -93,6 +93,13 @@ bool answers(const std::string& path) {
   return is_there;
 }
 
+std::string silence(const std::string& path, std::uint64_t timeout_ms) {
+  return path + ": somebody listens there and does not answer within " +
+         std::to_string(timeout_ms) +
+         " ms; perhaps alliumd hangs or was stopped: look at systemctl status alliumd and "
+         "journalctl -u alliumd";
+}
+
 }  // namespace
 
 struct LocalSocket::State : std::enable_shared_from_this<State> {
@@ -184,7 +191,11 @@ Result<boost::json::object> ask_local(const std::string& path, std::string_view 
          (count = recv(descriptor, buffer.data(), buffer.size(), 0)) > 0) {
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
+  const bool is_silent = is_asked ? count < 0 && errno == EAGAIN : failure == EAGAIN;
   close(descriptor);
+  if (is_silent) {
+    return fail(Errc::timeout, silence(path, timeout_ms));
+  }
   if (!is_asked) {
     return fail(Errc::unavailable, path + ": " + std::strerror(failure) + "; is alliumd running?");
   }

@@ -47,7 +47,8 @@ class LocalSocket {
   std::shared_ptr<State> state_;
 };
 
-/// Asks the daemon behind `path`; waits so long for each part of the answer. Errc::unavailable: nobody is there.
+/// Asks the daemon behind `path`; waits so long for each part of the answer. Errc::unavailable: nobody is there, or
+/// what comes is no answer. Errc::timeout: nothing came.
 [[nodiscard]] Result<boost::json::object> ask_local(const std::string& path,
                                                     std::string_view question,
                                                     std::uint64_t timeout_ms = 5000);

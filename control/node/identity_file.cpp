@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include <sodium.h>
 
@@ -158,6 +160,16 @@ Result<std::string> link_old(const std::string& path) {
   return fail(Errc::full, path + ": too many old identities are beside it: move some away");
 }
 
+/// The file itself. A rename to a symbolic link would replace the link, and leave the old identity where the link led.
+Result<std::string> without_links(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_symlink(path, error)) {
+    return path;
+  }
+  const std::filesystem::path file = std::filesystem::canonical(path, error);
+  return error ? Result<std::string>(file_error(path, error.value())) : file.string();
+}
+
 /// Replaces `path` by `draft`; what was there has a name of its own on the disk before.
 Result<std::string> replace_and_keep(const std::string& draft, const std::string& path) {
   Result<std::string> kept = link_old(path);
@@ -243,8 +255,13 @@ Result<void> write_identity_file(const std::string& path, const Seed& seed,
   return created ? sync_directory_of(path) : created;
 }
 
-Result<std::string> rotate_identity_file(const std::string& path, const Seed& seed,
+Result<std::string> rotate_identity_file(const std::string& name, const Seed& seed,
                                          const Passphrase* passphrase, const Random& random) {
+  const Result<std::string> resolved = without_links(name);
+  if (!resolved) {
+    return resolved;
+  }
+  const std::string& path = *resolved;
   const std::string draft = path + ".new";
   const Result<void> created = create_identity(draft, seed, passphrase, random);
   if (!created && created.error().code == Errc::refused) {

@@ -52,7 +52,8 @@ class Passphrase {
 [[nodiscard]] Result<void> write_identity_file(const std::string& path, const Seed& seed,
                                                const Passphrase* passphrase, const Random& random);
 
-/// Puts a new identity in the place of one that is there, which stays beside it as `path`.oldN. At every instant `path` is there and
+/// Puts a new identity in the place of one that is there, which stays beside it as `path`.oldN. Where `path` is a symbolic link, it is
+/// the file there that is meant, and the link stays. At every instant `path` is there and
 /// whole, and a crash loses neither. Gives the name that the old one has now. Errc::refused where `path`.new is there: another
 /// rotation is under way or was interrupted.
 [[nodiscard]] Result<std::string> rotate_identity_file(const std::string& path, const Seed& seed,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/node_links.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -40,13 +41,17 @@ bool is_private_address(const asio::ip::address& address) {
       return is_private_address(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
     }
     const auto bytes = v6.to_bytes();
-    // What other systems turn into an IPv4 address: NAT64 (RFC 6052), 6to4 (RFC 3056).
+    // What other systems turn into an IPv4 address: NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380), and IPv4-compatible
+    // ones (RFC 4291, given up), of which :: and ::1 are two.
     const bool is_nat64 =
         bytes[0] == 0x00 && bytes[1] == 0x64 && bytes[2] == 0xff && bytes[3] == 0x9b;
     const bool is_6to4 = bytes[0] == 0x20 && bytes[1] == 0x02;
+    const bool is_teredo = bytes[0] == 0x20 && bytes[1] == 0x01 && bytes[2] == 0 && bytes[3] == 0;
+    const bool is_v4_compatible =
+        std::all_of(bytes.begin(), bytes.begin() + 12, [](auto byte) { return byte == 0; });
     // fc00::/7 besides what Asio knows.
-    return v6.is_loopback() || v6.is_unspecified() || v6.is_link_local() || v6.is_multicast() ||
-           is_nat64 || is_6to4 || (bytes[0] & 0xfe) == 0xfc;
+    return v6.is_link_local() || v6.is_site_local() || v6.is_multicast() || is_nat64 || is_6to4 ||
+           is_teredo || is_v4_compatible || (bytes[0] & 0xfe) == 0xfc;
   }
   const auto bytes = address.to_v4().to_bytes();
   return bytes[0] == 0 || bytes[0] == 10 || bytes[0] == 127 || bytes[0] >= 224 ||

@@ -28,6 +28,7 @@ from pathlib import Path
 bin_dir = Path(sys.argv[1]).resolve()
 ALLIUM, ALLIUMD = str(bin_dir / "allium"), str(bin_dir / "alliumd")
 SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+PUBLIC_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 NEGATIVE, USAGE, REFUSED, UNREACHABLE = 1, 2, 3, 4
 # A build with sanitizers looks for leaks by tracing itself, which these programs forbid.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
@@ -87,6 +88,19 @@ def rotation_goes_on_after_a_crash(folder):
     expect((folder / "identity.old1").read_text() == (folder / "identity.old2").read_text() == before != file.read_text(), "another one")
 
 
+def rotation_follows_a_link(folder):
+    file, link, other = new_identity(folder), folder / "link", folder / "other"
+    before = file.read_text()
+    link.symlink_to(file)
+    done = key("rotate", link, "--unsealed")
+    expect(done.returncode == 0 and f"{file}.old1" in done.stderr, done.stderr)
+    expect(link.is_symlink() and file.read_text() != before == Path(f"{file}.old1").read_text(), "the link was rotated, not the file")
+    link.unlink()
+    link.symlink_to(other)
+    expect_refused(key("init", link, "--unsealed"), REFUSED, "there is an identity already")
+    expect(link.is_symlink() and not other.exists(), "a link is no new file")
+
+
 def rotation_leaves_no_gap(folder):
     """A reader that looks all the time finds a whole identity each time."""
     file = new_identity(folder)
@@ -122,6 +136,22 @@ def export_is_json_on_request(folder):
     expect(told == {"schema": "allium.key/1", "file": str(file), "seed": SEED}, "another object")
     expect(key("export", file, "--reveal").stdout == SEED + "\n", "not the seed")
     expect_refused(key("export", file, "--json"), USAGE, "--reveal")
+
+
+def errors_repeat_no_secret(folder):
+    seed_is = ("standard input of 'allium key import'", "--passphrase-file FILE")
+    file = folder / "identity"
+    for words, said in ((["key", "import", "--file", str(file), SEED], "an argument too many"), (["key", "init", "--seed", SEED], "no option --seed"),
+                        (["key", "init", f"--seed={SEED}"], "no option --seed\n"), (["key", "show", "--passphrase", SEED], "no option --passphrase\n"),
+                        (["key", SEED], "A subcommand is required"), (["key", "init", f"--unsealed=x{SEED}"], "Could not convert: --unsealed\n"), ([SEED], "an argument too many")):
+        done = run(ALLIUM, *words)
+        expect_refused(done, USAGE, said, *(seed_is if "no option" in said or "--file" in words else ()))
+        expect(SEED not in done.stdout + done.stderr, f"it repeats the seed: {done.stderr}")
+    for words, said in ((["--passphrase", SEED], "no option --passphrase\n"), ([SEED], "an argument too many"), ([f"--check-config=x{SEED}"], "Could not convert: --check-config\n")):
+        done = run(ALLIUMD, *words)
+        expect_refused(done, USAGE, said)
+        expect(SEED not in done.stdout + done.stderr, f"it repeats the seed: {done.stderr}")
+    expect(names_in(folder) == [], "something was made")
 
 
 def output_that_is_lost_is_an_error(folder):
@@ -230,6 +260,11 @@ def configurations_are_checked(folder):
     expect_at(folder, "network.document", "URL with a host", network__document='"https://"')
     expect_at(folder, "control.socket", "107", control__socket='"/' + 107 * "s" + '"')
     expect_at(folder, "dataplane.socket", "107", dataplane__socket='"/' + 107 * "s" + '"')
+    for name in ("network.document", "node.identity", "node.passphrase", "node.data", "dataplane.socket", "control.socket"):
+        expect_at(folder, name, "has a NUL character, which no path may have", **{name.replace(".", "__"): '"/x/nul\\u0000x"'})
+    expect_at(folder, "dataplane.socket", "they are two sockets", dataplane__socket=f'"{folder}/../{folder.name}/s"')
+    for name in ("https.listen", "omq.listen", "network.authorities"):
+        expect_at(folder, name, "is empty: it should have ", **{name.replace(".", "__"): "[]"})
     done = run(ALLIUMD, "--config", str(folder), "--check-config")
     expect(done.returncode == NEGATIVE and done.stderr == f"{folder}:1: is a directory\n", done.stderr)
     os.mkfifo(folder / "pipe")
@@ -248,6 +283,16 @@ def files_of_a_configuration_are_checked(folder):
         expect_at(folder, name, f"{folder}/pipe: no regular file", **{name.replace(".", "__"): f'"{folder}/pipe"'})
     expect_at(folder, "control.socket", "/nowhere: No such file", control__socket='"/nowhere/s"')
     expect_at(folder, "control.socket", f"{folder}/network: no directory", control__socket=f'"{folder}/network/s"')
+    for name in ("network", "data"):
+        (folder / "data").mkdir(exist_ok=True)
+        expect_at(folder, "control.socket", f"{folder}/{name}: there is something else of that name", control__socket=f'"{folder}/{name}"')
+    (folder / "another").symlink_to(folder / "identity")
+    for name in ("identity", "another"):
+        expect_at(folder, "network.document", f"{folder}/{name}: [node] names this file as a secret", network__document=f'"{folder}/{name}"')
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(folder / "s"))
+    done, *_ = check(folder)
+    expect(done.returncode == 0, f"a socket that a crash left is taken over: {done.stderr}")
     done, *_ = check(folder, control__socket='"/run/allium-of-nobody/s"')
     expect(done.returncode == 0, f"a folder of /run is made at start: {done.stderr}")
     done, *_ = check(folder, network__document='"https://example.org/network"')
@@ -300,11 +345,11 @@ def free_ports(count):
 class Node:
     """An alliumd at ports of loopback that were free just now; `with` ends it by SIGTERM."""
 
-    def __init__(self, folder, max_bytes="64MiB"):
+    def __init__(self, folder, max_bytes="64MiB", **changes):
         self.folder, self.socket, self.log = folder, folder / "s", folder / "log"
         https, omq = free_ports(2)
         text, _ = configuration(folder, https__listen=f'["127.0.0.1:{https}"]', omq__listen=f'["127.0.0.1:{omq}"]',
-                                storage__max_bytes=f'"{max_bytes}"')
+                                storage__max_bytes=f'"{max_bytes}"', **changes)
         (folder / "allium.toml").write_text(text)
 
     def start(self):
@@ -390,6 +435,43 @@ def a_hangup_does_not_end_it(folder):
         expect(node.status().returncode in (0, NEGATIVE), "it does not answer any more")
 
 
+def a_document_that_is_fetched_need_not_be_there(folder):
+    new_identity(folder)
+    with Node(folder, network__document=f'"http://127.0.0.1:{free_ports(1)[0]}/network"') as node:
+        wait_until(lambda: "ev=registry.not_fetched" in node.log.read_text(), "it says that it cannot fetch")
+        problems = json.loads(node.status("--json").stdout)["problems"]
+        expect(len(problems) == 2 and problems[0].startswith("the network document is not fetched: ") and
+               problems[1] == "no list of nodes yet: clients are answered 503", str(problems))
+    log = node.log.read_text()
+    expect("level=info ev=registry.awaited" in log, log)
+    expect("level=error" not in log and "No such file" not in log, log)
+
+    with Node(folder) as node:  # a file that is not there is a mistake
+        expect("level=error ev=registry.refused" in node.log.read_text(), node.log.read_text())
+
+
+def signed_by_seed(folder, text):
+    """Of RFC 8032, section 7.1, test 1: the key of SEED."""
+    (folder / "der").write_bytes(bytes.fromhex("302e020100300506032b657004220420" + SEED))
+    (folder / "text").write_text(text)
+    done = run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(folder / "der"), "-keyform", "DER", "-in", str(folder / "text"), text=False)
+    expect(done.returncode == 0, str(done.stderr))
+    return done.stdout.hex()
+
+
+def a_document_without_service_nodes_is_said(folder):
+    if not has_openssl():
+        return
+    new_identity(folder)
+    now = int(time.time())
+    text = (f"allium-network 1\nserial 7\nvalid-from {now - 100}\nvalid-until {now + 200_000}\nrelays 1\n"
+            f"relay {PUBLIC_KEY} - 1 192.0.2.7:22100\n")
+    (folder / "network").write_text(f"allium-network-bundle 1\n{text}signatures 1\nauthority {PUBLIC_KEY} {signed_by_seed(folder, text)}\nrecords 0\n")
+    with Node(folder, network__authorities=f'["{PUBLIC_KEY}"]') as node:
+        problems = json.loads(node.status("--json").stdout)["problems"]
+    expect(len(problems) == 1 and problems[0].startswith("the network document has no service node (no 'service' line"), str(problems))
+
+
 def a_disk_that_fills_up_is_said_early(folder):
     new_identity(folder)
     with Node(folder) as node:
@@ -419,25 +501,53 @@ STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problem
 DATAPLANE = {"connected": True, "serving": True, "problem": "", "device": "net_ring0", "workers": 2, "relays": 11}
 
 
-def status_of(folder, **changes):
-    """What `allium status` prints for an answer."""
+def asked(folder, answer, *words):
+    """`allium status` of a socket that says these bytes."""
     path = folder / "status"
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(path))
         door.listen()
         door.settimeout(10)
-        asking = subprocess.Popen([ALLIUM, "status", "--socket", str(path)], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        asking = subprocess.Popen([ALLIUM, "status", "--socket", str(path), *words], env=ENVIRONMENT, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
         try:
             line, _ = door.accept()
             with line:
                 line.recv(100)
-                line.sendall(json.dumps({**STATUS, **changes}).encode())
-            text, _ = asking.communicate(timeout=10)
+                line.sendall(answer)
+            text, errors = asking.communicate(timeout=10)
         finally:
             asking.kill()
             asking.wait()
     path.unlink()
-    return text.splitlines()
+    return subprocess.CompletedProcess(asking.args, asking.returncode, text, errors)
+
+
+def status_of(folder, **changes):
+    """What `allium status` prints for an answer."""
+    return asked(folder, json.dumps({**STATUS, **changes}).encode()).stdout.splitlines()
+
+
+def status_of_another_version_is_refused(folder):
+    for changes in ({"schema": "allium.status/2"}, {"schema": None}, {"omq": None}, {"omq": {}}, {"healthy": "yes"}, {"members": "many"},
+                    {"problems": [1]}, {"dataplane": {}}):
+        for words in ([], ["--json"]):
+            done = asked(folder, json.dumps({**STATUS, **changes}).encode(), *words)
+            expect_refused(done, REFUSED, f"error: {folder}/status: the answer is of another version of alliumd")
+            expect(done.stdout == "", f"{changes}: a part of it is printed: {done.stdout}")
+    expect_refused(asked(folder, b"{}"), REFUSED, "another version of alliumd")
+    expect_refused(asked(folder, b""), UNREACHABLE, "no answer that could be read")
+
+
+def status_of_one_that_stands_still(folder):
+    new_identity(folder)
+    with Node(folder) as node:
+        node.process.send_signal(signal.SIGSTOP)
+        try:
+            expect_refused(node.status(), UNREACHABLE, f"{node.socket}: somebody listens there and does not answer", "perhaps alliumd hangs",
+                           "journalctl -u alliumd")
+        finally:
+            node.process.send_signal(signal.SIGCONT)
 
 
 def status_tells_of_omq(folder):
@@ -458,10 +568,12 @@ def status_tells_of_packets_and_records(folder):
     expect("records  11 known, 2 refused, last: a record of another node" in status_of(folder, records=refused), "records")
 
 
-CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_leaves_no_gap, export_is_json_on_request,
+CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request, errors_repeat_no_secret,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
-         a_disk_that_fills_up_is_said_early, status_tells_of_omq, status_tells_of_packets_and_records)
+         a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
+         status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
+         status_tells_of_packets_and_records)
 
 
 def main():

@@ -102,7 +102,7 @@ class Clock(unittest.TestCase):
             file.write_text(clock)
         ended = service_pid(OFF)
         os.kill(ended, signal.SIGTERM)  # a process that is killed leaves libfaketime's memory in /dev/shm
-        wait_until(lambda: service_pid(OFF) not in (ended, -1), "the supervisor starts alliumd again")
+        wait_until(lambda: service_pid(OFF) not in (ended, None), "the supervisor starts alliumd again")
         wait_until(lambda: ask_status(OFF)[1] is not None, "it answers")
 
     def says_so(self, shift_s):

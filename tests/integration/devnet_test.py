@@ -331,6 +331,8 @@ class Relays(Devnet):
         self.assertIn("allium devnet start n2", self.refused("show", "counters", "n2", code=4))
         time.sleep(0.5)
         self.assertEqual(self.node("n2")["state"], "killed")
+        self.assertEqual((self.node("n2")["pid"], self.node("n2")["service_pid"]), (None, None), "-1 would be everybody")
+        self.assertRegex(self.run_allium("devnet", "status").stdout, r"(?m)^n2 .* killed +- ")
 
         started = self.told("devnet", "start", "n2", schema="allium.devnet.start/1")
         self.assertLess(started["start_ms"], 1000)
@@ -390,7 +392,7 @@ class Relays(Devnet):
         for _ in range(2):
             pid = self.node("n2")["service_pid"]
             os.kill(pid, signal.SIGKILL)
-            self.assertTrue(wait_until(lambda: self.node("n2")["service_pid"] not in (pid, -1), 10))
+            self.assertTrue(wait_until(lambda: self.node("n2")["service_pid"] not in (pid, None), 10))
             self.assertTrue(wait_until(lambda: self.is_serving("n2"), 10))
         output, errors = ping.communicate(timeout=60)
         answer = json.loads(output)

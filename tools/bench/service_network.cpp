@@ -35,12 +35,13 @@ Result<RunningNode> running_node(const json::object& item, const control::Servic
   const control::ServiceNode* node = key ? known.find_ed25519(*key) : nullptr;
   const json::value* pid = item.if_contains("service_pid");
   const auto name = text_in(item, "name");
-  if (node == nullptr || !name || pid == nullptr || !pid->is_int64()) {
+  if (node == nullptr || !name || pid == nullptr || !(pid->is_int64() || pid->is_null())) {
     return fail(Errc::malformed,
                 "the devnet's status names a service node that its network document does not have; "
                 "restart the devnet");
   }
-  return RunningNode{std::string(*name), static_cast<pid_t>(pid->get_int64()), *node};
+  return RunningNode{std::string(*name), pid->is_null() ? -1 : static_cast<pid_t>(pid->get_int64()),
+                     *node};
 }
 
 Result<std::vector<RunningNode>> all_running(std::vector<RunningNode> nodes) {

@@ -53,6 +53,10 @@ struct UpOptions {
   bool json = false;
 };
 
+std::string pid_text(const json::value& pid) {
+  return pid.is_null() ? "-" : std::to_string(pid.as_int64());
+}
+
 void print_status(const json::object& status) {
   std::printf("%-5s %-9s %-9s %7s %6s  %s\n", "NODE", "ID", "STATE", "PID", "STARTS", "ADDRESSES");
   for (const json::value& item : status.at("nodes").as_array()) {
@@ -61,9 +65,9 @@ void print_status(const json::object& status) {
     for (const json::value& address : node.at("endpoints").as_array()) {
       addresses += (addresses.empty() ? "" : "  ") + std::string(address.as_string());
     }
-    std::printf("%-5s %-9s %-9s %7lld %6lld  %s\n", node.at("name").as_string().c_str(),
+    std::printf("%-5s %-9s %-9s %7s %6lld  %s\n", node.at("name").as_string().c_str(),
                 node.at("id").as_string().c_str(), node.at("state").as_string().c_str(),
-                static_cast<long long>(node.at("pid").as_int64()),
+                pid_text(node.at("pid")).c_str(),
                 static_cast<long long>(node.at("starts").as_int64()), addresses.c_str());
   }
   std::printf("%lld of %lld nodes up, for %lld s\n",

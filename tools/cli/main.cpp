@@ -11,6 +11,7 @@
 #include <CLI/Error.hpp>
 #include <CLI/Formatter.hpp>
 
+#include "control/manage/command_line.hpp"
 #include "tools/cli/bench_verbs.hpp"
 #include "tools/cli/client_verbs.hpp"
 #include "tools/cli/devnet_verbs.hpp"
@@ -18,6 +19,20 @@
 #include "tools/cli/output.hpp"
 
 namespace {
+
+/// What is on a command line, everybody on the machine can read: no option takes a secret.
+int refuse_words(const CLI::App& program) {
+  std::fprintf(stderr, "error: %s\n",
+               allium::control::unexpected_words(program.remaining(true)).c_str());
+  if (program.got_subcommand("key")) {
+    std::fputs(
+        "A seed goes to the standard input of 'allium key import', a passphrase to a file: "
+        "--passphrase-file FILE.\n",
+        stderr);
+  }
+  std::fputs("Run with --help for more information.\n", stderr);
+  return allium::cli::kExitUsage;
+}
 
 int parse_and_run(int argc, char** argv) {
   CLI::App program{
@@ -44,6 +59,11 @@ int parse_and_run(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::RuntimeError& error) {
     return error.get_exit_code();
+  } catch (const CLI::ExtrasError&) {
+    return refuse_words(program);
+  } catch (const CLI::ConversionError& error) {
+    program.exit(CLI::ConversionError(allium::control::without_value(error.what())));
+    return allium::cli::kExitUsage;
   } catch (const CLI::ParseError& error) {
     const int code = program.exit(error);
     return code == 0 ? 0 : allium::cli::kExitUsage;

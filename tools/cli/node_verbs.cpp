@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include <CLI/Formatter.hpp>
 #include <CLI/Option.hpp>
 #include <boost/json.hpp>
+#include <fmt/format.h>
 
 #include "control/manage/local_socket.hpp"
 #include "control/network/network_view.hpp"
@@ -31,6 +33,7 @@ namespace json = boost::json;
 
 constexpr const char* kDefaultIdentity = "/var/lib/allium/identity";
 constexpr const char* kDefaultSocket = "/run/allium/alliumd";
+constexpr std::string_view kStatusSchema = "allium.status/1";
 constexpr std::size_t kSeedTextMax = 256;
 
 struct KeyOptions {
@@ -38,6 +41,11 @@ struct KeyOptions {
   std::string passphrase_file;
   bool unsealed = false;
   bool reveal = false;
+  bool json = false;
+};
+
+struct StatusOptions {
+  std::string socket = kDefaultSocket;
   bool json = false;
 };
 
@@ -216,73 +224,105 @@ std::string text_of(const json::object& object, std::string_view name) {
   return text;
 }
 
-void print_packets(const json::value& dataplane) {
+std::string packets_text(const json::value& dataplane) {
   if (dataplane.is_null()) {
-    std::printf("packets  no dataplane\n");
-    return;
+    return "packets  no dataplane\n";
   }
   const json::object& of = dataplane.as_object();
-  const std::string state =
-      of.at("serving").as_bool() ? "serving" : "NOT served: " + text_of(of, "problem");
-  std::printf("packets  %s", state.c_str());
+  std::string text = "packets  ";
+  text += of.at("serving").as_bool() ? "serving" : "NOT served: " + text_of(of, "problem");
   if (of.at("connected").as_bool()) {
-    std::printf("; %lld workers, %lld relays known, device %s",
-                static_cast<long long>(of.at("workers").to_number<std::int64_t>()),
-                static_cast<long long>(of.at("relays").to_number<std::int64_t>()),
-                text_of(of, "device").c_str());
+    text += fmt::format("; {} workers, {} relays known, device {}",
+                        of.at("workers").to_number<std::int64_t>(),
+                        of.at("relays").to_number<std::int64_t>(), text_of(of, "device"));
   }
-  std::printf("\n");
+  return text + '\n';
 }
 
 /// How it is with other nodes (they time out where this one's way to their OMQ port is shut), and whether a bound was met.
-void print_omq(const json::object& status) {
+std::string omq_text(const json::object& status) {
   const auto of = [&status](std::string_view name) { return number(status, "omq", name); };
-  std::printf(
-      "omq      %lld commands, %lld to other nodes, %lld unanswered, %lld refused or cut off\n",
-      static_cast<long long>(of("received")), static_cast<long long>(of("requested")),
-      static_cast<long long>(of("timeouts")),
-      static_cast<long long>(of("refused_busy") + of("refused_clients") + of("unsent_full") +
-                             of("cut_slow")));
+  return fmt::format(
+      "omq      {} commands, {} to other nodes, {} unanswered, {} refused or cut off\n",
+      of("received"), of("requested"), of("timeouts"),
+      of("refused_busy") + of("refused_clients") + of("unsent_full") + of("cut_slow"));
 }
 
 /// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.
-void print_records(const json::object& status) {
+std::string records_text(const json::object& status) {
   const std::int64_t refused = number(status, "records", "refused");
   if (refused == 0) {
-    return;
+    return {};
   }
   const std::string last = text_of(status.at("records").as_object(), "last_refusal");
-  std::printf("records  %lld known, %lld refused%s%s\n",
-              static_cast<long long>(number(status, "records", "known")),
-              static_cast<long long>(refused), last.empty() ? "" : ", last: ", last.c_str());
+  return fmt::format("records  {} known, {} refused{}{}\n", number(status, "records", "known"),
+                     refused, last.empty() ? "" : ", last: ", last);
 }
 
-void print_status(const json::object& status) {
+std::string node_text(const json::object& status) {
+  const auto of = [&status](std::string_view name) {
+    return status.at(name).to_number<std::int64_t>();
+  };
   const bool is_healthy = status.at("healthy").as_bool();
-  std::printf("node     %s\nversion  %s, up %lld s\nstate    %s\n",
-              status.at("node").as_string().c_str(), status.at("version").as_string().c_str(),
-              static_cast<long long>(status.at("uptime_s").to_number<std::int64_t>()),
-              is_healthy ? "ACTIVE" : "DEGRADED");
-  const json::value& swarm = status.at("swarm");
-  std::printf("swarm    %s, %lld members, %lld of them do not answer, %lld catch up\n",
-              swarm.is_string() ? swarm.as_string().c_str() : "none",
-              static_cast<long long>(status.at("members").to_number<std::int64_t>()),
-              static_cast<long long>(status.at("members_dead").to_number<std::int64_t>()),
-              static_cast<long long>(status.at("members_behind").to_number<std::int64_t>()));
-  std::printf("store    %lld messages of %lld accounts, %lld of %lld MiB\n",
-              static_cast<long long>(number(status, "store", "messages")),
-              static_cast<long long>(number(status, "store", "accounts")),
-              static_cast<long long>(number(status, "store", "used_bytes") >> 20),
-              static_cast<long long>(number(status, "store", "limit_bytes") >> 20));
-  std::printf("traffic  %lld storage requests, %lld onion requests, %lld refused as too many\n",
-              static_cast<long long>(number(status, "requests", "rpc")),
-              static_cast<long long>(number(status, "requests", "onion")),
-              static_cast<long long>(number(status, "requests", "rate_limited")));
-  print_omq(status);
-  print_packets(status.at("dataplane"));
-  print_records(status);
+  std::string text =
+      fmt::format("node     {}\nversion  {}, up {} s\nstate    {}\n", text_of(status, "node"),
+                  text_of(status, "version"), of("uptime_s"), is_healthy ? "ACTIVE" : "DEGRADED");
+  const bool has_swarm = !status.at("swarm").is_null();
+  return text + fmt::format("swarm    {}, {} members, {} of them do not answer, {} catch up\n",
+                            has_swarm ? text_of(status, "swarm") : "none", of("members"),
+                            of("members_dead"), of("members_behind"));
+}
+
+std::string store_text(const json::object& status) {
+  const auto of = [&status](std::string_view name) { return number(status, "store", name); };
+  return fmt::format("store    {} messages of {} accounts, {} of {} MiB\n", of("messages"),
+                     of("accounts"), of("used_bytes") >> 20, of("limit_bytes") >> 20);
+}
+
+std::string traffic_text(const json::object& status) {
+  const auto of = [&status](std::string_view name) { return number(status, "requests", name); };
+  return fmt::format("traffic  {} storage requests, {} onion requests, {} refused as too many\n",
+                     of("rpc"), of("onion"), of("rate_limited"));
+}
+
+std::string status_text(const json::object& status) {
+  std::string text = node_text(status) + store_text(status) + traffic_text(status) +
+                     omq_text(status) + packets_text(status.at("dataplane")) + records_text(status);
   for (const json::value& problem : status.at("problems").as_array()) {
-    std::printf("problem  %s\n", problem.as_string().c_str());
+    text += fmt::format("problem  {}\n", std::string_view(problem.as_string()));
+  }
+  return text;
+}
+
+[[noreturn]] void refuse_status(const std::string& socket) {
+  finish_with(
+      Error{Errc::malformed,
+            socket + ": the answer is of another version of alliumd; install both from one build "
+                     "(allium version, alliumd --version), then restart alliumd"});
+}
+
+/// Whole, before any of it is printed: what another program of another version says may lack keys or have others.
+std::string text_of_answer(const json::object& status, const StatusOptions& options) {
+  const json::value* schema = status.if_contains("schema");
+  if (schema == nullptr || *schema != json::value(kStatusSchema)) {
+    refuse_status(options.socket);
+  }
+  try {
+    const std::string text = status_text(status);
+    return options.json ? json::serialize(status) + '\n' : text;
+  } catch (const std::exception&) {  // a key that is not there, a value of another kind
+    refuse_status(options.socket);
+  }
+}
+
+void ask_status(const StatusOptions& options) {
+  const auto answer = control::ask_local(options.socket, "status");
+  if (!answer) {
+    finish_with(answer.error());
+  }
+  std::fputs(text_of_answer(*answer, options).c_str(), stdout);
+  if (!answer->at("healthy").as_bool()) {
+    finish_with(kExitNegative);
   }
 }
 
@@ -291,30 +331,12 @@ void print_status(const json::object& status) {
 void add_node_verbs(CLI::App& program) {
   add_key_verbs(program);
 
-  struct StatusOptions {
-    std::string socket = kDefaultSocket;
-    bool json = false;
-  };
-
   const auto options = std::make_shared<StatusOptions>();
   CLI::App* status =
       program.add_subcommand("status", "Whether the node of this machine is healthy; if not, why");
   status->add_option("--socket", options->socket, "Where alliumd answers")->capture_default_str();
   status->add_flag("--json", options->json, "One JSON object");
-  status->callback([options] {
-    const auto answer = control::ask_local(options->socket, "status");
-    if (!answer) {
-      finish_with(answer.error());
-    }
-    if (options->json) {
-      print_json(*answer);
-    } else {
-      print_status(*answer);
-    }
-    if (!answer->at("healthy").as_bool()) {
-      finish_with(kExitNegative);
-    }
-  });
+  status->callback([options] { ask_status(*options); });
 }
 
 }  // namespace allium::cli

@@ -51,6 +51,7 @@ class ServiceProcess {
   ServiceProcess(const ServiceProcess&) = delete;
   ServiceProcess& operator=(const ServiceProcess&) = delete;
 
+  /// -1 where it does not run.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
   Result<void> spawn();

@@ -29,7 +29,7 @@ control::NetworkDocument document() {
   return document;
 }
 
-json::object node_status(std::uint8_t n, int pid) {
+json::object node_status(std::uint8_t n, const json::value& pid) {
   return {{"name", "n" + std::to_string(n)},
           {"pid", 7},
           {"service_pid", pid},
@@ -40,7 +40,7 @@ json::object status() {
   return {{"nodes",
            {node_status(1, 101),
             node_status(2, 102),
-            node_status(3, -1),
+            node_status(3, nullptr),
             node_status(4, 104),
             {{"name", "n5"}, {"pid", 7}}}}};
 }

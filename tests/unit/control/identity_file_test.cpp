@@ -116,6 +116,27 @@ TEST_F(IdentityFileTest, IsRotatedAndTheOldOneStaysUnderTheFirstFreeNumber) {
   EXPECT_FALSE(std::filesystem::exists(path + ".new"));
 }
 
+TEST_F(IdentityFileTest, IsRotatedWhereASymbolicLinkLeads) {
+  ASSERT_TRUE(write_identity_file(path, seed, nullptr, system_random()));
+  const std::string link = directory + "/link";
+  std::filesystem::create_symlink("identity", link);
+  Seed next;
+  next.bytes().fill(0x11);
+
+  const auto kept = rotate_identity_file(link, next, nullptr, system_random());
+
+  ASSERT_TRUE(kept) << kept.error().text;
+  EXPECT_EQ(std::filesystem::canonical(*kept), std::filesystem::canonical(path + ".old1"));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(read_identity_file(path, nullptr)->seed.bytes(), next.bytes());
+  EXPECT_EQ(read_identity_file(*kept, nullptr)->seed.bytes(), seed.bytes());
+
+  std::filesystem::remove(path);
+  const auto none = rotate_identity_file(link, seed, nullptr, system_random());
+  EXPECT_EQ(none.error().code, Errc::not_found);
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
 TEST_F(IdentityFileTest, IsNotRotatedWhereAnotherRotationIsOrWasUnderWay) {
   ASSERT_TRUE(write_identity_file(path, seed, nullptr, system_random()));
   const std::string before = text();

@@ -107,6 +107,20 @@ TEST_F(LocalSocketTest, GivesNothingToQuestionsWithoutEnd) {
   EXPECT_TRUE(ask_local(path, "next"));
 }
 
+TEST_F(LocalSocketTest, SaysThatItPerhapsHangsWhereNobodyAnswers) {
+  asio::io_context other;  // which nobody runs
+  asio::local::stream_protocol::acceptor silent(other,
+                                                asio::local::stream_protocol::endpoint(path));
+  const auto answer = ask_local(path, "status", 20);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::timeout);
+  EXPECT_NE(
+      answer.error().text.find(path + ": somebody listens there and does not answer within 20 ms"),
+      std::string::npos)
+      << answer.error().text;
+  std::filesystem::remove(path);
+}
+
 TEST_F(LocalSocketTest, IsUnavailableWhereNobodyIs) {
   const auto answer = ask_local(path, "status");
   ASSERT_FALSE(answer);

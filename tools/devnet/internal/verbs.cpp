@@ -33,6 +33,11 @@ json::object no_such_node() {
       {Errc::not_found, "no such node, or more than one; see: allium devnet status"});
 }
 
+/// Null where there is no process: -1 would be everybody to who passes it to kill().
+json::value pid_json(pid_t pid) {
+  return pid > 0 ? json::value(pid) : json::value();
+}
+
 json::object node_status(Node& node) {
   json::array addresses;
   for (const onion::Endpoint& endpoint : node.endpoints()) {
@@ -41,10 +46,10 @@ json::object node_status(Node& node) {
   return {{"name", node.name()},
           {"id", hex_id(node)},
           {"state", node_state_name(node.state())},
-          {"pid", node.pid()},
+          {"pid", pid_json(node.pid())},
           {"starts", node.starts()},
           {"endpoints", std::move(addresses)},
-          {"service_pid", node.service().pid()},
+          {"service_pid", pid_json(node.service().pid())},
           {"service_key", control::identity_key_text(node.identity())},
           {"https_port", kHttpsPort},
           {"omq_port", kOmqPort}};
