@@ -61,6 +61,13 @@ class FastLaneTest : public ::testing::Test {
     return value ? value->as_object() : json::object();
   }
 
+  /// As bt has it.
+  json::object retrieve(const test::TestAccount& account) {
+    json::object request = account.retrieve(world.now_ms);
+    request["signature"] = from_base64(request.at("signature").as_string()).value();
+    return request;
+  }
+
   static std::int64_t code(const json::object& answer) { return answer.at("code").as_int64(); }
 
   test::SwarmWorld world{3};
@@ -107,9 +114,7 @@ TEST_F(FastLaneTest, StoresAndSpreadsALongAnswerOverPackets) {
     ASSERT_EQ(code(stored), 200) << i << " " << stored;
   }
   sent.clear();
-  json::object request = account.retrieve(world.now_ms);
-  request["signature"] = from_base64(request.at("signature").as_string()).value();
-  ask("retrieve", request);
+  ask("retrieve", retrieve(account));
   EXPECT_GT(sent.size(), 20U);
   EXPECT_LE(sent.size(), FastLane::kPiecesMax);
   const json::object got = answer();
@@ -117,6 +122,57 @@ TEST_F(FastLaneTest, StoresAndSpreadsALongAnswerOverPackets) {
   const json::object& page = got.at("body").as_object();
   EXPECT_GT(page.at("messages").as_array().size(), 30U);
   EXPECT_EQ(page.at("more").to_number<int>(), 1) << "the rest is for the next request";
+}
+
+TEST_F(FastLaneTest, NamesAMessageThatIsTooLongForPackets) {
+  const test::TestAccount account(0x05, 1);
+  for (const char* text : {"first", "", "last"}) {
+    const std::string data = *text == '\0' ? std::string(70'000, 'x') : text;
+    world.call(0, "store", account.store(data, world.now_ms));
+  }
+  const auto page_behind = [&](std::string_view last_hash) {
+    sent.clear();
+    json::object request = retrieve(account);
+    request["last_hash"] = last_hash;
+    ask("retrieve", request);
+    return answer();
+  };
+  const auto hash_in = [](const json::object& page) {
+    const json::array& messages = page.at("body").as_object().at("messages").as_array();
+    return std::string(messages.at(0).as_object().at("hash").as_string());
+  };
+  const json::object refused = page_behind(hash_in(page_behind("")));
+  ASSERT_EQ(code(refused), 413);
+  const std::string reason(refused.at("body").as_string());
+  ASSERT_TRUE(reason.starts_with("message ")) << reason;
+  const std::string too_long = reason.substr(8, reason.find(' ', 8) - 8);
+  EXPECT_EQ(code(page_behind(too_long)), 200);
+  EXPECT_NE(hash_in(page_behind(too_long)), too_long);
+}
+
+TEST_F(FastLaneTest, BoundsThePagesOfABatchTogether) {
+  const test::TestAccount plain(0x03, 2);
+  for (int i = 0; i < 60; ++i) {
+    world.call(0, "store", plain.store(std::to_string(i) + std::string(1'000, 'x'), world.now_ms));
+  }
+  const json::object one = {{"method", "retrieve"}, {"params", retrieve(plain)}};
+  ask("batch", {{"requests", json::array{one, one}}});
+  const json::object both = answer();
+  ASSERT_EQ(code(both), 200);
+  for (const json::value& page : both.at("body").as_object().at("results").as_array()) {
+    EXPECT_EQ(page.at("code").as_int64(), 200);
+    EXPECT_FALSE(page.at("body").as_object().at("messages").as_array().empty());
+  }
+}
+
+TEST_F(FastLaneTest, RefusesASizeThatIsNoNumber) {
+  const test::TestAccount account(0x05, 1);
+  json::object request = retrieve(account);
+  request["max_size"] = "abc";
+  ask("retrieve", request);
+  const json::object refused = answer();
+  EXPECT_EQ(code(refused), 400);
+  EXPECT_NE(refused.at("body").as_string().find("max_size"), json::string::npos) << refused;
 }
 
 TEST_F(FastLaneTest, CountsWhatIsNoRequest) {

@@ -83,6 +83,7 @@ TEST(DeadMember, OfTheOtherKindGetsTheMessages) {
 
 TEST(DeadMember, HearsOfWhatReplacedAMessageOfAPublicOutbox) {
   SwarmWorld world(3);
+  world.start(0);
   const TestAccount owner(5, 1);
   world.call(0, "store", owner.store("first", world.now_ms, -1));
   world.node(2).is_up = false;
