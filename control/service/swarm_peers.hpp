@@ -62,6 +62,7 @@ inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
 inline constexpr std::uint64_t kViewsDifferMs = 600'000;
 /// A member that is taken to be alive is asked.
 inline constexpr std::uint64_t kWatchIntervalMs = 10'000;
+inline constexpr int kWatchAttempts = 2;
 
 struct SwarmSurroundings {
   storage::MessageStore& store;

@@ -62,23 +62,28 @@ void AbsentMembers::watch_later() {
 void AbsentMembers::watch() {
   for (const NodeKey& key : around_.membership.other_members()) {
     if (!members_.contains(key)) {
-      watch(key);
+      watch(key, kWatchAttempts);
     }
   }
 }
 
-void AbsentMembers::watch(const NodeKey& key) {
+// Nothing waits for it: one that is only slow is not to be taken for dead.
+void AbsentMembers::watch(const NodeKey& key, int attempts) {
   const ServiceNode* node = around_.membership.find(key);
   if (node == nullptr) {
     return;
   }
-  auto done = [this, key](const Result<PeerParts>& pong) {
-    const bool is_known = members_.contains(key) || around_.membership.find(key) == nullptr;
-    if (!pong && !is_known) {
+  auto done = [this, key, attempts](const Result<PeerParts>& pong) {
+    if (pong || members_.contains(key) || around_.membership.find(key) == nullptr) {
+      return;
+    }
+    if (attempts > 1) {
+      watch(key, attempts - 1);
+    } else {
       set_dead(key);
     }
   };
-  around_.transport.request(*node, "sn.ping", {std::string(kOurKind)}, kProbeTimeoutMs,
+  around_.transport.request(*node, "sn.ping", {std::string(kOurKind)}, kSwarmTimeoutMs,
                             while_alive(is_alive_, std::move(done)));
 }
 

@@ -68,7 +68,7 @@ class AbsentMembers {
 
   void watch_later();
   void watch();
-  void watch(const NodeKey& key);
+  void watch(const NodeKey& key, int attempts);
   void tidy_later();
   void tidy_queues();
   void tidy_queue(const NodeKey& key, std::uint64_t after);

@@ -103,7 +103,7 @@ TEST(DeadMember, IsKnownToBeDeadBeforeSomethingIsForIt) {
   SwarmWorld world(3);
   world.start(0);
   world.node(2).is_up = false;
-  world.run(15'000);
+  world.run(21'000);
   EXPECT_TRUE(world.node(0).swarm().is_dead(world.node(2).key()));
   const TestAccount owner(5, 1);
   world.call(0, "store", owner.store("one", world.now_ms));
