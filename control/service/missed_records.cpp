@@ -220,6 +220,10 @@ std::string command_record(const SwarmCommand& command) {
   return serialise_bt(json::object{{"m", command.method}, {"p", command.params}});
 }
 
+std::string passed_on_record(const SwarmCommand& command) {
+  return serialise_bt(json::object{{"m", command.method}, {"p", command.params}, {"x", 1}});
+}
+
 std::string data_record(std::string_view payload) {
   return serialise_bt(json::object{{"d", payload}});
 }
@@ -233,7 +237,7 @@ std::optional<MissedRecord> parse_record(std::string_view text) {
   const auto field = [dict](std::string_view name) {
     return std::string(internal::text_in(*dict, name).value_or(""));
   };
-  return MissedRecord{{field("m"), field("p")}, field("d")};
+  return MissedRecord{{field("m"), field("p")}, field("d"), dict->contains("x")};
 }
 
 std::optional<storage::Stamp> asked_for(const MissedRecord& record) {

@@ -47,10 +47,12 @@ using OwnedMessage = std::pair<storage::Account, storage::Message>;
 
 struct MissedRecord {
   SwarmCommand command;
-  std::string payload;  ///< not empty: messages, and no command
+  std::string payload;        ///< not empty: messages, and no command
+  bool is_passed_on = false;  ///< by a member that had got it late itself
 };
 
 [[nodiscard]] std::string command_record(const SwarmCommand& command);
+[[nodiscard]] std::string passed_on_record(const SwarmCommand& command);
 [[nodiscard]] std::string data_record(std::string_view payload);
 [[nodiscard]] std::optional<MissedRecord> parse_record(std::string_view text);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/swarm_peers.hpp"
 
+#include <map>
 #include <utility>
 
 #include <boost/json/value.hpp>
@@ -18,6 +19,18 @@ namespace json = boost::json;
 
 using internal::after_all;
 using internal::while_alive;
+
+namespace {
+
+std::map<NodeKey, SwarmId> swarms_of(const ServiceNodes& nodes) {
+  std::map<NodeKey, SwarmId> swarms;
+  for (const ServiceNode& node : nodes.all()) {
+    swarms[node.ed25519] = node.swarm;
+  }
+  return swarms;
+}
+
+}  // namespace
 
 PeerParts pong() {
   return {"pong", std::string(internal::kOurKind)};
@@ -62,7 +75,7 @@ void SwarmPeers::given(const NodeKey& ed25519) {
 }
 
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
-  if (!before.all().empty()) {
+  if (!before.all().empty() && swarms_of(before) != swarms_of(*around_.membership.nodes())) {
     intake_->views_differ();
   }
   push_->begin(before);

@@ -169,6 +169,7 @@ class Messages(Service):
         body = self.answered(self.https.call("store", account.store(b"hello")))
         self.assertEqual(len(body["swarm"]), NODES)
         for key, member in body["swarm"].items():
+            self.assertIn("signature", member, key)
             self.assertTrue(receipt_holds(key, member["signature"], member["hash"]), member)
         for node in self.nodes:
             self.assertEqual(self.messages(node, account), [b"hello"])
@@ -187,7 +188,7 @@ class Messages(Service):
         gone, short, kept = (self.stored(account, data) for data in (b"gone", b"short", b"kept"))
         body = self.answered(self.https.call("delete", account.delete(gone)))
         for key, member in body["swarm"].items():
-            self.assertEqual(member["deleted"], [gone])
+            self.assertEqual(member.get("deleted"), [gone], member)
             self.assertTrue(receipt_holds(key, member["signature"], account.id, gone, gone))
         at = now_ms() + 300
         params = account.signed(["expire", "shorten", at, short], messages=[short], expiry=at, shorten=True)
@@ -319,6 +320,16 @@ class Deaths(Service):
         type(self).https = Https(self.nodes[0])
         for node in self.nodes:
             self.assertEqual(self.messages(node, account), [b"precious"])
+        # Who had something for a member takes him for dead until he has answered.
+        for node in self.nodes:
+            end = time.monotonic() + 20
+            while not self.all_take(node, account) and time.monotonic() < end:
+                time.sleep(0.2)
+            self.assertTrue(self.all_take(node, account), node.ip)
+
+    def all_take(self, node, account):
+        body = self.answered(Https(node).call("store", account.store(b"after")))
+        return all("signature" in member for member in body["swarm"].values())
 
 
 if __name__ == "__main__":

@@ -23,6 +23,17 @@ constexpr std::size_t kPassedOnMax = 10'000;
 /// Of two good nodes.
 constexpr std::uint64_t kClocksApartMs = 4'000;
 
+/// Whether a command deleted a message here, or changed when one ends.
+bool changed_something(const Answer& answer) {
+  const auto* body = answer.body.if_object();
+  const auto has = [body](std::string_view name) {
+    const json::value* list = body == nullptr ? nullptr : body->if_contains(name);
+    return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
+                               (list->is_object() && !list->get_object().empty()));
+  };
+  return answer.status == Status::ok && (has("deleted") || has("updated"));
+}
+
 }  // namespace
 
 void MissedIntake::given(const NodeKey& key) {
@@ -31,12 +42,11 @@ void MissedIntake::given(const NodeKey& key) {
 
 // Whom this node has given that message before it knew: they may have it from here alone. Whoever was given it before the command was asked
 // for is told by the node that took it. Once is enough, or two that gave each other messages would pass it to and fro.
-void MissedIntake::pass_on(const std::string& record) {
+void MissedIntake::pass_on(const SwarmCommand& command) {
   const std::uint64_t now_ms = around_.now_ms();
   std::erase_if(given_ms_,
                 [now_ms](const auto& one) { return one.second + kTellGivenMs < now_ms; });
-  const std::optional<MissedRecord> parsed = parse_record(record);
-  const storage::Stamp asked = parsed ? asked_for(*parsed).value_or(0) : 0;
+  const storage::Stamp asked = asked_for({command, {}}).value_or(0);
   if (given_ms_.empty() || !passed_on_.insert(asked).second) {
     return;
   }
@@ -49,7 +59,7 @@ void MissedIntake::pass_on(const std::string& record) {
     const bool is_told =
         now_ms >= views_differ_until_ms_ && at_ms + kClocksApartMs < asked / storage::kStampsPerMs;
     if (!is_told && around_.membership.find(key) != nullptr) {
-      absent_.queue(key, record, [](bool) {});
+      absent_.queue(key, passed_on_record(command), [](bool) {});
       absent_.set_behind(key);
     }
   }
@@ -59,7 +69,7 @@ void MissedIntake::pass_on(const std::string& record) {
 void MissedIntake::take_command(StorageRpc& rpc, std::string method, std::string params,
                                 std::function<void(PeerParts)> reply) {
   if (around_.now_ms() < views_differ_until_ms_) {
-    pass_on(command_record({method, params}));
+    pass_on({method, params});
   }
   rpc.call_params(method, params, RpcSource::peer,
                   [reply = std::move(reply)](const Answer& answer, Format format) {
@@ -98,13 +108,14 @@ void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
         done(parts.size() == 2 && parts.front() == "500");
       });
     } else {
-      auto passed_on = while_alive(
-          is_alive_, [this, text = std::string(records[i].get_string())] { pass_on(text); });
+      auto passed_on =
+          while_alive(is_alive_, [this, command = record->command] { pass_on(command); });
       rpc.call_params(
           record->command.method, record->command.params, RpcSource::late_peer,
-          [done, passed_on](const Answer& answer, Format) mutable {
-            // Also where it changed nothing here: it may have been stored again since.
-            if (answer.status == Status::ok) {
+          [done, passed_on, is_passed_on = record->is_passed_on](const Answer& answer,
+                                                                 Format) mutable {
+            // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
+            if (changed_something(answer) || (answer.status == Status::ok && !is_passed_on)) {
               passed_on();
             }
             done(answer.status == Status::internal || answer.status == Status::not_acceptable);

@@ -43,7 +43,7 @@ class MissedIntake {
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
  private:
-  void pass_on(const std::string& record);
+  void pass_on(const SwarmCommand& command);
 
   const SwarmSurroundings& around_;
   AbsentMembers& absent_;

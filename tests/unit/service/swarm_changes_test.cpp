@@ -84,6 +84,19 @@ TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
   }
 }
 
+TEST(NewMember, IsToldNothingTwiceWhereTheNetworkIsToldAgain) {
+  SwarmWorld world(3);
+  world.run(10'000);
+  world.assign({7, 7, 7});
+  world.run(1'000);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.run(10'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_EQ(world.node(node).swarm().counters().queued, 0U) << node;
+  }
+}
+
 TEST(NewSwarm, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
   SwarmWorld world(4);
   world.assign({7, 7, kNoSwarm, kNoSwarm});
