@@ -37,6 +37,9 @@ void check_keys(std::string_view key) {
   if (const auto hash = internal::parse_hash_key(key)) {
     ALLIUM_CHECK(key.ends_with(*hash) && hash->size() <= allium::storage::kHashCharsMax);
   }
+  if (const auto account = internal::parse_mark_key(key)) {
+    ALLIUM_CHECK(kind && internal::account_key(*kind, *account).substr(9) == key.substr(9, 33));
+  }
   if (const auto revoked = internal::parse_revocation_key(key)) {
     ALLIUM_CHECK(
         key.ends_with(internal::revocation_key(revoked->account, revoked->token).substr(9)));

@@ -63,7 +63,6 @@ class Node {
   [[nodiscard]] NodeState state() const noexcept { return state_; }
 
   /// Of allium-dp; -1: it does not run.
-  /// -1 where it does not run.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
   /// Of allium-dp.

@@ -145,12 +145,13 @@ bool AbsentMembers::is_moot(std::string_view text) const {
   const storage::When when(around_.now_ms(), asked.value_or(0));
   return !messages.empty() &&
          std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {
+           const bool replaces = is_public_outbox(one.second.space);
            // In an outbox a store says as well that what it replaces is gone.
-           if (is_public_outbox(one.second.space) && origin == storage::Origin::client) {
+           if (replaces && origin == storage::Origin::client) {
              return false;
            }
-           const auto effect = around_.store.try_store(one.first, one.second, origin,
-                                                       is_public_outbox(one.second.space), when);
+           const auto effect =
+               around_.store.try_store(one.first, one.second, origin, replaces, when);
            return effect && *effect != storage::StoreEffect::inserted &&
                   *effect != storage::StoreEffect::already;
          });
