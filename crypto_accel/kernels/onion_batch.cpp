@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/onion_batch.hpp"
 
+#include <array>
+
 #include "crypto_accel/base/check.hpp"
+#include "crypto_accel/kernels/onion_variants.hpp"
 
 namespace allium::crypto_accel {
+
+// In the order of what they need.
+std::span<const OnionKernel> onion_kernels() noexcept {
+  static const std::array<OnionKernel, 5> kernels = [] {
+    const std::array<OnionKernel, 2> library = onion_ipsec_mb_kernels();
+    const std::array<OnionKernel, 3> own = onion_vector_kernels();
+    return std::array<OnionKernel, 5>{library[0], library[1], own[0], own[1], own[2]};
+  }();
+  return kernels;
+}
 
 OnionBatch::OnionBatch(const OnionKernel& kernel) : state_(nullptr), kernel_(&kernel) {
   ALLIUM_CHECK(kernel.supported());

@@ -11,6 +11,7 @@
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
 #include "crypto_accel/kernels/ipsec_mb_manager.hpp"
+#include "crypto_accel/kernels/onion_variants.hpp"
 #include "crypto_accel/onion_batch.hpp"
 
 namespace allium::crypto_accel {
@@ -339,17 +340,13 @@ constexpr OnionKernel make_kernel(std::string_view name, std::string_view descri
                      link_veil};
 }
 
-constexpr std::array<OnionKernel, 2> kKernels{{
-    make_kernel("ipsec-mb-sse", "ipsec-mb with 128-bit vectors only: AES-NI, PCLMUL, SSE4.2",
-                create<MbCode::sse>),
-    make_kernel("ipsec-mb", "ipsec-mb with the widest vectors that this CPU has",
-                create<MbCode::best>),
-}};
-
 }  // namespace
 
-std::span<const OnionKernel> onion_kernels() noexcept {
-  return kKernels;
+std::array<OnionKernel, 2> onion_ipsec_mb_kernels() noexcept {
+  return {make_kernel("ipsec-mb-sse", "ipsec-mb with 128-bit vectors only: AES-NI, PCLMUL, SSE4.2",
+                      create<MbCode::sse>),
+          make_kernel("ipsec-mb", "ipsec-mb with the widest vectors that this CPU has",
+                      create<MbCode::best>)};
 }
 
 }  // namespace allium::crypto_accel
