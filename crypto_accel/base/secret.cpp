@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto_accel/base/secret.hpp"
 
+#include <cstdint>
+#include <cstring>
+
 #include <sodium.h>
 
 namespace allium {
@@ -10,7 +13,25 @@ void wipe(void* memory, std::size_t byte_count) noexcept {
 }
 
 bool equal(const void* left, const void* right, std::size_t byte_count) noexcept {
-  return sodium_memcmp(left, right, byte_count) == 0;
+  // A MAC or two a packet are compared, so by words; sodium_memcmp goes byte by byte through memory.
+  const auto* a = static_cast<const std::uint8_t*>(left);
+  const auto* b = static_cast<const std::uint8_t*>(right);
+  std::uint64_t difference = 0;
+  std::size_t i = 0;
+  for (; i + sizeof difference <= byte_count; i += sizeof difference) {
+    std::uint64_t x = 0;
+    std::uint64_t y = 0;
+    std::memcpy(&x, a + i, sizeof x);
+    std::memcpy(&y, b + i, sizeof y);
+    difference |= x ^ y;
+    // The compiler does not know what is in it, so it cannot leave the loop early.
+    asm("" : "+r"(difference));
+  }
+  for (; i < byte_count; ++i) {
+    difference |= static_cast<std::uint64_t>(a[i] ^ b[i]);
+    asm("" : "+r"(difference));
+  }
+  return difference == 0;
 }
 
 }  // namespace allium

@@ -26,7 +26,6 @@ void expand_epoch(const EpochSecrets& secrets, RelaySnapshot::Epoch& epoch,
 
 void expand_link(const LinkSecrets& secrets, RelaySnapshot::Link& link,
                  OnionBatch& batch) noexcept {
-  link.epoch = secrets.epoch;
   expand(secrets.in_mac, link.in.mac, batch);
   expand(secrets.in_veil, link.in.veil, batch);
   expand(secrets.out_mac, link.out.mac, batch);
@@ -61,7 +60,7 @@ std::string id_text(std::uint32_t id) {
 
 const RelaySnapshot::Link* RelaySnapshot::Peer::link(std::uint64_t epoch) const noexcept {
   for (std::size_t i = 0; i < link_count; ++i) {
-    if (links[i].epoch == epoch) {
+    if (link_epochs[i] == epoch) {
       return &links[i];
     }
   }
@@ -100,13 +99,15 @@ void RelaySnapshot::add_keys(const SnapshotConfig& config, OnionBatch& batch) {
 Result<void> RelaySnapshot::add_peers(const SnapshotConfig& config, OnionBatch& batch) {
   // Reserved whole: a vector that grows would leave keys behind in the memory that it gives back.
   peers_.reserve(config.peers.size());
+  by_id_.reserve(config.peers.size());
+  by_endpoint_.reserve(config.peers.size());
   for (const PeerConfig& source : config.peers) {
     const auto index = static_cast<std::uint32_t>(peers_.size());
-    if (source.id == config.own_id || !by_id_.emplace(source.id, index).second) {
+    if (source.id == config.own_id || !by_id_.insert(source.id, index)) {
       return fail(Errc::malformed, "relay id " + id_text(source.id) + " is there twice");
     }
     if (source.endpoint == config.own_endpoint ||
-        !by_endpoint_.emplace(source.endpoint, index).second) {
+        !by_endpoint_.insert(source.endpoint, index)) {
       return fail(Errc::malformed,
                   "relay " + id_text(source.id) + " has the address and port of another relay");
     }
@@ -114,18 +115,14 @@ Result<void> RelaySnapshot::add_peers(const SnapshotConfig& config, OnionBatch& 
     target.id = source.id;
     target.endpoint = source.endpoint;
     for (const LinkSecrets& secrets : source.links) {
+      target.link_epochs[target.link_count] = secrets.epoch;
       expand_link(secrets, target.links[target.link_count++], batch);
     }
   }
   return {};
 }
 
-RelaySnapshot::RelaySnapshot()
-    : by_endpoint_(0, EndpointHash{[] {
-                     std::array<std::uint64_t, 2> key{};
-                     system_random()({reinterpret_cast<std::uint8_t*>(key.data()), sizeof key});
-                     return key;
-                   }()}) {}
+RelaySnapshot::RelaySnapshot() = default;
 
 RelaySnapshot::~RelaySnapshot() {
   wipe(epochs_.data(), sizeof epochs_);
@@ -154,13 +151,13 @@ const HourKey* RelaySnapshot::hour(std::uint64_t hour) const noexcept {
 
 const RelaySnapshot::Peer* RelaySnapshot::peer_by_endpoint(
     const Endpoint& endpoint) const noexcept {
-  const auto found = by_endpoint_.find(endpoint);
-  return found == by_endpoint_.end() ? nullptr : &peers_[found->second];
+  const std::optional<std::uint32_t> found = by_endpoint_.find(endpoint);
+  return found ? &peers_[*found] : nullptr;
 }
 
 const RelaySnapshot::Peer* RelaySnapshot::peer_by_id(std::uint32_t id) const noexcept {
-  const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : &peers_[found->second];
+  const std::optional<std::uint32_t> found = by_id_.find(id);
+  return found ? &peers_[*found] : nullptr;
 }
 
 }  // namespace allium::onion

@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "crypto_accel/base/random.hpp"
@@ -22,6 +21,7 @@
 #include "crypto_accel/onion_batch.hpp"
 #include "crypto_accel/x25519_batch.hpp"
 #include "dataplane/onion/endpoint.hpp"
+#include "dataplane/onion/internal/peer_index.hpp"
 
 namespace allium::onion {
 
@@ -84,7 +84,6 @@ class RelaySnapshot {
   };
 
   struct Link {
-    std::uint64_t epoch;
     crypto_accel::LinkKey in;
     crypto_accel::LinkKey out;
   };
@@ -93,6 +92,7 @@ class RelaySnapshot {
     std::uint32_t id;
     Endpoint endpoint;
     std::size_t link_count;
+    std::array<std::uint64_t, kEpochsMax> link_epochs;  ///< in one line: keys lie far apart
     std::array<Link, kEpochsMax> links;
 
     /// Null where there is no key for that epoch.
@@ -128,14 +128,6 @@ class RelaySnapshot {
   void add_keys(const SnapshotConfig& config, crypto_accel::OnionBatch& batch);
   Result<void> add_peers(const SnapshotConfig& config, crypto_accel::OnionBatch& batch);
 
-  struct EndpointHash {
-    std::array<std::uint64_t, 2> key;
-
-    std::size_t operator()(const Endpoint& endpoint) const noexcept {
-      return endpoint_hash(endpoint, key);
-    }
-  };
-
   std::uint32_t own_id_ = 0;
   Endpoint own_endpoint_;
   bool cookie_required_ = true;
@@ -143,8 +135,8 @@ class RelaySnapshot {
   std::array<Epoch, kEpochsMax> epochs_{};
   std::vector<HourKey> hours_;
   std::vector<Peer> peers_;
-  std::unordered_map<Endpoint, std::uint32_t, EndpointHash> by_endpoint_;
-  std::unordered_map<std::uint32_t, std::uint32_t> by_id_;
+  internal::PeerIndex<Endpoint> by_endpoint_;
+  internal::PeerIndex<std::uint32_t> by_id_;
 };
 
 }  // namespace allium::onion

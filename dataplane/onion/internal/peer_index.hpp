@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// From a key of a peer (its id, its address and port) to its place: a table of one array, probed line by line.
+//
+//   Ownership  owns its memory; made once, then read only.
+//   Errors     insert says whether the key is new.
+//   Threads    find: any, once all is inserted.
+//   Limits     what `reserve` was told. Which keys are inside is up to the signed network document; outsiders look
+//              keys up, which is as long at most as the longest run of full places. The hash is keyed all the same.
+//   Cost       one cache line in the normal case.
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "crypto_accel/base/bytes.hpp"
+#include "crypto_accel/base/random.hpp"
+#include "dataplane/onion/endpoint.hpp"
+
+namespace allium::onion::internal {
+
+template <typename Key>
+class PeerIndex {
+ public:
+  /// Room for `count` keys. Empties the table.
+  void reserve(std::size_t count) {
+    system_random()({reinterpret_cast<std::uint8_t*>(hash_key_.data()), sizeof hash_key_});
+    // At most half full, so that a run of full places is short, and there is always one to stop at.
+    places_.assign(std::bit_ceil(2 * count + 2), Place{});
+    count_left_ = count;
+  }
+
+  /// False where the key is there already. Requires room.
+  bool insert(const Key& key, std::uint32_t value) noexcept {
+    Place& place = places_[place_of(key)];
+    if (place.is_taken || count_left_ == 0) {
+      return false;
+    }
+    place = {key, value, true};
+    --count_left_;
+    return true;
+  }
+
+  [[nodiscard]] std::optional<std::uint32_t> find(const Key& key) const noexcept {
+    if (places_.empty()) {
+      return std::nullopt;
+    }
+    const Place& place = places_[place_of(key)];
+    return place.is_taken ? std::optional(place.value) : std::nullopt;
+  }
+
+ private:
+  struct Place {
+    Key key{};
+    std::uint32_t value = 0;
+    bool is_taken = false;
+  };
+
+  // Where the key is, or the free place where its search ends.
+  [[nodiscard]] std::size_t place_of(const Key& key) const noexcept {
+    const std::size_t mask = places_.size() - 1;
+    std::size_t index = static_cast<std::size_t>(hash(key)) & mask;
+    while (places_[index].is_taken && places_[index].key != key) {
+      index = (index + 1) & mask;
+    }
+    return index;
+  }
+
+  [[nodiscard]] std::uint64_t hash(const Endpoint& endpoint) const noexcept {
+    return fold(load_be(endpoint.address.data(), 8) ^ hash_key_[0],
+                load_be(endpoint.address.data() + 8, 8) ^ hash_key_[1] ^
+                    std::uint64_t{endpoint.port} << 48);
+  }
+
+  [[nodiscard]] std::uint64_t hash(std::uint32_t id) const noexcept {
+    return fold(id ^ hash_key_[0], hash_key_[1]);
+  }
+
+  // Both halves of the product: every bit of a factor reaches the low bits of the sum.
+  static std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  }
+
+  std::vector<Place> places_;
+  std::size_t count_left_ = 0;
+  std::array<std::uint64_t, 2> hash_key_{};
+};
+
+}  // namespace allium::onion::internal
