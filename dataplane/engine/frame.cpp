@@ -20,16 +20,14 @@ constexpr std::size_t kIpV4Bytes = 20;
 constexpr std::size_t kIpV6Bytes = 40;
 
 bool is_own_address(const PortIdentity& identity, const onion::Endpoint& target) noexcept {
-  return std::find(identity.addresses.begin(), identity.addresses.end(), target.address) !=
-         identity.addresses.end();
+  return std::any_of(identity.addresses.begin(), identity.addresses.end(), [&](const auto& own) {
+    return same_block(own.data(), target.address.data());
+  });
 }
 
 // Nobody sends from port 0, from the whole of a network or to it, or from inside the machine; an answer to such
 // a source would go to somebody who did not ask.
 bool can_be_source(const onion::Endpoint& source) noexcept {
-  constexpr std::array<std::uint8_t, 16> kUnspecified{};
-  constexpr std::array<std::uint8_t, 16> kLoopback = {0, 0, 0, 0, 0, 0, 0, 0,
-                                                      0, 0, 0, 0, 0, 0, 0, 1};
   if (source.port == 0) {
     return false;
   }
@@ -37,7 +35,9 @@ bool can_be_source(const onion::Endpoint& source) noexcept {
     const std::uint8_t first = source.v4()[0];
     return first != 0 && first != 127 && first < 224;
   }
-  return source.address[0] != 0xff && source.address != kUnspecified && source.address != kLoopback;
+  // ff00::/8, :: and ::1
+  return source.address[0] != 0xff &&
+         (load_be(source.address.data(), 8) != 0 || load_be(source.address.data() + 8, 8) > 1);
 }
 
 // `udp` is what the IP header says the datagram is.
@@ -136,7 +136,8 @@ std::uint16_t folded(std::uint64_t sum) noexcept {
 
 std::optional<ParsedFrame> parse_frame(Bytes frame, const PortIdentity& identity) noexcept {
   if (frame.size() < kEthernetBytes ||
-      !std::equal(identity.mac.begin(), identity.mac.end(), frame.begin())) {
+      load_be(identity.mac.data(), 4) != load_be(frame.data(), 4) ||
+      load_be(identity.mac.data() + 4, 2) != load_be(frame.data() + 4, 2)) {
     return std::nullopt;
   }
   const Bytes packet = frame.subspan(kEthernetBytes);

@@ -19,9 +19,13 @@ struct Endpoint {
 
   auto operator<=>(const Endpoint&) const = default;
 
+  // Several comparisons a packet: by words.
+  bool operator==(const Endpoint& other) const noexcept {
+    return port == other.port && same_block(address.data(), other.address.data());
+  }
+
   [[nodiscard]] bool is_v4() const noexcept {
-    constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    return std::memcmp(address.data(), kMapped.data(), kMapped.size()) == 0;
+    return load_be(address.data(), 8) == 0 && load_be(address.data() + 8, 4) == 0xffff;
   }
 
   /// The four bytes of an IPv4 address, network order. Requires is_v4().

@@ -79,8 +79,8 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
 // Step 9. In lane order, so that of two equal packets the first goes on.
 void Relay::State::check_replay(const RelayTurn& turn) noexcept {
   Burst& burst = turn.burst;
-  Lanes<const crypto_accel::AesKey*> key{};
-  Lanes<const std::uint8_t*> t{};
+  Lanes<const crypto_accel::AesKey*> key;
+  Lanes<const std::uint8_t*> t;
   for_each_lane(burst.pending(), [&](std::size_t lane) {
     const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(epoch_of_slot(burst.slot[lane]));
     if (epoch == nullptr) {
@@ -89,7 +89,7 @@ void Relay::State::check_replay(const RelayTurn& turn) noexcept {
     key[lane] = &epoch->replay;
     t[lane] = x_l[lane].data();
   });
-  Lanes<std::uint64_t> tag{};
+  Lanes<std::uint64_t> tag;
   batch.replay_tag(burst.pending(), key, t, tag);
   for_each_lane(burst.pending(),
                 [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], tag[lane]); });
@@ -193,9 +193,12 @@ void Relay::State::tag_clients(const RelayTurn& turn) noexcept {
 void Relay::State::wipe_scratch() noexcept {
   wipe(secret.data(), sizeof secret);
   wipe(w.data(), sizeof w);
-  wipe(setup.data(), sizeof setup);
-  wipe(returned.data(), sizeof returned);
-  wipe(candidates.secret.data(), sizeof candidates.secret);
+  // Few bursts have any of these, and they are large.
+  for_each_lane(set_up, [&](std::size_t lane) { wipe(&setup[lane], sizeof setup[lane]); });
+  for_each_lane(turned_back,
+                [&](std::size_t lane) { wipe(&returned[lane], sizeof returned[lane]); });
+  set_up = 0;
+  turned_back = 0;
 }
 
 }  // namespace allium::onion

@@ -156,10 +156,10 @@ void Relay::State::check_links(const RelayTurn& turn) noexcept {
   const LaneMask from_relays =
       select_lanes(burst.pending(), [&](std::size_t lane) { return burst.from_relay[lane]; });
   for_each_type(burst, from_relays, [&](PacketType type, LaneMask lanes) {
-    Lanes<std::uint64_t> tag{};
+    Lanes<std::uint64_t> tag;
     batch.link_tag(type_info(type).header_bytes, lanes, link_key, read_at(burst, lanes, 0), tag);
     for_each_lane(lanes, [&](std::size_t lane) {
-      std::array<std::uint8_t, kTagBytes> expected{};
+      std::array<std::uint8_t, kTagBytes> expected;
       store_be(expected.data(), tag[lane], expected.size());
       if (!equal(expected.data(), burst.data[lane] + kTagOffset, expected.size())) {
         turn.drop(lane, Verdict::ll_tag);

@@ -46,63 +46,50 @@ void Relay::State::open_data(const RelayTurn& turn) noexcept {
   if (lanes == 0) {
     return;
   }
-  open_segments(turn, lanes, candidates);
-  const LaneMask sealed = turn.burst.pending() & lanes;
-  const LaneMask both = sealed & candidates.valid[0] & candidates.valid[1];
+  Lanes<Verdict> verdict;
+  verdict.fill(Verdict::fs_type);
   LaneMask opened = 0;
   const auto open_all = [&](LaneMask tried) {
     for_each_type(turn.burst, tried, [&](PacketType type, LaneMask same) {
       opened |= open_data_layer(turn, type, same);
     });
   };
-  choose(candidates, 0, sealed & candidates.valid[0]);
-  choose(candidates, 1, sealed & candidates.valid[1] & ~candidates.valid[0]);
+  const LaneMask current = open_segments(turn, lanes, 0, verdict);
+  const LaneMask sealed = current | open_segments(turn, lanes & ~current, 1, verdict);
   open_all(sealed);
   // One packet in 3e-5 reads as valid under both epochs; the MAC says which one it was.
-  const LaneMask again = both & ~opened;
-  choose(candidates, 1, again);
-  open_all(again);
-  for_each_lane(sealed & ~opened, [&](std::size_t lane) { turn.drop(lane, Verdict::header_mac); });
-}
-
-void Relay::State::open_segments(const RelayTurn& turn, LaneMask lanes,
-                                 Candidates& found) noexcept {
-  const Burst& burst = turn.burst;
-  Lanes<Verdict> verdict{};
-  verdict.fill(Verdict::fs_type);
-  found.valid = {};
-  for (std::size_t index = 0; index < found.valid.size(); ++index) {
-    const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(turn.epoch() - index);
-    if (epoch == nullptr) {
-      continue;
-    }
-    Lanes<Block> plain{};
-    Lanes<Block> input{};
-    Lanes<Block> secrets{};
-    batch.decrypt_blocks(epoch->segment, lanes, read_at(burst, lanes, kSegmentOffset), plain);
-    found.valid[index] = select_lanes(lanes, [&](std::size_t lane) {
-      const PlainSegment opened(plain[lane]);
-      const Verdict judged =
-          opened.judge(type_info(burst.type[lane]).direction, unit10_of(turn.now_ms));
-      verdict[lane] = judged == Verdict::fs_expired ? judged : verdict[lane];
-      found.segment[lane][index] = opened.segment;
-      input[lane] = secret_input(opened.segment);
-      return judged == Verdict::pending;
-    });
-    batch.encrypt_blocks(epoch->secret, found.valid[index], input, secrets);
-    for_each_lane(found.valid[index],
-                  [&](std::size_t lane) { found.secret[lane][index] = secrets[lane]; });
-    wipe(secrets.data(), sizeof secrets);
-  }
-  for_each_lane(lanes & ~(found.valid[0] | found.valid[1]),
-                [&](std::size_t lane) { turn.drop(lane, verdict[lane]); });
-}
-
-void Relay::State::choose(const Candidates& found, std::size_t index, LaneMask lanes) noexcept {
-  for_each_lane(lanes, [&](std::size_t lane) {
-    secret[lane] = found.secret[lane][index];
-    next[lane] = found.segment[lane][index].next;
+  open_all(open_segments(turn, current & ~opened, 1, verdict));
+  for_each_lane(lanes & ~opened, [&](std::size_t lane) {
+    turn.drop(lane, (sealed & lane_bit(lane)) != 0 ? Verdict::header_mac : verdict[lane]);
   });
+}
+
+// Opens segments under the epoch `age` before this one. Lanes whose segment reads as valid are the answer, and have
+// their secret and next hop; the others their verdict, if it is a better one than they had.
+LaneMask Relay::State::open_segments(const RelayTurn& turn, LaneMask lanes, std::uint64_t age,
+                                     Lanes<Verdict>& verdict) noexcept {
+  const Burst& burst = turn.burst;
+  const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(turn.epoch() - age);
+  if (lanes == 0 || epoch == nullptr) {
+    return 0;
+  }
+  Lanes<Block> plain;
+  Lanes<Block> input;
+  batch.decrypt_blocks(epoch->segment, lanes, read_at(burst, lanes, kSegmentOffset), plain);
+  const std::uint64_t unit10 = unit10_of(turn.now_ms);
+  const LaneMask valid = select_lanes(lanes, [&](std::size_t lane) {
+    const PlainSegment opened(plain[lane]);
+    const Verdict judged = opened.judge(type_info(burst.type[lane]).direction, unit10);
+    if (judged != Verdict::pending) {
+      verdict[lane] = judged == Verdict::fs_expired ? judged : verdict[lane];
+      return false;
+    }
+    next[lane] = opened.segment.next;
+    input[lane] = secret_input(opened.segment);
+    return true;
+  });
+  batch.encrypt_blocks(epoch->secret, valid, input, secret);
+  return valid;
 }
 
 LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,

@@ -78,7 +78,7 @@ void Relay::transmit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t 
   }
   for_each_type(burst, to_relays, [&](PacketType type, LaneMask lanes) {
     const std::size_t header_bytes = type_info(type).header_bytes;
-    Lanes<std::uint64_t> tag{};
+    Lanes<std::uint64_t> tag;
     state.batch.link_veil(header_bytes, lanes, state.link_key, write_at(burst, lanes, 0));
     state.batch.link_tag(header_bytes, lanes, state.link_key, read_at(burst, lanes, 0), tag);
     for_each_lane(lanes, [&](std::size_t lane) {

@@ -79,6 +79,7 @@ void Relay::State::open_returns(const RelayTurn& turn) noexcept {
     }
     secret[lane] = opened.k_ret;
     next[lane] = opened.previous;
+    turned_back |= internal::lane_bit(lane);
     returned[lane] = {opened.k_ret, opened.depth};
     wipe(opened.k_ret.data(), opened.k_ret.size());
   });

@@ -163,6 +163,7 @@ void Relay::State::agree_on_keys(const RelayTurn& turn, const HourKey& hour,
     Secret<4 * kBlockBytes> okm;
     crypto_accel::hkdf_sha256(bytes_of("allium1 setup"), shared[point], info, okm.bytes());
     secret[lane] = load_block(okm.data());
+    set_up |= lane_bit(lane);
     setup[lane].k_hdr = load_block(okm.data() + kBlockBytes);
     setup[lane].k_ret = load_block(okm.data() + 2 * kBlockBytes);
     setup[lane].k_rec = load_block(okm.data() + 3 * kBlockBytes);

@@ -106,8 +106,7 @@ Result<void> RelaySnapshot::add_peers(const SnapshotConfig& config, OnionBatch& 
     if (source.id == config.own_id || !by_id_.insert(source.id, index)) {
       return fail(Errc::malformed, "relay id " + id_text(source.id) + " is there twice");
     }
-    if (source.endpoint == config.own_endpoint ||
-        !by_endpoint_.insert(source.endpoint, index)) {
+    if (source.endpoint == config.own_endpoint || !by_endpoint_.insert(source.endpoint, index)) {
       return fail(Errc::malformed,
                   "relay " + id_text(source.id) + " has the address and port of another relay");
     }

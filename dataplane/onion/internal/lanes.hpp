@@ -50,14 +50,14 @@ void for_each_type(const Burst& burst, LaneMask lanes, Function function) noexce
 
 inline Lanes<const std::uint8_t*> read_at(const Burst& burst, LaneMask lanes,
                                           std::size_t offset) noexcept {
-  Lanes<const std::uint8_t*> pointers{};
+  Lanes<const std::uint8_t*> pointers;  // kernels read those of the mask alone
   for_each_lane(lanes, [&](std::size_t lane) { pointers[lane] = burst.data[lane] + offset; });
   return pointers;
 }
 
 inline Lanes<std::uint8_t*> write_at(const Burst& burst, LaneMask lanes,
                                      std::size_t offset) noexcept {
-  Lanes<std::uint8_t*> pointers{};
+  Lanes<std::uint8_t*> pointers;
   for_each_lane(lanes, [&](std::size_t lane) { pointers[lane] = burst.data[lane] + offset; });
   return pointers;
 }

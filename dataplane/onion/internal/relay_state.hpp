@@ -99,15 +99,8 @@ struct Relay::State {
   [[nodiscard]] LaneMask check_macs(const RelayTurn& turn, LaneMask lanes,
                                     std::size_t message_bytes, std::size_t mac_offset) noexcept;
 
-  /// What the segments of a burst say under the two epochs that may have sealed them.
-  struct Candidates {
-    Lanes<std::array<internal::Segment, 2>> segment;
-    Lanes<std::array<Block, 2>> secret;
-    std::array<LaneMask, 2> valid{};
-  };
-
-  void open_segments(const RelayTurn& turn, LaneMask lanes, Candidates& candidates) noexcept;
-  void choose(const Candidates& candidates, std::size_t index, LaneMask lanes) noexcept;
+  [[nodiscard]] LaneMask open_segments(const RelayTurn& turn, LaneMask lanes, std::uint64_t age,
+                                       Lanes<Verdict>& verdict) noexcept;
 
   // relay_setup.cpp
   void agree_on_keys(const RelayTurn& turn, const HourKey& hour, LaneMask lanes) noexcept;
@@ -164,8 +157,9 @@ struct Relay::State {
   Lanes<internal::Next> next{};
   Lanes<Setup> setup{};
   Lanes<Return> returned{};
-  Candidates candidates{};
-  LaneMask to_tag = 0;  ///< lanes whose client tag is due
+  LaneMask to_tag = 0;       ///< lanes whose client tag is due
+  LaneMask set_up = 0;       ///< lanes that have been written to in `setup`
+  LaneMask turned_back = 0;  ///< and in `returned`
 };
 
 }  // namespace allium::onion
