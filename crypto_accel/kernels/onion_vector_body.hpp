@@ -245,33 +245,33 @@ void expand_key(const std::uint8_t* key, AesKey* expanded) {
                    _mm_shuffle_epi8(subkey, reversed));
 }
 
-// Blocks of all lanes under one key, whose schedule is 16 bytes a round.
-template <bool kEncrypt, typename LoadGroup>
+// Blocks of all lanes under one key, whose schedule is 16 bytes a round. `keep(group, blocks)` takes the results.
+template <bool kEncrypt, typename LoadGroup, typename Keep>
 ALLIUM_INLINE void under_one_key(const std::uint8_t* schedule, std::uint32_t lanes,
-                                 LoadGroup load_group, std::uint8_t* target) {
+                                 LoadGroup load_group, Keep keep) {
   in_runs<kChains>(
       groups_of(lanes), [&](auto count, const std::uint8_t* groups) __attribute__((always_inline)) {
         constexpr std::size_t kCount = decltype(count)::kValue;
+        const std::uint8_t* keys = not_seen_before(schedule);
         Vec state[kCount];
-        const Vec first = block_of_all(schedule);
+        const Vec first = block_of_all(keys);
 #pragma GCC unroll 16
         for (std::size_t n = 0; n < kCount; ++n) {
           state[n] = bits_xor(load_group(groups[n]), first);
         }
 #pragma GCC unroll 16
         for (std::size_t round = 1; round < kRounds; ++round) {
-          const Vec key = block_of_all(schedule + round * kBlock);
+          const Vec key = block_of_all(keys + round * kBlock);
 #pragma GCC unroll 16
           for (std::size_t n = 0; n < kCount; ++n) {
             state[n] = kEncrypt ? aes_round(state[n], key) : aes_inverse_round(state[n], key);
           }
         }
-        const Vec last = block_of_all(schedule + kRounds * kBlock);
+        const Vec last = block_of_all(keys + kRounds * kBlock);
 #pragma GCC unroll 16
         for (std::size_t n = 0; n < kCount; ++n) {
-          state[n] =
-              kEncrypt ? aes_last_round(state[n], last) : aes_inverse_last_round(state[n], last);
-          store_group(target, groups[n], state[n], lanes);
+          keep(groups[n],
+               kEncrypt ? aes_last_round(state[n], last) : aes_inverse_last_round(state[n], last));
         }
       });
 }
@@ -285,7 +285,8 @@ void decrypt_blocks(const AesKey* key, std::uint32_t lanes, const std::uint8_t* 
         pointers_of(source, lanes, group, pointers);
         return load_lanes(pointers);
       },
-      plain);
+      [&](std::size_t group, Vec blocks)
+          __attribute__((always_inline)) { store_group(plain, group, blocks, lanes); });
 }
 
 void encrypt_blocks(const AesKey* key, std::uint32_t lanes, const std::uint8_t* source,
@@ -294,7 +295,8 @@ void encrypt_blocks(const AesKey* key, std::uint32_t lanes, const std::uint8_t* 
       schedule_of(key), lanes,
       [&](std::size_t group)
           __attribute__((always_inline)) { return load(source + group * kVecBytes); },
-      target);
+      [&](std::size_t group, Vec blocks)
+          __attribute__((always_inline)) { store_group(target, group, blocks, lanes); });
 }
 
 // ---- products in GHASH's field ----
@@ -739,28 +741,74 @@ void layer_right(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lane
   }
 }
 
+// A header of kBlocks blocks moves up by two blocks, zeros come in behind, and all is exclusive-ored with the stream.
+template <std::size_t kBlocks>
+ALLIUM_INLINE void shift_header(const std::uint8_t* schedule, __m128i seed, std::uint8_t* header) {
+  constexpr std::size_t kVecs = (kBlocks + kWidth - 1) / kWidth;
+  constexpr std::size_t kKept = kBlocks - kShiftBytes / kBlock;
+  const Vec first = every_lane(_mm_xor_si128(seed, load_block(schedule)));
+  Vec state[kVecs];
+  Vec data[kVecs];
+#pragma GCC unroll 16
+  for (std::size_t n = 0; n < kVecs; ++n) {
+    const std::uint8_t* source = header + kShiftBytes + n * kVecBytes;
+    state[n] = bits_xor(first, load(kCounterBlocks.bytes + n * kVecBytes));
+    data[n] = kKept >= (n + 1) * kWidth ? load(source)
+              : kKept > n * kWidth      ? load_part(source, kKept - n * kWidth)
+                                        : zero();
+  }
+#pragma GCC unroll 16
+  for (std::size_t round = 1; round < kRounds; ++round) {
+    const Vec key = block_of_all(schedule + round * kVecBytes);
+#pragma GCC unroll 16
+    for (std::size_t n = 0; n < kVecs; ++n) {
+      state[n] = aes_round(state[n], key);
+    }
+  }
+  const Vec last = block_of_all(schedule + kRounds * kVecBytes);
+#pragma GCC unroll 16
+  for (std::size_t n = 0; n < kVecs; ++n) {
+    state[n] = aes_last_round(state[n], bits_xor(last, data[n]));
+    if (kBlocks >= (n + 1) * kWidth) {
+      store(header + n * kVecBytes, state[n]);
+    } else {
+      store_part(header + n * kVecBytes, state[n], kBlocks - n * kWidth);
+    }
+  }
+}
+
+// The same for any number of blocks, by way of a copy: setup packets' headers, which no relay shifts this way, and tests.
+void shift_any_header(const std::uint8_t* schedule, __m128i seed, std::uint8_t* header,
+                      std::size_t header_bytes) {
+  alignas(64) std::uint8_t moved[kCounters * kBlock];
+  const std::size_t kept = header_bytes - kShiftBytes;
+  __builtin_memcpy(moved, header + kShiftBytes, kept);
+  __builtin_memset(moved + kept, 0, kShiftBytes);
+  stream_xor(schedule, kVecBytes, seed, moved, header, header_bytes / kBlock);
+}
+
 void header_shift(VectorMemory* memory, std::uint8_t direction, std::uint8_t packet_class,
                   std::size_t header_bytes, std::uint32_t lanes, const std::uint8_t* w,
                   std::uint8_t* const* ahdr) {
+  constexpr std::size_t kBlocksD = 8;
+  constexpr std::size_t kBlocksV = 6;
   const __m128i without_last_byte = _mm_set_epi64x(0x00ffffffffffffff, -1);
   const __m128i mask_counter =
       _mm_set_epi64x(static_cast<long long>(std::uint64_t{kHeaderMaskCounter} << 56), 0);
   const __m128i backward = _mm_set_epi32(0, 0, 0, kBackwardMaskLabel | packet_class << 8);
   for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
     const std::size_t lane = lowest(rest);
-    std::uint8_t* header = ahdr[lane];
-    const __m128i seed =
+    const __m128i start =
         direction == 0 ? _mm_and_si128(load_block(w + lane * kBlock), without_last_byte) : backward;
-    // The end of the header is read as zeros: it is kept aside while the rest moves up.
-    alignas(64) std::uint8_t moved[kCounters * kBlock];
-    const std::size_t kept = header_bytes - kShiftBytes;
-    for (std::size_t i = 0; i < kept; i += kBlock) {
-      _mm_store_si128(reinterpret_cast<__m128i*>(moved + i), load_block(header + kShiftBytes + i));
+    const __m128i seed = _mm_xor_si128(start, mask_counter);
+    const std::uint8_t* schedule = not_seen_before(lane_schedule(memory->stream, lane));
+    if (header_bytes == kBlocksD * kBlock) {
+      shift_header<kBlocksD>(schedule, seed, ahdr[lane]);
+    } else if (header_bytes == kBlocksV * kBlock) {
+      shift_header<kBlocksV>(schedule, seed, ahdr[lane]);
+    } else {
+      shift_any_header(schedule, seed, ahdr[lane], header_bytes);
     }
-    _mm_store_si128(reinterpret_cast<__m128i*>(moved + kept), _mm_setzero_si128());
-    _mm_store_si128(reinterpret_cast<__m128i*>(moved + kept + kBlock), _mm_setzero_si128());
-    stream_xor(lane_schedule(memory->stream, lane), kVecBytes, _mm_xor_si128(seed, mask_counter),
-               moved, header, header_bytes / kBlock);
   }
 }
 
@@ -792,34 +840,28 @@ ALLIUM_INLINE void store_tags(std::uint64_t* tag, std::size_t group, Vec value,
   }
 }
 
+// Most bursts are of one epoch, whose key is broadcast.
 void replay_tag(VectorMemory* memory, std::uint32_t lanes, const AesKey* const* replay_key,
                 const std::uint8_t* const* t, std::uint64_t* tag) {
-  in_runs<4>(
-      groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
-        constexpr std::size_t kCount = decltype(count)::kValue;
-        const std::uint8_t* schedule[kCount];
-        Vec state[kCount];
-#pragma GCC unroll 4
-        for (std::size_t n = 0; n < kCount; ++n) {
-          const AesKey* keys[kWidth];
-          const std::uint8_t* key[kWidth];
-          const std::uint8_t* text[kWidth];
-          pointers_of(replay_key, lanes, run[n], keys);
-          pointers_of(t, lanes, run[n], text);
-          for (std::size_t i = 0; i < kWidth; ++i) {
-            key[i] = schedule_of(keys[i]);
-          }
-          std::uint8_t* gathered = memory->link + run[n] * kGroupSchedule;
-          gather_schedules(key, gathered);
-          schedule[n] = gathered;
-          state[n] = bits_xor(load_lanes(text), load(memory->hash_stream + run[n] * kVecBytes),
-                              load(gathered));
-        }
-        encrypt_after_first_key<kCount>(state, schedule);
-        for (std::size_t n = 0; n < kCount; ++n) {
-          store_tags(tag, run[n], state[n], lanes);
-        }
-      });
+  if (lanes == 0) {
+    return;
+  }
+  const AesKey* first = replay_key[lowest(lanes)];
+  std::uint32_t same = 0;
+  for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
+    same |= replay_key[lowest(rest)] == first ? rest & (0 - rest) : 0;
+  }
+  under_one_key<true>(
+      schedule_of(first), same,
+      [&](std::size_t group) __attribute__((always_inline)) {
+        const std::uint8_t* text[kWidth];
+        pointers_of(t, same, group, text);
+        return bits_xor(load_lanes(text), load(memory->hash_stream + group * kVecBytes));
+      },
+      [&](std::size_t group, Vec blocks)
+          __attribute__((always_inline)) { store_tags(tag, group, blocks, same); });
+  // At most as often as there are epochs.
+  replay_tag(memory, lanes & ~same, replay_key, t, tag);
 }
 
 void link_tag(VectorMemory* memory, std::size_t header_bytes, std::uint32_t lanes,

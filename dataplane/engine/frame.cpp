@@ -16,6 +16,9 @@ constexpr std::uint64_t kEtherTypeV4 = 0x0800;
 constexpr std::uint64_t kEtherTypeV6 = 0x86dd;
 constexpr std::uint8_t kProtocolUdp = 17;
 constexpr std::uint8_t kHopLimit = 64;
+constexpr std::uint64_t kIpV4VersionAndSize = 0x4500;
+constexpr std::uint64_t kIpV6Version = 0x60000000;
+constexpr std::uint64_t kDoNotFragment = 0x4000;  // identification 0 stands before it
 constexpr std::size_t kIpV4Bytes = 20;
 constexpr std::size_t kIpV6Bytes = 40;
 
@@ -156,35 +159,37 @@ void write_headers(const FrameAddresses& addresses, std::uint8_t* payload,
   const bool is_v4 = addresses.target.is_v4();
   const std::size_t udp_bytes = kUdpBytes + payload_bytes;
   std::uint8_t* udp = payload - kUdpBytes;
-  store_be(udp, addresses.source.port, 2);
-  store_be(udp + 2, addresses.target.port, 2);
-  store_be(udp + 4, udp_bytes, 2);
-  store_be(udp + 6, 0, 2);
   std::uint8_t* ip = udp - (is_v4 ? kIpV4Bytes : kIpV6Bytes);
-  std::uint64_t pseudo = kProtocolUdp + udp_bytes;
+  // Sums are made of the values, not of the bytes written: reading wide what was just written narrow stalls.
+  std::uint64_t address_sum = 0;
   if (is_v4) {
-    std::memset(ip, 0, kIpV4Bytes);
-    ip[0] = 0x45;
-    store_be(ip + 2, kIpV4Bytes + udp_bytes, 2);
-    store_be(ip + 6, 0x4000, 2);  // do not fragment
-    ip[8] = kHopLimit;
-    ip[9] = kProtocolUdp;
-    std::memcpy(ip + 12, addresses.source.v4(), 4);
-    std::memcpy(ip + 16, addresses.target.v4(), 4);
-    store_be(ip + 10, folded(word_sum(ip, kIpV4Bytes)), 2);
-    pseudo += word_sum(ip + 12, 8);
+    const std::uint64_t source = load_be(addresses.source.v4(), 4);
+    const std::uint64_t target = load_be(addresses.target.v4(), 4);
+    const std::uint64_t total_bytes = kIpV4Bytes + udp_bytes;
+    address_sum = source + target;
+    const std::uint64_t first = kIpV4VersionAndSize << 16 | total_bytes;
+    const std::uint64_t third = std::uint64_t{kHopLimit} << 24 | std::uint64_t{kProtocolUdp} << 16;
+    const std::uint16_t checksum = folded(first + kDoNotFragment + third + address_sum);
+    store_be(ip, first, 4);
+    store_be(ip + 4, kDoNotFragment, 4);
+    store_be(ip + 8, third | checksum, 4);
+    store_be(ip + 12, source, 4);
+    store_be(ip + 16, target, 4);
   } else {
-    std::memset(ip, 0, 8);
-    ip[0] = 0x60;
-    store_be(ip + 4, udp_bytes, 2);
-    ip[6] = kProtocolUdp;
-    ip[7] = kHopLimit;
+    store_be(ip, kIpV6Version, 4);
+    store_be(ip + 4, udp_bytes << 16 | std::uint64_t{kProtocolUdp} << 8 | kHopLimit, 4);
     std::memcpy(ip + 8, addresses.source.address.data(), 16);
     std::memcpy(ip + 24, addresses.target.address.data(), 16);
-    pseudo += word_sum(ip + 8, 32);
+    address_sum = word_sum(addresses.source.address.data(), 16) +
+                  word_sum(addresses.target.address.data(), 16);
   }
-  const std::uint16_t checksum = folded(pseudo + word_sum(udp, udp_bytes));
-  store_be(udp + 6, checksum == 0 ? 0xffff : checksum, 2);  // 0 would say "no checksum"
+  const std::uint64_t ports = std::uint64_t{addresses.source.port} << 16 | addresses.target.port;
+  // The pseudo header has the length once more (RFC 768; RFC 8200, 8.1).
+  const std::uint16_t sum =
+      folded(address_sum + kProtocolUdp + 2 * udp_bytes + ports + word_sum(payload, payload_bytes));
+  const std::uint16_t checksum = sum == 0 ? 0xffff : sum;  // 0 would say "no checksum"
+  store_be(udp, ports, 4);
+  store_be(udp + 4, udp_bytes << 16 | checksum, 4);
   std::uint8_t* ethernet = ip - kEthernetBytes;
   std::memcpy(ethernet, addresses.target_mac.data(), 6);
   std::memcpy(ethernet + 6, addresses.source_mac.data(), 6);

@@ -11,6 +11,7 @@ using internal::for_each_lane;
 using internal::for_each_type;
 using internal::lane_bit;
 using internal::read_at;
+using internal::select_lanes;
 using internal::write_at;
 
 namespace {
@@ -71,30 +72,37 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
                                   std::size_t mac_offset) noexcept {
   for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
   batch.header_mac(lanes, message_at, message_bytes, mac);
-  return internal::select_lanes(lanes, [&](std::size_t lane) {
+  return select_lanes(lanes, [&](std::size_t lane) {
     return equal(mac[lane].data(), turn.burst.data[lane] + mac_offset, kBlockBytes);
   });
 }
 
-// Step 9. In lane order, so that of two equal packets the first goes on.
-void Relay::State::check_replay(const RelayTurn& turn) noexcept {
-  Burst& burst = turn.burst;
+// The replay tags of lanes whose layer keys are there. The set's lines are on their way while the layer is
+// worked on; what does not open leaves nothing in the set.
+void Relay::State::look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noexcept {
+  const Burst& burst = turn.burst;
   Lanes<const crypto_accel::AesKey*> key;
   Lanes<const std::uint8_t*> t;
-  for_each_lane(burst.pending(), [&](std::size_t lane) {
+  const LaneMask keyed = select_lanes(lanes, [&](std::size_t lane) {
     const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(epoch_of_slot(burst.slot[lane]));
-    if (epoch == nullptr) {
+    key[lane] = epoch != nullptr ? &epoch->replay : nullptr;
+    t[lane] = x_l[lane].data();
+    return epoch != nullptr;
+  });
+  replay_keyed = (replay_keyed & ~lanes) | keyed;
+  batch.replay_tag(keyed, key, t, replay_tag);
+  for_each_lane(
+      keyed, [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], replay_tag[lane]); });
+}
+
+// Step 9. In lane order, so that of two equal packets the first goes on.
+void Relay::State::check_replay(const RelayTurn& turn) noexcept {
+  const Burst& burst = turn.burst;
+  for_each_lane(burst.pending(), [&](std::size_t lane) {
+    if ((replay_keyed & lane_bit(lane)) == 0) {
       return turn.drop(lane, Verdict::slot);
     }
-    key[lane] = &epoch->replay;
-    t[lane] = x_l[lane].data();
-  });
-  Lanes<std::uint64_t> tag;
-  batch.replay_tag(burst.pending(), key, t, tag);
-  for_each_lane(burst.pending(),
-                [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], tag[lane]); });
-  for_each_lane(burst.pending(), [&](std::size_t lane) {
-    switch (parts.replay->test_and_set(burst.slot[lane], tag[lane])) {
+    switch (parts.replay->test_and_set(burst.slot[lane], replay_tag[lane])) {
       case ReplayAnswer::fresh:
         return;
       case ReplayAnswer::replay:

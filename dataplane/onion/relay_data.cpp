@@ -97,6 +97,7 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
   const TypeInfo& info = type_info(type);
   const bool is_backward = info.direction == Direction::backward;
   batch.derive(layer_shape(info), lanes, secret);
+  look_ahead_replay(turn, lanes);
   if (!is_backward) {
     encrypt_left(turn, type, lanes);
   }

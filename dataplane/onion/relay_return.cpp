@@ -86,6 +86,7 @@ void Relay::State::open_returns(const RelayTurn& turn) noexcept {
   const LaneMask good = lanes & burst.pending();
   if (good != 0) {
     batch.derive(layer_shape(type_info(PacketType::r)), good, secret);
+    look_ahead_replay(turn, good);
     encrypt_left(turn, PacketType::r, good);
   }
 }

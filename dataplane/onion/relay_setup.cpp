@@ -122,6 +122,7 @@ void Relay::State::open_setups(const RelayTurn& turn) noexcept {
   }
   for_each_type(burst, setups & burst.pending(), [&](PacketType type, LaneMask lanes) {
     batch.derive(layer_shape(type_info(type)), lanes, secret);
+    look_ahead_replay(turn, lanes);
     encrypt_left(turn, type, lanes);
     for_each_lane(lanes, [&](std::size_t lane) {
       const std::uint8_t* packet = burst.data[lane];

@@ -80,6 +80,7 @@ struct Relay::State {
                  std::uint64_t seq) noexcept;
 
   // relay.cpp: what all packets have in common.
+  void look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noexcept;
   void check_replay(const RelayTurn& turn) noexcept;
   void encrypt_right(const RelayTurn& turn) noexcept;
   /// Step 12: pending and the target, or no_route or handle.
@@ -151,6 +152,8 @@ struct Relay::State {
   Lanes<Block> x_l{};      ///< T as it came in
   Lanes<Block> x_l_out{};  ///< X_L'
   Lanes<Block> w{};
+  Lanes<std::uint64_t> replay_tag{};
+  LaneMask replay_keyed = 0;  ///< lanes with a replay tag: others have no key for their slot
   Lanes<Block> mac{};
   Lanes<const std::uint8_t*> message_at{};
   Lanes<std::array<std::uint8_t, kMacMessageBytesMax>> message{};

@@ -8,11 +8,7 @@
 namespace allium::onion::internal {
 namespace {
 
-constexpr std::size_t kExpOffset = 1;
-constexpr std::size_t kNextOffset = 3;
-constexpr std::size_t kSaltOffset = 9;
 constexpr std::uint16_t kLifeMax10s = 120;
-constexpr std::uint8_t kSecretLabel = 0x01;
 
 // V4 and HANDLE are never valid forward: a relay is not a way to reach arbitrary addresses.
 bool is_valid_type(std::uint8_t type_byte, Direction direction) noexcept {
@@ -27,13 +23,6 @@ bool is_valid_type(std::uint8_t type_byte, Direction direction) noexcept {
 }
 
 }  // namespace
-
-PlainSegment::PlainSegment(const Block& plain) noexcept : type_byte(plain[0]) {
-  segment.next.type = static_cast<NextType>(type_byte & ~kBackwardBit);
-  std::copy_n(plain.data() + kNextOffset, segment.next.bytes.size(), segment.next.bytes.data());
-  segment.exp = static_cast<std::uint16_t>(load_be(plain.data() + kExpOffset, 2));
-  std::copy_n(plain.data() + kSaltOffset, kSaltBytes, segment.salt.data());
-}
 
 Verdict PlainSegment::judge(Direction direction, std::uint64_t unit10) const noexcept {
   if (!is_valid_type(type_byte, direction)) {
@@ -53,14 +42,6 @@ Block seal_segment(const RelaySnapshot::Epoch& epoch, Direction direction,
   std::copy(segment.next.bytes.begin(), segment.next.bytes.end(), plain.data() + kNextOffset);
   std::copy(segment.salt.begin(), segment.salt.end(), plain.data() + kSaltOffset);
   return crypto_accel::aes_encrypt(epoch.segment_raw, plain);
-}
-
-Block secret_input(const Segment& segment) noexcept {
-  Block input{};
-  input[0] = kSecretLabel;
-  std::copy(segment.salt.begin(), segment.salt.end(), input.data() + 1);
-  store_be(input.data() + 1 + kSaltBytes, segment.exp, 2);
-  return input;
 }
 
 }  // namespace allium::onion::internal

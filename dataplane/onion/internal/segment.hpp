@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 #include "crypto_accel/base/bytes.hpp"
 #include "dataplane/onion/relay_snapshot.hpp"
@@ -17,6 +18,9 @@
 
 namespace allium::onion::internal {
 
+inline constexpr std::size_t kExpOffset = 1;
+inline constexpr std::size_t kNextOffset = 3;
+inline constexpr std::size_t kSaltOffset = 9;
 inline constexpr std::size_t kSaltBytes = 7;
 inline constexpr std::uint64_t kSaltMax = (std::uint64_t{1} << 56) - 1;
 
@@ -34,7 +38,12 @@ struct Segment {
 
 /// The segment in a decrypted block. `type_byte` may be any.
 struct PlainSegment {
-  explicit PlainSegment(const Block& plain) noexcept;
+  explicit PlainSegment(const Block& plain) noexcept : type_byte(plain[0]) {
+    segment.next.type = static_cast<NextType>(type_byte & ~kBackwardBit);
+    std::memcpy(segment.next.bytes.data(), plain.data() + kNextOffset, segment.next.bytes.size());
+    segment.exp = static_cast<std::uint16_t>(load_be(plain.data() + kExpOffset, 2));
+    std::memcpy(segment.salt.data(), plain.data() + kSaltOffset, kSaltBytes);
+  }
 
   /// pending: good; else fs_type or fs_expired.
   [[nodiscard]] Verdict judge(Direction direction, std::uint64_t unit10) const noexcept;
@@ -48,6 +57,13 @@ struct PlainSegment {
                                  const Segment& segment) noexcept;
 
 /// The block whose encryption under B_e is s (section 5).
-[[nodiscard]] Block secret_input(const Segment& segment) noexcept;
+[[nodiscard]] inline Block secret_input(const Segment& segment) noexcept {
+  constexpr std::uint8_t kSecretLabel = 0x01;
+  Block input{};
+  input[0] = kSecretLabel;
+  std::memcpy(input.data() + 1, segment.salt.data(), kSaltBytes);
+  store_be(input.data() + 1 + kSaltBytes, segment.exp, 2);
+  return input;
+}
 
 }  // namespace allium::onion::internal
