@@ -97,6 +97,13 @@ class OnionBatch {
   void layer_right(const LayerShape& shape, LaneMask lanes, const Lanes<Block>& x_l_out,
                    const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w) noexcept;
 
+  /// layer_right of the lanes `right` and layer_left of the lanes `left`, of which none may be in both: the hash
+  /// of one packet runs beside the cipher of another. x_l_out is read in `right` and written in `left`.
+  void layer_both(const LayerShape& shape, LaneMask right, const Lanes<std::uint8_t*>& x_r,
+                  Lanes<Block>& w, LaneMask left, const Lanes<Block>& ctx,
+                  const Lanes<const std::uint8_t*>& x_l, const Lanes<const std::uint8_t*>& x_r_in,
+                  Lanes<Block>& x_l_out) noexcept;
+
   /// AHDR' = (β ‖ 0^32) ⊕ Z in place: the header of `shape.header_bytes` at ahdr[i] moves up by 32
   /// bytes (section 8). Forward Z comes from W, backward from K_s alone.
   void header_shift(const LayerShape& shape, LaneMask lanes, const Lanes<Block>& w,
@@ -141,6 +148,9 @@ struct OnionKernel {
                      Lanes<Block>&) noexcept;
   void (*layer_right)(void*, const LayerShape&, LaneMask, const Lanes<Block>&,
                       const Lanes<std::uint8_t*>&, Lanes<Block>&) noexcept;
+  void (*layer_both)(void*, const LayerShape&, LaneMask, const Lanes<std::uint8_t*>&, Lanes<Block>&,
+                     LaneMask, const Lanes<Block>&, const Lanes<const std::uint8_t*>&,
+                     const Lanes<const std::uint8_t*>&, Lanes<Block>&) noexcept;
   void (*header_shift)(void*, const LayerShape&, LaneMask, const Lanes<Block>&,
                        const Lanes<std::uint8_t*>&) noexcept;
   void (*replay_tag)(void*, LaneMask, const Lanes<const AesKey*>&,

@@ -63,6 +63,14 @@ void OnionBatch::layer_right(const LayerShape& shape, LaneMask lanes, const Lane
   kernel_->layer_right(state_, shape, lanes, x_l_out, x_r, w);
 }
 
+void OnionBatch::layer_both(const LayerShape& shape, LaneMask right,
+                            const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                            const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                            const Lanes<const std::uint8_t*>& x_r_in,
+                            Lanes<Block>& x_l_out) noexcept {
+  kernel_->layer_both(state_, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out);
+}
+
 void OnionBatch::header_shift(const LayerShape& shape, LaneMask lanes, const Lanes<Block>& w,
                               const Lanes<std::uint8_t*>& ahdr) noexcept {
   kernel_->header_shift(state_, shape, lanes, w, ahdr);

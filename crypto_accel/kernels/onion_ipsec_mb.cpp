@@ -259,6 +259,14 @@ void layer_right(void* opaque, const LayerShape& shape, LaneMask lanes, const La
   run_ctr(state);
 }
 
+void layer_both(void* opaque, const LayerShape& shape, LaneMask right,
+                const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+  layer_right(opaque, shape, right, x_l_out, x_r, w);
+  layer_left(opaque, shape, left, ctx, x_l, x_r_in, x_l_out);
+}
+
 Block header_mask_counter(const LayerShape& shape, const Block& w) noexcept {
   Block counter{};
   if (shape.direction == 0) {
@@ -336,8 +344,8 @@ constexpr OnionKernel make_kernel(std::string_view name, std::string_view descri
                                   void* (*create_state)()) noexcept {
   return OnionKernel{name,       description,    cpu_can_run_ipsec_mb, create_state, destroy,
                      expand_key, decrypt_blocks, encrypt_blocks,       derive,       layer_left,
-                     header_mac, layer_right,    header_shift,         replay_tag,   link_tag,
-                     link_veil};
+                     header_mac, layer_right,    layer_both,           header_shift, replay_tag,
+                     link_tag,   link_veil};
 }
 
 }  // namespace

@@ -82,7 +82,8 @@ struct Entries {
 
   static void derive(void* state, const LayerShape& shape, LaneMask lanes,
                      const Lanes<Block>& secret) noexcept {
-    kFunctions.derive(memory_of(state), shape.direction, shape.packet_class, lanes,
+    check_x_r(shape);
+    kFunctions.derive(memory_of(state), shape.direction, shape.packet_class, shape.x_r_bytes, lanes,
                       bytes_of(secret));
   }
 
@@ -107,6 +108,16 @@ struct Entries {
     check_x_r(shape);
     kFunctions.layer_right(memory_of(state), shape.x_r_bytes, lanes, bytes_of(x_l_out), x_r.data(),
                            bytes_of(w));
+  }
+
+  static void layer_both(void* state, const LayerShape& shape, LaneMask right,
+                         const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                         const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                         const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+    check_x_r(shape);
+    ALLIUM_CHECK((left & right) == 0);
+    kFunctions.layer_both(memory_of(state), shape.x_r_bytes, right, x_r.data(), bytes_of(w), left,
+                          bytes_of(ctx), x_l.data(), x_r_in.data(), bytes_of(x_l_out));
   }
 
   static void header_shift(void* state, const LayerShape& shape, LaneMask lanes,
@@ -141,11 +152,11 @@ template <const VectorFunctions& kFunctions>
 constexpr OnionKernel make_kernel(std::string_view name, std::string_view description,
                                   bool (*supported)() noexcept) noexcept {
   using E = Entries<kFunctions>;
-  return OnionKernel{
-      name,          description,       supported,         create,        destroy,
-      E::expand_key, E::decrypt_blocks, E::encrypt_blocks, E::derive,     E::layer_left,
-      E::header_mac, E::layer_right,    E::header_shift,   E::replay_tag, E::link_tag,
-      E::link_veil};
+  return OnionKernel{name,          description,     supported,         create,
+                     destroy,       E::expand_key,   E::decrypt_blocks, E::encrypt_blocks,
+                     E::derive,     E::layer_left,   E::header_mac,     E::layer_right,
+                     E::layer_both, E::header_shift, E::replay_tag,     E::link_tag,
+                     E::link_veil};
 }
 
 }  // namespace

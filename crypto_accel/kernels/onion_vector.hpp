@@ -55,7 +55,7 @@ struct VectorFunctions {
   void (*encrypt_blocks)(const AesKey* key, std::uint32_t lanes, const std::uint8_t* source,
                          std::uint8_t* target);
   void (*derive)(VectorMemory* memory, std::uint8_t direction, std::uint8_t packet_class,
-                 std::uint32_t lanes, const std::uint8_t* secret);
+                 std::size_t x_r_bytes, std::uint32_t lanes, const std::uint8_t* secret);
   void (*layer_left)(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
                      const std::uint8_t* ctx, const std::uint8_t* const* x_l,
                      const std::uint8_t* const* x_r, std::uint8_t* x_l_out);
@@ -63,6 +63,10 @@ struct VectorFunctions {
                      std::size_t message_bytes, std::uint8_t* mac);
   void (*layer_right)(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
                       const std::uint8_t* x_l_out, std::uint8_t* const* x_r, std::uint8_t* w);
+  void (*layer_both)(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t right,
+                     std::uint8_t* const* x_r, std::uint8_t* w, std::uint32_t left,
+                     const std::uint8_t* ctx, const std::uint8_t* const* x_l,
+                     const std::uint8_t* const* x_r_in, std::uint8_t* x_l_out);
   void (*header_shift)(VectorMemory* memory, std::uint8_t direction, std::uint8_t packet_class,
                        std::size_t header_bytes, std::uint32_t lanes, const std::uint8_t* w,
                        std::uint8_t* const* ahdr);

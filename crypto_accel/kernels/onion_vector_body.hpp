@@ -385,42 +385,15 @@ ALLIUM_INLINE void derive_blocks(const std::uint8_t* groups, const std::uint8_t*
   }
 }
 
-void derive(VectorMemory* memory, std::uint8_t direction, std::uint8_t packet_class,
-            std::uint32_t lanes, const std::uint8_t* secret) {
-  const int labels = direction << 8 | packet_class << 16;
-  in_runs<2>(
-      groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
-        constexpr std::size_t kCount = decltype(count)::kValue;
-        Vec derived[kCount][kDerived];
-        derive_blocks<kCount>(run, secret, labels, derived);
-        Vec keys[2 * kCount];
-        std::uint8_t* target[2 * kCount];
-        std::uint32_t masks[2 * kCount];
-#pragma GCC unroll 4
-        for (std::size_t n = 0; n < kCount; ++n) {
-          store_group(memory->tweak, run[n], derived[n][0], lanes);
-          store_group(memory->hash, run[n], derived[n][3], lanes);
-          store_group(memory->hash_stream, run[n], derived[n][4], lanes);
-          keys[2 * n] = derived[n][1];
-          keys[2 * n + 1] = derived[n][2];
-          target[2 * n] = memory->stream + run[n] * kGroupSchedule;
-          target[2 * n + 1] = memory->mac + run[n] * kGroupSchedule;
-          masks[2 * n] = masks[2 * n + 1] = group_lanes(lanes, run[n]);
-        }
-        expand<2 * kCount>(keys, target, masks);
-      });
-}
-
-// ---- the layer ----
-
 // Powers of H of a lane, as the hash of a packet reads them: P_L .. P_1 for the end, then P_2L, P_3L, P_4L.
 constexpr std::size_t kPowerBytes = kHashPowers * kBlock;
 constexpr std::size_t kHashVecs = 4;  // registers between two reductions
 static_assert(kWidth + kHashVecs - 1 <= kHashPowers);
 
+// `is_long`: the last two too, which a text of at most three registers has no use for.
 template <std::size_t kCount>
 ALLIUM_INLINE void make_powers(VectorMemory* memory, const std::uint8_t* groups,
-                               std::uint32_t lanes) {
+                               std::uint32_t lanes, bool is_long) {
 #pragma GCC unroll 4
   for (std::size_t n = 0; n < kCount; ++n) {
     std::uint8_t* powers = memory->powers + groups[n] * kWidth * kPowerBytes;
@@ -442,130 +415,152 @@ ALLIUM_INLINE void make_powers(VectorMemory* memory, const std::uint8_t* groups,
     }
     const Vec second = square(whole);
     keep(kWidth, second);
-    keep(kWidth + 1, reduce(multiply(second, whole)));
-    keep(kWidth + 2, square(second));
+    if (is_long) {
+      keep(kWidth + 1, reduce(multiply(second, whole)));
+      keep(kWidth + 2, square(second));
+    }
   }
 }
+
+void derive(VectorMemory* memory, std::uint8_t direction, std::uint8_t packet_class,
+            std::size_t x_r_bytes, std::uint32_t lanes, const std::uint8_t* secret) {
+  const int labels = direction << 8 | packet_class << 16;
+  const Groups groups = groups_of(lanes);
+  in_runs<2>(
+      groups, [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
+        constexpr std::size_t kCount = decltype(count)::kValue;
+        Vec derived[kCount][kDerived];
+        derive_blocks<kCount>(run, secret, labels, derived);
+        Vec keys[2 * kCount];
+        std::uint8_t* target[2 * kCount];
+        std::uint32_t masks[2 * kCount];
+#pragma GCC unroll 4
+        for (std::size_t n = 0; n < kCount; ++n) {
+          store_group(memory->tweak, run[n], derived[n][0], lanes);
+          store_group(memory->hash, run[n], derived[n][3], lanes);
+          store_group(memory->hash_stream, run[n], derived[n][4], lanes);
+          keys[2 * n] = derived[n][1];
+          keys[2 * n + 1] = derived[n][2];
+          target[2 * n] = memory->stream + run[n] * kGroupSchedule;
+          target[2 * n + 1] = memory->mac + run[n] * kGroupSchedule;
+          masks[2 * n] = masks[2 * n + 1] = group_lanes(lanes, run[n]);
+        }
+        expand<2 * kCount>(keys, target, masks);
+      });
+  const bool is_long = x_r_bytes / kBlock + 2 > 3 * kWidth;
+  in_runs<4>(
+      groups, [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
+        make_powers<decltype(count)::kValue>(memory, run, lanes, is_long);
+      });
+}
+
+// ---- the layer ----
 
 // GHASH_H(ctx, x_r) of one packet, in POLYVAL's form: register after register is added to a sum of kWidth blocks that
 // is multiplied by P_L, four at a time; at the end block j of it is multiplied by P_(L-j). Zero blocks in front change
 // nothing, so the first register is the short one and the others are read as they lie.
-ALLIUM_INLINE __m128i hash_packet(const std::uint8_t* powers, const std::uint8_t* ctx,
-                                  const std::uint8_t* x_r, std::size_t x_r_blocks) {
-  alignas(16) std::uint8_t lengths[kBlock] = {0, 0, 0, 0, 0, 0, 0, 8 * kBlock};
-  lengths[14] = static_cast<std::uint8_t>(8 * kBlock * x_r_blocks >> 8);
-  lengths[15] = static_cast<std::uint8_t>(8 * kBlock * x_r_blocks);
-  const std::size_t vec_count = (x_r_blocks + 2 + kWidth - 1) / kWidth;
-  const std::size_t zeros = vec_count * kWidth - (x_r_blocks + 2);
-  // Zeros, then ctx, then the beginning of X_R.
-  const auto first_vec = [&]() __attribute__((always_inline)) {
+class Hash {
+ public:
+  // Takes in as much as leaves a whole number of fours.
+  ALLIUM_INLINE Hash(const std::uint8_t* powers, const std::uint8_t* ctx, const std::uint8_t* x_r,
+                     std::size_t x_r_blocks)
+      : powers_(powers), x_r_end_(x_r + x_r_blocks * kBlock) {
+    const std::uint64_t bits = 8 * kBlock * x_r_blocks;
+    lengths_ = _mm_set_epi64x(static_cast<long long>(__builtin_bswap64(bits)),
+                              static_cast<long long>(__builtin_bswap64(8 * kBlock)));
+    const std::size_t vec_count = (x_r_blocks + 2 + kWidth - 1) / kWidth;
+    const std::size_t zeros = vec_count * kWidth - (x_r_blocks + 2);
+    // Zeros, then ctx, then the beginning of X_R.
     const std::uint8_t* at[kWidth];
     for (std::size_t i = 0; i < kWidth; ++i) {
       at[i] = i < zeros ? kZeros : i == zeros ? ctx : x_r + (i - zeros - 1) * kBlock;
     }
-    return reverse_bytes(load_lanes(at));
-  };
+    sum_ = reverse_bytes(load_lanes(at));
+    next_ = x_r + (kWidth - zeros - 1) * kBlock;
+    left_ = vec_count - 1;
+    switch (left_ % kHashVecs) {
+      case 1:
+        add<1>();
+        break;
+      case 2:
+        add<2>();
+        break;
+      case 3:
+        add<3>();
+        break;
+      default:
+        break;
+    }
+  }
+
+  [[nodiscard]] ALLIUM_INLINE bool has_more() const { return left_ > 0; }
+
+  ALLIUM_INLINE void step() { add<kHashVecs>(); }
+
+  // A step in pieces, to stand between the rounds of another packet's cipher.
+  template <std::size_t kRound>
+  ALLIUM_INLINE void between() {
+    static_assert(kHashVecs == 4);
+    if constexpr (kRound == 1) {
+      product_ = multiply(sum_, power(4));
+    } else if constexpr (kRound == 3) {
+      product_ = multiply_add(product_, next_vec(), power(3));
+    } else if constexpr (kRound == 5) {
+      product_ = multiply_add(product_, next_vec(), power(2));
+    } else if constexpr (kRound == 7) {
+      product_ = multiply_add(product_, next_vec(), power(1));
+    } else if constexpr (kRound == 9) {
+      left_ -= kHashVecs;
+      sum_ = bits_xor(reduce(product_), left_ == 0 ? last_vec() : next_vec());
+    }
+  }
+
+  [[nodiscard]] ALLIUM_INLINE __m128i finish() const {
+    return sum_of_lanes(reduce(multiply(sum_, load(powers_))));
+  }
+
+ private:
+  template <std::size_t kCount>
+  ALLIUM_INLINE void add() {
+    left_ -= kCount;
+    Product product = multiply(sum_, power(kCount));
+#pragma GCC unroll 4
+    for (std::size_t i = 1; i < kCount; ++i) {
+      product = multiply_add(product, next_vec(), power(kCount - i));
+    }
+    sum_ = bits_xor(reduce(product), left_ == 0 ? last_vec() : next_vec());
+  }
+
+  ALLIUM_INLINE Vec next_vec() {
+    const Vec value = reverse_bytes(load(next_));
+    next_ += kVecBytes;
+    return value;
+  }
+
   // The end of X_R, then the lengths.
-  const auto last_vec = [&]() __attribute__((always_inline)) {
+  [[nodiscard]] ALLIUM_INLINE Vec last_vec() const {
+    alignas(16) std::uint8_t lengths[kBlock];
+    _mm_store_si128(reinterpret_cast<__m128i*>(lengths), lengths_);
     const std::uint8_t* at[kWidth];
     for (std::size_t i = 0; i < kWidth; ++i) {
-      at[i] = i + 1 == kWidth ? lengths : x_r + (x_r_blocks + 1 - kWidth + i) * kBlock;
+      at[i] = i + 1 == kWidth ? lengths : x_r_end_ - (kWidth - 1 - i) * kBlock;
     }
     return reverse_bytes(load_lanes(at));
-  };
-  const std::uint8_t* next = x_r + (kWidth - zeros - 1) * kBlock;
-  const auto next_vec = [&]() __attribute__((always_inline)) {
-    const Vec value = reverse_bytes(load(next));
-    next += kVecBytes;
-    return value;
-  };
-  // P_kL in every lane.
-  const auto power = [&](std::size_t k) __attribute__((always_inline)) {
-    return block_of_all(powers + (k == 1 ? 0 : kWidth + k - 2) * kBlock);
-  };
-  Vec sum = first_vec();
-  std::size_t left = vec_count - 1;
-  const auto last_or_next = [&]() __attribute__((always_inline)) {
-    return left == 0 ? last_vec() : next_vec();
-  };
-  switch (left % kHashVecs) {
-    case 1: {
-      left -= 1;
-      sum = bits_xor(reduce(multiply(sum, power(1))), last_or_next());
-      break;
-    }
-    case 2: {
-      left -= 2;
-      const Product product = multiply(sum, power(2));
-      sum = reduce(multiply_add(product, next_vec(), power(1)));
-      sum = bits_xor(sum, last_or_next());
-      break;
-    }
-    case 3: {
-      left -= 3;
-      Product product = multiply(sum, power(3));
-      product = multiply_add(product, next_vec(), power(2));
-      sum = reduce(multiply_add(product, next_vec(), power(1)));
-      sum = bits_xor(sum, last_or_next());
-      break;
-    }
-    default:
-      break;
   }
-  while (left > 0) {
-    left -= kHashVecs;
-    Product product = multiply(sum, power(4));
-    product = multiply_add(product, next_vec(), power(3));
-    product = multiply_add(product, next_vec(), power(2));
-    sum = reduce(multiply_add(product, next_vec(), power(1)));
-    sum = bits_xor(sum, last_or_next());
-  }
-  return sum_of_lanes(reduce(multiply(sum, load(powers))));
-}
 
-void layer_left(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
-                const std::uint8_t* ctx, const std::uint8_t* const* x_l,
-                const std::uint8_t* const* x_r, std::uint8_t* x_l_out) {
-  const Groups groups = groups_of(lanes);
-  in_runs<4>(
-      groups, [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
-        make_powers<decltype(count)::kValue>(memory, run, lanes);
-      });
-  for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
-    const std::size_t lane = lowest(rest);
-    const __m128i sum = hash_packet(memory->powers + lane * kPowerBytes, ctx + lane * kBlock,
-                                    x_r[lane], x_r_bytes / kBlock);
-    store_block(memory->hash_sum + lane * kBlock, sum);
+  // P_kL in every lane.
+  [[nodiscard]] ALLIUM_INLINE Vec power(std::size_t k) const {
+    return block_of_all(powers_ + (k == 1 ? 0 : kWidth + k - 2) * kBlock);
   }
-  in_runs<4>(
-      groups, [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
-        constexpr std::size_t kCount = decltype(count)::kValue;
-        Vec m[kCount];
-        Vec state[kCount];
-        Vec key[kCount];
-#pragma GCC unroll 4
-        for (std::size_t n = 0; n < kCount; ++n) {
-          const std::uint8_t* pointers[kWidth];
-          pointers_of(x_l, lanes, run[n], pointers);
-          m[n] = reverse_bytes(load(memory->hash_sum + run[n] * kVecBytes));
-          key[n] = load(memory->tweak + run[n] * kVecBytes);
-          state[n] = bits_xor(load_lanes(pointers), m[n], key[n]);
-        }
-#pragma GCC unroll 16
-        for (std::size_t round = 0; round < kRounds; ++round) {
-#pragma GCC unroll 4
-          for (std::size_t n = 0; n < kCount; ++n) {
-            key[n] = next_round_key(key[n], kRoundConstants[round]);
-            state[n] = round + 1 < kRounds ? aes_round(state[n], key[n])
-                                           : aes_last_round(state[n], bits_xor(key[n], m[n]));
-          }
-        }
-#pragma GCC unroll 4
-        for (std::size_t n = 0; n < kCount; ++n) {
-          store_group(x_l_out, run[n], state[n], lanes);
-        }
-      });
-}
+
+  const std::uint8_t* powers_;
+  const std::uint8_t* next_;
+  const std::uint8_t* x_r_end_;
+  __m128i lengths_;
+  std::size_t left_;  // registers
+  Vec sum_;
+  Product product_;
+};
 
 // CBC-MAC of kCount groups in step. The blocks of group n stand one after the other, as registers, at message[n].
 template <std::size_t kCount>
@@ -621,30 +616,46 @@ void header_mac(VectorMemory* memory, std::uint32_t lanes, const std::uint8_t* c
       });
 }
 
-// `kCount` registers of key stream under one schedule, exclusive-ored from source into target. Round keys of
-// the lane stand `stride` bytes apart.
-template <std::size_t kCount, bool kPart>
-ALLIUM_INLINE void stream_run(const std::uint8_t* schedule, std::size_t stride, Vec seed,
-                              const std::uint8_t* counters, const std::uint8_t* source,
-                              std::uint8_t* target, std::size_t last_blocks) {
-  schedule = not_seen_before(schedule);
-  Vec state[kCount];
-  Vec data[kCount];
-#pragma GCC unroll 16
-  for (std::size_t n = 0; n < kCount; ++n) {
-    state[n] = bits_xor(seed, load(counters + n * kVecBytes));
-    data[n] = kPart && n + 1 == kCount ? load_part(source + n * kVecBytes, last_blocks)
-                                       : load(source + n * kVecBytes);
-  }
-#pragma GCC unroll 16
-  for (std::size_t round = 1; round < kRounds; ++round) {
-    const Vec key = block_of_all(schedule + round * stride);
+// Nothing to do between the rounds of a cipher.
+struct NoOtherWork {
+  template <std::size_t kRound>
+  ALLIUM_INLINE void between() {}
+};
+
+template <std::size_t kRound, std::size_t kCount, typename OtherWork>
+ALLIUM_INLINE void stream_rounds(const std::uint8_t* schedule, std::size_t stride, Vec* state,
+                                 OtherWork& other) {
+  if constexpr (kRound < kRounds) {
+    const Vec key = block_of_all(schedule + kRound * stride);
 #pragma GCC unroll 16
     for (std::size_t n = 0; n < kCount; ++n) {
       state[n] = aes_round(state[n], key);
     }
+    other.template between<kRound>();
+    stream_rounds<kRound + 1, kCount>(schedule, stride, state, other);
   }
+}
+
+// `kCount` registers of key stream under one schedule, exclusive-ored from source into target. Round keys of
+// the lane stand `stride` bytes apart. The last register may have `last_blocks` blocks.
+template <std::size_t kCount, bool kPart, typename OtherWork>
+ALLIUM_INLINE void stream_run(const std::uint8_t* schedule, std::size_t stride, Vec seed,
+                              const std::uint8_t* counters, const std::uint8_t* source,
+                              std::uint8_t* target, std::size_t last_blocks, OtherWork& other) {
+  schedule = not_seen_before(schedule);
+  Vec state[kCount];
+#pragma GCC unroll 16
+  for (std::size_t n = 0; n < kCount; ++n) {
+    state[n] = bits_xor(seed, load(counters + n * kVecBytes));
+  }
+  stream_rounds<1, kCount>(schedule, stride, state, other);
   const Vec last = block_of_all(schedule + kRounds * stride);
+  Vec data[kCount];
+#pragma GCC unroll 16
+  for (std::size_t n = 0; n < kCount; ++n) {
+    data[n] = kPart && n + 1 == kCount ? load_part(source + n * kVecBytes, last_blocks)
+                                       : load(source + n * kVecBytes);
+  }
 #pragma GCC unroll 16
   for (std::size_t n = 0; n < kCount; ++n) {
     state[n] = aes_last_round(state[n], bits_xor(last, data[n]));
@@ -657,71 +668,149 @@ ALLIUM_INLINE void stream_run(const std::uint8_t* schedule, std::size_t stride, 
 }
 
 // CTR from `seed`, whose last byte has zeros where the counters count. Source and target may be the same or
-// overlap, the source above.
-ALLIUM_INLINE void stream_xor(const std::uint8_t* schedule, std::size_t stride, __m128i seed,
-                              const std::uint8_t* source, std::uint8_t* target,
-                              std::size_t block_count) {
-  const Vec first = every_lane(_mm_xor_si128(seed, load_block(schedule)));
-  const std::uint8_t* counters = kCounterBlocks.bytes;
-  const std::size_t rest = block_count % kWidth;
-  std::size_t left = block_count / kWidth;
-  const auto run = [&](auto count, auto part) __attribute__((always_inline)) {
-    constexpr std::size_t kCount = decltype(count)::kValue;
-    constexpr bool kPart = decltype(part)::kValue != 0;
-    stream_run<kCount, kPart>(schedule, stride, first, counters, source, target, rest);
-    counters += kCount * kVecBytes;
-    source += kCount * kVecBytes;
-    target += kCount * kVecBytes;
-  };
-  while (left >= kStreams + 2) {
-    run(Count<kStreams>{}, Count<0>{});
-    left -= kStreams;
+// overlap, the source above. Round keys of the schedule stand `stride` bytes apart.
+class Stream {
+ public:
+  ALLIUM_INLINE Stream(const std::uint8_t* schedule, std::size_t stride, __m128i seed,
+                       const std::uint8_t* source, std::uint8_t* target, std::size_t block_count)
+      : schedule_(schedule),
+        stride_(stride),
+        first_(every_lane(_mm_xor_si128(seed, load_block(schedule)))),
+        source_(source),
+        target_(target),
+        left_(block_count / kWidth),
+        rest_(block_count % kWidth) {}
+
+  /// Whole registers that are left.
+  [[nodiscard]] ALLIUM_INLINE std::size_t left() const { return left_; }
+
+  template <std::size_t kCount, typename OtherWork>
+  ALLIUM_INLINE void step(OtherWork& other) {
+    run<kCount, false>(other);
+    left_ -= kCount;
   }
-  const auto end = [&](auto part) __attribute__((always_inline)) {
-    constexpr std::size_t kMore = decltype(part)::kValue;
+
+  // The other work is done in its last run.
+  template <typename OtherWork>
+  ALLIUM_INLINE void finish(OtherWork& other) {
+    NoOtherWork nothing;
+    while (left_ >= kStreams + 2) {
+      step<kStreams>(nothing);
+    }
+    if (rest_ != 0) {
+      finish_with<true>(other);
+    } else {
+      finish_with<false>(other);
+    }
+  }
+
+ private:
+  template <bool kPart, typename OtherWork>
+  ALLIUM_INLINE void finish_with(OtherWork& other) {
+    constexpr std::size_t kMore = kPart ? 1 : 0;
     static_assert(kStreams == 6);
-    switch (left) {
+    switch (left_) {
       case 0:
-        if constexpr (kMore != 0) {
-          run(Count<1>{}, part);
+        if constexpr (kPart) {
+          run<1, true>(other);
         }
         break;
       case 1:
-        run(Count<1 + kMore>{}, part);
+        run<1 + kMore, kPart>(other);
         break;
       case 2:
-        run(Count<2 + kMore>{}, part);
+        run<2 + kMore, kPart>(other);
         break;
       case 3:
-        run(Count<3 + kMore>{}, part);
+        run<3 + kMore, kPart>(other);
         break;
       case 4:
-        run(Count<4 + kMore>{}, part);
+        run<4 + kMore, kPart>(other);
         break;
       case 5:
-        run(Count<5 + kMore>{}, part);
+        run<5 + kMore, kPart>(other);
         break;
       case 6:
-        run(Count<6 + kMore>{}, part);
+        run<6 + kMore, kPart>(other);
         break;
       default:
-        run(Count<7 + kMore>{}, part);
+        run<7 + kMore, kPart>(other);
         break;
     }
-  };
-  if (rest != 0) {
-    end(Count<1>{});
-  } else {
-    end(Count<0>{});
   }
+
+  template <std::size_t kCount, bool kPart, typename OtherWork>
+  ALLIUM_INLINE void run(OtherWork& other) {
+    stream_run<kCount, kPart>(schedule_, stride_, first_, counters_, source_, target_, rest_,
+                              other);
+    counters_ += kCount * kVecBytes;
+    source_ += kCount * kVecBytes;
+    target_ += kCount * kVecBytes;
+  }
+
+  const std::uint8_t* schedule_;
+  std::size_t stride_;
+  Vec first_;
+  const std::uint8_t* counters_ = kCounterBlocks.bytes;
+  const std::uint8_t* source_;
+  std::uint8_t* target_;
+  std::size_t left_;
+  std::size_t rest_;  // blocks behind the whole registers
+};
+
+ALLIUM_INLINE void stream_xor(const std::uint8_t* schedule, std::size_t stride, __m128i seed,
+                              const std::uint8_t* source, std::uint8_t* target,
+                              std::size_t block_count) {
+  NoOtherWork nothing;
+  Stream(schedule, stride, seed, source, target, block_count).finish(nothing);
 }
 
 ALLIUM_INLINE const std::uint8_t* lane_schedule(const std::uint8_t* schedules, std::size_t lane) {
   return schedules + lane / kWidth * kGroupSchedule + lane % kWidth * kBlock;
 }
 
-void layer_right(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
-                 const std::uint8_t* x_l_out, std::uint8_t* const* x_r, std::uint8_t* w) {
+ALLIUM_INLINE Hash hash_of(const VectorMemory* memory, std::size_t x_r_bytes, std::size_t lane,
+                           const std::uint8_t* ctx, const std::uint8_t* const* x_r) {
+  return Hash(memory->powers + lane * kPowerBytes, ctx + lane * kBlock, x_r[lane],
+              x_r_bytes / kBlock);
+}
+
+// After them: X_L' from M. The schedule of K_et serves for one block, so it is made on the way.
+ALLIUM_INLINE void end_left(VectorMemory* memory, std::uint32_t lanes,
+                            const std::uint8_t* const* x_l, std::uint8_t* x_l_out) {
+  in_runs<4>(
+      groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
+        constexpr std::size_t kCount = decltype(count)::kValue;
+        Vec m[kCount];
+        Vec state[kCount];
+        Vec key[kCount];
+#pragma GCC unroll 4
+        for (std::size_t n = 0; n < kCount; ++n) {
+          const std::uint8_t* pointers[kWidth];
+          pointers_of(x_l, lanes, run[n], pointers);
+          m[n] = reverse_bytes(load(memory->hash_sum + run[n] * kVecBytes));
+          key[n] = load(memory->tweak + run[n] * kVecBytes);
+          state[n] = bits_xor(load_lanes(pointers), m[n], key[n]);
+        }
+#pragma GCC unroll 16
+        for (std::size_t round = 0; round < kRounds; ++round) {
+#pragma GCC unroll 4
+          for (std::size_t n = 0; n < kCount; ++n) {
+            key[n] = next_round_key(key[n], kRoundConstants[round]);
+            state[n] = round + 1 < kRounds ? aes_round(state[n], key[n])
+                                           : aes_last_round(state[n], bits_xor(key[n], m[n]));
+          }
+        }
+#pragma GCC unroll 4
+        for (std::size_t n = 0; n < kCount; ++n) {
+          store_group(x_l_out, run[n], state[n], lanes);
+        }
+      });
+}
+
+// W from X_L'.
+ALLIUM_INLINE void begin_right(VectorMemory* memory, std::uint32_t lanes,
+                               const std::uint8_t* x_l_out, std::uint8_t* w) {
   in_runs<4>(
       groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
         constexpr std::size_t kCount = decltype(count)::kValue;
@@ -732,13 +821,78 @@ void layer_right(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lane
           store_group(w, run[n], reverse_bytes(reduce(multiply(left, hash))), lanes);
         }
       });
+}
+
+ALLIUM_INLINE Stream stream_of(const VectorMemory* memory, std::size_t x_r_bytes, std::size_t lane,
+                               const std::uint8_t* w, std::uint8_t* const* x_r) {
   const __m128i without_last_byte = _mm_set_epi64x(0x00ffffffffffffff, -1);
-  for (std::uint32_t rest = lanes; rest != 0; rest &= rest - 1) {
-    const std::size_t lane = lowest(rest);
-    stream_xor(lane_schedule(memory->stream, lane), kVecBytes,
-               _mm_and_si128(load_block(w + lane * kBlock), without_last_byte), x_r[lane],
-               x_r[lane], x_r_bytes / kBlock);
+  return Stream(lane_schedule(memory->stream, lane), kVecBytes,
+                _mm_and_si128(load_block(w + lane * kBlock), without_last_byte), x_r[lane],
+                x_r[lane], x_r_bytes / kBlock);
+}
+
+void hash_lanes(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
+                const std::uint8_t* ctx, const std::uint8_t* const* x_r) {
+  for (; lanes != 0; lanes &= lanes - 1) {
+    const std::size_t lane = lowest(lanes);
+    Hash hash = hash_of(memory, x_r_bytes, lane, ctx, x_r);
+    while (hash.has_more()) {
+      hash.step();
+    }
+    store_block(memory->hash_sum + lane * kBlock, hash.finish());
   }
+}
+
+void stream_lanes(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
+                  const std::uint8_t* w, std::uint8_t* const* x_r) {
+  for (; lanes != 0; lanes &= lanes - 1) {
+    NoOtherWork nothing;
+    stream_of(memory, x_r_bytes, lowest(lanes), w, x_r).finish(nothing);
+  }
+}
+
+void layer_left(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
+                const std::uint8_t* ctx, const std::uint8_t* const* x_l,
+                const std::uint8_t* const* x_r, std::uint8_t* x_l_out) {
+  hash_lanes(memory, x_r_bytes, lanes, ctx, x_r);
+  end_left(memory, lanes, x_l, x_l_out);
+}
+
+void layer_right(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
+                 const std::uint8_t* x_l_out, std::uint8_t* const* x_r, std::uint8_t* w) {
+  begin_right(memory, lanes, x_l_out, w);
+  stream_lanes(memory, x_r_bytes, lanes, w, x_r);
+}
+
+// The hash works one execution port, the cipher another: one packet's hash in steps beside another's cipher takes
+// little longer than the cipher alone.
+void layer_both(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t right,
+                std::uint8_t* const* x_r, std::uint8_t* w, std::uint32_t left,
+                const std::uint8_t* ctx, const std::uint8_t* const* x_l,
+                const std::uint8_t* const* x_r_in, std::uint8_t* x_l_out) {
+  begin_right(memory, right, x_l_out, w);
+  std::uint32_t hashed = left;
+  for (; right != 0 && hashed != 0; right &= right - 1, hashed &= hashed - 1) {
+    const std::size_t lane = lowest(hashed);
+    Stream stream = stream_of(memory, x_r_bytes, lowest(right), w, x_r);
+    Hash hash = hash_of(memory, x_r_bytes, lane, ctx, x_r_in);
+    while (hash.has_more() && stream.left() > kHashVecs) {
+      stream.step<kHashVecs>(hash);
+    }
+    if (hash.has_more()) {
+      stream.finish(hash);
+    } else {
+      NoOtherWork nothing;
+      stream.finish(nothing);
+    }
+    while (hash.has_more()) {
+      hash.step();
+    }
+    store_block(memory->hash_sum + lane * kBlock, hash.finish());
+  }
+  hash_lanes(memory, x_r_bytes, hashed, ctx, x_r_in);
+  stream_lanes(memory, x_r_bytes, right, w, x_r);
+  end_left(memory, left, x_l, x_l_out);
 }
 
 // A header of kBlocks blocks moves up by two blocks, zeros come in behind, and all is exclusive-ored with the stream.
@@ -914,9 +1068,9 @@ void link_veil(std::size_t header_bytes, std::uint32_t lanes, const LinkKey* con
   }
 }
 
-constexpr VectorFunctions kFunctions{expand_key, decrypt_blocks, encrypt_blocks, derive,
-                                     layer_left, header_mac,     layer_right,    header_shift,
-                                     replay_tag, link_tag,       link_veil};
+constexpr VectorFunctions kFunctions{expand_key,   decrypt_blocks, encrypt_blocks, derive,
+                                     layer_left,   header_mac,     layer_right,    layer_both,
+                                     header_shift, replay_tag,     link_tag,       link_veil};
 
 }  // namespace
 }  // namespace allium::crypto_accel

@@ -33,6 +33,7 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   State& state = *state_;
   const RelayTurn turn{snapshot, burst, now_ms};
   state.to_tag = 0;
+  state.ciphered = 0;
   for_each_lane(burst.pending(), [&](std::size_t lane) {
     burst.outgoing[lane] = Outgoing::none;
     state.x_l[lane] = load_block(burst.data[lane] + type_info(burst.type[lane]).t_offset);
@@ -40,7 +41,7 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   state.open_data(turn);
   state.open_setups(turn);
   state.open_returns(turn);
-  state.check_replay(turn);
+  static_cast<void>(state.check_replay(turn, burst.pending() & ~state.ciphered));
   state.encrypt_right(turn);
   for_each_lane(burst.pending(), [&](std::size_t lane) {
     switch (burst.type[lane]) {
@@ -57,13 +58,18 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   state.wipe_scratch();
 }
 
-// The layer's left half. T in the datagram stays as it is: it is the text of the replay tag.
-void Relay::State::encrypt_left(const RelayTurn& turn, PacketType type, LaneMask lanes) noexcept {
-  const TypeInfo& info = type_info(type);
+void Relay::State::write_contexts(const RelayTurn& turn, const TypeInfo& info,
+                                  LaneMask lanes) noexcept {
   for_each_lane(lanes, [&](std::size_t lane) {
     ctx[lane] = layer_context(info.direction, static_cast<std::uint8_t>(info.packet_class),
                               turn.burst.slot[lane]);
   });
+}
+
+// The layer's left half. T in the datagram stays as it is: it is the text of the replay tag.
+void Relay::State::encrypt_left(const RelayTurn& turn, PacketType type, LaneMask lanes) noexcept {
+  const TypeInfo& info = type_info(type);
+  write_contexts(turn, info, lanes);
   batch.layer_left(layer_shape(info), lanes, ctx, read_at(turn.burst, lanes, info.t_offset),
                    read_at(turn.burst, lanes, info.x_r_offset), x_l_out);
 }
@@ -81,8 +87,8 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
 // worked on; what does not open leaves nothing in the set.
 void Relay::State::look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noexcept {
   const Burst& burst = turn.burst;
-  Lanes<const crypto_accel::AesKey*> key;
-  Lanes<const std::uint8_t*> t;
+  Lanes<const crypto_accel::AesKey*> key{};
+  Lanes<const std::uint8_t*> t{};
   const LaneMask keyed = select_lanes(lanes, [&](std::size_t lane) {
     const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(epoch_of_slot(burst.slot[lane]));
     key[lane] = epoch != nullptr ? &epoch->replay : nullptr;
@@ -95,23 +101,28 @@ void Relay::State::look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noex
       keyed, [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], replay_tag[lane]); });
 }
 
-// Step 9. In lane order, so that of two equal packets the first goes on.
-void Relay::State::check_replay(const RelayTurn& turn) noexcept {
+// Step 9, the lanes that go on. In lane order, so that of two equal packets the first is one of them.
+LaneMask Relay::State::check_replay(const RelayTurn& turn, LaneMask lanes) noexcept {
   const Burst& burst = turn.burst;
-  for_each_lane(burst.pending(), [&](std::size_t lane) {
-    if ((replay_keyed & lane_bit(lane)) == 0) {
-      return turn.drop(lane, Verdict::slot);
-    }
-    switch (parts.replay->test_and_set(burst.slot[lane], replay_tag[lane])) {
+  return select_lanes(lanes, [&](std::size_t lane) {
+    const ReplayAnswer answer =
+        (replay_keyed & lane_bit(lane)) == 0
+            ? ReplayAnswer::closed
+            : parts.replay->test_and_set(burst.slot[lane], replay_tag[lane]);
+    switch (answer) {
       case ReplayAnswer::fresh:
-        return;
+        return true;
       case ReplayAnswer::replay:
-        return turn.drop(lane, Verdict::replay);
+        turn.drop(lane, Verdict::replay);
+        break;
       case ReplayAnswer::closed:
-        return turn.drop(lane, Verdict::slot);
+        turn.drop(lane, Verdict::slot);
+        break;
       case ReplayAnswer::full:
-        return turn.drop(lane, Verdict::rate);
+        turn.drop(lane, Verdict::rate);
+        break;
     }
+    return false;
   });
 }
 
@@ -119,7 +130,7 @@ void Relay::State::check_replay(const RelayTurn& turn) noexcept {
 void Relay::State::encrypt_right(const RelayTurn& turn) noexcept {
   for_each_type(turn.burst, turn.burst.pending(), [&](PacketType type, LaneMask lanes) {
     const TypeInfo& info = type_info(type);
-    batch.layer_right(layer_shape(info), lanes, x_l_out,
+    batch.layer_right(layer_shape(info), lanes & ~ciphered, x_l_out,
                       write_at(turn.burst, lanes, info.x_r_offset), w);
     for_each_lane(lanes, [&](std::size_t lane) {
       store_block(turn.burst.data[lane] + info.t_offset, x_l_out[lane]);

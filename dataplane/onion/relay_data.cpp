@@ -27,15 +27,22 @@ bool is_data(PacketType type) noexcept {
   return packet_class == PacketClass::d || packet_class == PacketClass::v;
 }
 
-// ctx, FS, beta, then X_L' forward and zeros backward; returns its size.
-std::size_t write_mac_message(const TypeInfo& info, const std::uint8_t* packet, const Block& ctx,
-                              const Block& last, std::uint8_t* message) noexcept {
-  const std::size_t beta_bytes = info.header_bytes - kHeaderBlockBytes;
-  store_block(message, ctx);
-  std::memcpy(message + kBlockBytes, packet + kSegmentOffset, kSegmentBytes);
-  std::memcpy(message + 2 * kBlockBytes, packet + kBetaOffset, beta_bytes);
-  store_block(message + 2 * kBlockBytes + beta_bytes, last);
-  return 3 * kBlockBytes + beta_bytes;
+constexpr std::size_t mac_message_bytes(const TypeInfo& info) noexcept {
+  return 3 * kBlockBytes + info.header_bytes - kHeaderBlockBytes;
+}
+
+// Payloads from this size on are hashed and ciphered in waves of so many lanes: long enough for the one to hide
+// behind the other, few enough for the first and the last wave, which are alone, to weigh little.
+constexpr std::size_t kWaveBytesMin = 512;
+constexpr int kWaveLanes = 8;
+
+// The lowest lanes of a mask, kWaveLanes at most.
+LaneMask first_wave(LaneMask lanes) noexcept {
+  LaneMask rest = lanes;
+  for (int i = 0; i < kWaveLanes && rest != 0; ++i) {
+    rest &= rest - 1;
+  }
+  return lanes & ~rest;
 }
 
 }  // namespace
@@ -94,29 +101,78 @@ LaneMask Relay::State::open_segments(const RelayTurn& turn, LaneMask lanes, std:
 
 LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
                                        LaneMask lanes) noexcept {
-  const TypeInfo& info = type_info(type);
-  const bool is_backward = info.direction == Direction::backward;
-  batch.derive(layer_shape(info), lanes, secret);
-  look_ahead_replay(turn, lanes);
-  if (!is_backward) {
-    encrypt_left(turn, type, lanes);
-  }
-  std::size_t message_bytes = 0;
-  for_each_lane(lanes, [&](std::size_t lane) {
-    const std::uint64_t mac_slot = is_backward ? 0 : turn.burst.slot[lane];
-    message_bytes = write_mac_message(
-        info, turn.burst.data[lane],
-        layer_context(info.direction, static_cast<std::uint8_t>(info.packet_class), mac_slot),
-        is_backward ? Block{} : x_l_out[lane], message[lane].data());
-  });
   if (lanes == 0) {
     return 0;
   }
-  const LaneMask opened = check_macs(turn, lanes, message_bytes, kMacOffset);
-  if (is_backward) {
+  const TypeInfo& info = type_info(type);
+  batch.derive(layer_shape(info), lanes, secret);
+  look_ahead_replay(turn, lanes);
+  write_mac_messages(turn, info, lanes);
+  const std::size_t message_bytes = mac_message_bytes(info);
+  if (info.direction == Direction::backward) {
     // Its MAC needs no hash, so garbage from behind costs none.
-    encrypt_left(turn, type, opened);
+    const LaneMask opened = check_macs(turn, lanes, message_bytes, kMacOffset);
+    return cipher_in_waves(turn, type, opened);
   }
+  // All but the last block, X_L', of which the hash is not there yet.
+  for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
+  batch.header_mac(lanes, message_at, message_bytes - kBlockBytes, mac);
+  return cipher_in_waves(turn, type, lanes);
+}
+
+// ctx, FS, beta; the last block is X_L' forward, which comes later, and zeros backward.
+void Relay::State::write_mac_messages(const RelayTurn& turn, const TypeInfo& info,
+                                      LaneMask lanes) noexcept {
+  const bool is_backward = info.direction == Direction::backward;
+  const std::size_t beta_bytes = info.header_bytes - kHeaderBlockBytes;
+  for_each_lane(lanes, [&](std::size_t lane) {
+    const std::uint8_t* packet = turn.burst.data[lane];
+    std::uint8_t* text = message[lane].data();
+    store_block(text, layer_context(info.direction, static_cast<std::uint8_t>(info.packet_class),
+                                    is_backward ? 0 : turn.burst.slot[lane]));
+    std::memcpy(text + kBlockBytes, packet + kSegmentOffset, kSegmentBytes);
+    std::memcpy(text + 2 * kBlockBytes, packet + kBetaOffset, beta_bytes);
+    store_block(text + 2 * kBlockBytes + beta_bytes, Block{});
+  });
+}
+
+// The end of forward MACs: CBC-MAC of all blocks but the last is in `mac`, so the rest is that of one block.
+LaneMask Relay::State::check_last_macs(const RelayTurn& turn, LaneMask lanes) noexcept {
+  for_each_lane(lanes, [&](std::size_t lane) {
+    store_block(message[lane].data(), mac[lane] ^ x_l_out[lane]);
+  });
+  return check_macs(turn, lanes, kBlockBytes, kMacOffset);
+}
+
+// Steps 8 to 10 but for the header: the hash of a wave of lanes beside the cipher of the one before, which has passed
+// its MAC and the replay set meanwhile. The lanes whose MAC holds; backward that was checked before.
+LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
+                                       LaneMask lanes) noexcept {
+  const TypeInfo& info = type_info(type);
+  const auto check = [&](LaneMask checked) {
+    return info.direction == Direction::backward ? checked : check_last_macs(turn, checked);
+  };
+  if (info.x_r_bytes < kWaveBytesMin || lanes == first_wave(lanes)) {
+    encrypt_left(turn, type, lanes);
+    return check(lanes);
+  }
+  const crypto_accel::LayerShape shape = layer_shape(info);
+  const Lanes<const std::uint8_t*> t = read_at(turn.burst, lanes, info.t_offset);
+  const Lanes<const std::uint8_t*> x_r_in = read_at(turn.burst, lanes, info.x_r_offset);
+  const Lanes<std::uint8_t*> x_r = write_at(turn.burst, lanes, info.x_r_offset);
+  write_contexts(turn, info, lanes);
+  LaneMask opened = 0;
+  LaneMask before = 0;
+  for (LaneMask rest = lanes; rest != 0;) {
+    const LaneMask wave = first_wave(rest);
+    rest &= ~wave;
+    batch.layer_both(shape, before, x_r, w, wave, ctx, t, x_r_in, x_l_out);
+    const LaneMask good = check(wave);
+    opened |= good;
+    before = check_replay(turn, good);
+    ciphered |= before;
+  }
+  batch.layer_right(shape, before, x_l_out, x_r, w);
   return opened;
 }
 

@@ -81,7 +81,7 @@ struct Relay::State {
 
   // relay.cpp: what all packets have in common.
   void look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noexcept;
-  void check_replay(const RelayTurn& turn) noexcept;
+  [[nodiscard]] LaneMask check_replay(const RelayTurn& turn, LaneMask lanes) noexcept;
   void encrypt_right(const RelayTurn& turn) noexcept;
   /// Step 12: pending and the target, or no_route or handle.
   [[nodiscard]] Verdict route(const RelayTurn& turn, const internal::Next& hop,
@@ -93,8 +93,13 @@ struct Relay::State {
 
   /// The layer's left half under `secret`, for lanes of one type.
   void encrypt_left(const RelayTurn& turn, PacketType type, LaneMask lanes) noexcept;
+  void write_contexts(const RelayTurn& turn, const TypeInfo& info, LaneMask lanes) noexcept;
   /// The lanes of one type whose layer opens under `secret`, by their header MAC.
   [[nodiscard]] LaneMask open_data_layer(const RelayTurn& turn, PacketType type,
+                                         LaneMask lanes) noexcept;
+  void write_mac_messages(const RelayTurn& turn, const TypeInfo& info, LaneMask lanes) noexcept;
+  [[nodiscard]] LaneMask check_last_macs(const RelayTurn& turn, LaneMask lanes) noexcept;
+  [[nodiscard]] LaneMask cipher_in_waves(const RelayTurn& turn, PacketType type,
                                          LaneMask lanes) noexcept;
   /// The lanes whose MAC over message[lane] is the one at `mac_offset` of the datagram.
   [[nodiscard]] LaneMask check_macs(const RelayTurn& turn, LaneMask lanes,
@@ -160,6 +165,7 @@ struct Relay::State {
   Lanes<internal::Next> next{};
   Lanes<Setup> setup{};
   Lanes<Return> returned{};
+  LaneMask ciphered = 0;     ///< lanes that are past step 9 and have X_R' already
   LaneMask to_tag = 0;       ///< lanes whose client tag is due
   LaneMask set_up = 0;       ///< lanes that have been written to in `setup`
   LaneMask turned_back = 0;  ///< and in `returned`
