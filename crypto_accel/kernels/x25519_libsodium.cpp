@@ -2,10 +2,15 @@
 #include <sodium.h>
 
 #include "crypto_accel/base/check.hpp"
-#include "crypto_accel/x25519_batch.hpp"
+#include "crypto_accel/kernels/x25519_variants.hpp"
 
-namespace allium::crypto_accel {
+namespace allium::crypto_accel::x25519_libsodium {
 namespace {
+
+// libsodium leaves the clamped scalar and limbs of the last answer there.
+constexpr std::size_t kSpillBytes = 4096;
+
+}  // namespace
 
 bool supported() noexcept {
   // Also picks libsodium's best implementation for this CPU.
@@ -26,17 +31,8 @@ LaneMask run(const PrivateKey& scalar, std::span<const PublicKey> points,
       shared[i].fill(0);
     }
   }
+  sodium_stackzero(kSpillBytes);
   return good;
 }
 
-constexpr std::array<X25519Kernel, 1> kKernels{{
-    {"libsodium", "one lane after the other by libsodium's crypto_scalarmult", supported, run},
-}};
-
-}  // namespace
-
-std::span<const X25519Kernel> x25519_kernels() noexcept {
-  return kKernels;
-}
-
-}  // namespace allium::crypto_accel
+}  // namespace allium::crypto_accel::x25519_libsodium

@@ -6,6 +6,7 @@
 #include <array>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #include "crypto_accel/aead_batch.hpp"
 #include "crypto_accel/base/random.hpp"
@@ -24,7 +25,7 @@ using crypto_accel::Lanes;
 
 constexpr std::size_t kSamples = 31;
 constexpr std::size_t kCallsASample = 64;
-constexpr std::size_t kSlowCallsASample = 1;
+constexpr std::size_t kSlowCallsASample = 1;  // longer ones would hold a slice of a neighbour each
 
 // Cycles a packet of `calls` calls; `call(burst)` works on that many packets.
 template <typename Call>
@@ -37,22 +38,33 @@ double sample_cycles(std::size_t calls, std::size_t burst, Call call) {
   return static_cast<double>(__rdtsc() - begin) / static_cast<double>(calls * burst);
 }
 
-// The median of the samples of each burst size. The sizes take turns, so that a neighbour who slows the machine
-// down for a while slows all of them.
+// The median of the samples of each burst size, for each of the calls. Sizes and calls take turns, so that a neighbour
+// who slows the machine down for a while slows all of them.
 template <typename Call>
-std::vector<double> median_cycles_by_burst(std::size_t calls, Call call) {
-  std::array<std::vector<double>, std::size(kBurstSizes)> samples;
+std::vector<std::vector<double>> median_cycles_of_each(std::size_t calls_a_sample,
+                                                       const std::vector<Call>& calls) {
+  std::vector<std::array<std::vector<double>, std::size(kBurstSizes)>> samples(calls.size());
   for (std::size_t i = 0; i < kSamples; ++i) {
-    for (std::size_t size = 0; size < samples.size(); ++size) {
-      samples[size].push_back(sample_cycles(calls, kBurstSizes[size], call));
+    for (std::size_t size = 0; size < std::size(kBurstSizes); ++size) {
+      for (std::size_t call = 0; call < calls.size(); ++call) {
+        samples[call][size].push_back(
+            sample_cycles(calls_a_sample, kBurstSizes[size], calls[call]));
+      }
     }
   }
-  std::vector<double> medians;
-  medians.reserve(samples.size());
-  for (const std::vector<double>& values : samples) {
-    medians.push_back(median(values));
+  std::vector<std::vector<double>> medians;
+  for (const auto& of_one_call : samples) {
+    medians.emplace_back();
+    for (const std::vector<double>& values : of_one_call) {
+      medians.back().push_back(median(values));
+    }
   }
   return medians;
+}
+
+template <typename Call>
+std::vector<double> median_cycles_by_burst(std::size_t calls_a_sample, const Call& call) {
+  return median_cycles_of_each(calls_a_sample, std::vector<Call>{call}).front();
 }
 
 /// A burst of packets of one class, with keys.
@@ -151,7 +163,8 @@ std::vector<double> by_burst(Bench& bench, Function function) {
                                 [&](std::size_t burst) { function(bench, first_lanes(burst)); });
 }
 
-std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
+// All variants that this machine runs, in turns: what is quoted of them is a ratio.
+void add_x25519_figures(std::vector<CryptoFigure>& figures) {
   const Random random = system_random();
   crypto_accel::PrivateKey scalar;
   random(scalar.bytes());
@@ -160,10 +173,20 @@ std::vector<double> x25519_by_burst(const crypto_accel::X25519Kernel& kernel) {
   for (auto& point : points) {
     random(point);
   }
-  return median_cycles_by_burst(kSlowCallsASample, [&](std::size_t burst) {
-    static_cast<void>(
-        kernel.run(scalar, std::span(points).first(burst), std::span(shared).first(burst)));
-  });
+  std::vector<std::function<void(std::size_t)>> calls;
+  for (const crypto_accel::X25519Kernel& kernel : crypto_accel::x25519_kernels()) {
+    if (kernel.supported()) {
+      figures.push_back({std::string(kernel.name), "x25519", "", {}});
+      calls.emplace_back([&, run = kernel.run](std::size_t burst) {
+        static_cast<void>(
+            run(scalar, std::span(points).first(burst), std::span(shared).first(burst)));
+      });
+    }
+  }
+  auto medians = median_cycles_of_each(kSlowCallsASample, calls);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    figures[figures.size() - calls.size() + i].cycles_per_packet = std::move(medians[i]);
+  }
 }
 
 /// Texts of one kind and size, each under its own key; sealed once, opened again and again.
@@ -231,12 +254,8 @@ std::vector<CryptoFigure> measure_crypto(const std::function<void(const std::str
       add_figures(kernel, onion::PacketClass::v, figures);
     }
   }
-  for (const crypto_accel::X25519Kernel& kernel : crypto_accel::x25519_kernels()) {
-    if (kernel.supported()) {
-      progress("x25519=" + std::string(kernel.name));
-      figures.push_back({std::string(kernel.name), "x25519", "", x25519_by_burst(kernel)});
-    }
-  }
+  progress("x25519, all kernels");
+  add_x25519_figures(figures);
   for (const crypto_accel::AeadKernel& kernel : crypto_accel::aead_kernels()) {
     if (kernel.supported()) {
       progress("aead=" + std::string(kernel.name));

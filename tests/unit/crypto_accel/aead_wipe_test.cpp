@@ -3,13 +3,8 @@
 // Runs batches on a stack that the test owns, and looks afterwards for what must not be left there: keys, and what the
 // kernels derive from them.
 
-#include <pthread.h>
-
 #include <array>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -18,60 +13,14 @@
 
 #include "crypto_accel/aead_batch.hpp"
 #include "tests/unit/crypto_accel/test_bytes.hpp"
+#include "tests/unit/crypto_accel/watched_stack.hpp"
 
 namespace allium::crypto_accel {
 namespace {
 
 using test::ByteVector;
 using test::TestRandom;
-
-constexpr std::size_t kStackBytes = std::size_t{1} << 20;
-constexpr std::size_t kPadBytes = std::size_t{64} << 10;
-
-struct Freed {
-  void operator()(std::uint8_t* memory) const noexcept { std::free(memory); }
-};
-
-class WatchedStack {
- public:
-  WatchedStack() : memory_(static_cast<std::uint8_t*>(std::aligned_alloc(4096, kStackBytes))) {
-    std::fill_n(memory_.get(), kStackBytes, std::uint8_t{0});
-  }
-
-  void run(void (*function)(void*), void* argument) {
-    Call call{function, argument};
-    pthread_attr_t attributes;
-    ASSERT_EQ(pthread_attr_init(&attributes), 0);
-    ASSERT_EQ(pthread_attr_setstack(&attributes, memory_.get(), kStackBytes), 0);
-    pthread_t thread{};
-    ASSERT_EQ(pthread_create(&thread, &attributes, below_a_pad, &call), 0);
-    ASSERT_EQ(pthread_join(thread, nullptr), 0);
-    ASSERT_EQ(pthread_attr_destroy(&attributes), 0);
-  }
-
-  [[nodiscard]] bool holds(Bytes needle) const {
-    const std::string_view bytes(reinterpret_cast<const char*>(memory_.get()), kStackBytes);
-    return bytes.find(std::string_view(reinterpret_cast<const char*>(needle.data()),
-                                       needle.size())) != std::string_view::npos;
-  }
-
- private:
-  struct Call {
-    void (*function)(void*);
-    void* argument;
-  };
-
-  // What a thread does at its end writes over the pad, not over what is to be looked for.
-  static void* below_a_pad(void* call) {
-    volatile std::uint8_t pad[kPadBytes];
-    pad[0] = 0;
-    const auto& what = *static_cast<const Call*>(call);
-    what.function(what.argument);
-    return pad[0] == 0 ? call : nullptr;
-  }
-
-  std::unique_ptr<std::uint8_t, Freed> memory_;
-};
+using test::WatchedStack;
 
 struct Opening {
   const AeadKernel* kernel;

@@ -20,13 +20,18 @@ KernelSet best() {
   return *chosen;
 }
 
-TEST(SelectKernels, TakesTheLastThatTheCpuRunsWithoutAWish) {
-  const OnionKernel* expected = nullptr;
-  for (const OnionKernel& kernel : onion_kernels()) {
-    expected = kernel.supported() ? &kernel : expected;
+template <typename Kernel>
+const Kernel* last_supported(std::span<const Kernel> kernels) {
+  const Kernel* last = nullptr;
+  for (const Kernel& kernel : kernels) {
+    last = kernel.supported() ? &kernel : last;
   }
-  EXPECT_EQ(best().onion, expected);
-  EXPECT_EQ(best().x25519->name, "libsodium");
+  return last;
+}
+
+TEST(SelectKernels, TakesTheLastThatTheCpuRunsWithoutAWish) {
+  EXPECT_EQ(best().onion, last_supported(onion_kernels()));
+  EXPECT_EQ(best().x25519, last_supported(x25519_kernels()));
   EXPECT_EQ(best().aead->name, "ipsec-mb");
 }
 
@@ -40,6 +45,19 @@ TEST(SelectKernels, TakesEveryVariantByItsName) {
     ASSERT_TRUE(chosen.has_value()) << chosen.error().text;
     EXPECT_EQ(chosen->onion, &kernel);
     EXPECT_EQ(chosen->x25519, &x25519_kernels().front());
+  }
+}
+
+TEST(SelectKernels, TakesEveryX25519ByItsNameOrSaysThatTheCpuCannot) {
+  for (const X25519Kernel& kernel : x25519_kernels()) {
+    const Result<KernelSet> chosen = select_kernels("x25519=" + std::string(kernel.name));
+    ASSERT_EQ(chosen.has_value(), kernel.supported());
+    if (chosen) {
+      EXPECT_EQ(chosen->x25519, &kernel);
+    } else {
+      EXPECT_EQ(chosen.error().code, Errc::unavailable);
+      EXPECT_TRUE(contains(chosen.error().text, "(not on this CPU)")) << chosen.error().text;
+    }
   }
 }
 
@@ -111,7 +129,7 @@ TEST(DescribeKernels, HasALineAVariantAndMarksTheChosen) {
     EXPECT_TRUE(contains(text, kernel.description));
   }
   EXPECT_TRUE(contains(text, "onion=" + std::string(best().onion->name) + "  chosen"));
-  EXPECT_TRUE(contains(text, "x25519=libsodium  chosen"));
+  EXPECT_TRUE(contains(text, "x25519=" + std::string(best().x25519->name) + "  chosen"));
   EXPECT_TRUE(contains(text, "aead=ipsec-mb  chosen"));
 }
 
@@ -121,6 +139,13 @@ TEST(SelfTest, PassesOnEveryVariantThatTheCpuRuns) {
       continue;
     }
     const Result<void> result = self_test(KernelSet{&kernel, best().x25519, best().aead});
+    EXPECT_TRUE(result.has_value()) << result.error().text;
+  }
+  for (const X25519Kernel& kernel : x25519_kernels()) {
+    if (!kernel.supported()) {
+      continue;
+    }
+    const Result<void> result = self_test(KernelSet{best().onion, &kernel, best().aead});
     EXPECT_TRUE(result.has_value()) << result.error().text;
   }
   for (const AeadKernel& kernel : aead_kernels()) {
