@@ -42,6 +42,7 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   state.open_setups(turn);
   state.open_returns(turn);
   static_cast<void>(state.check_replay(turn, burst.pending() & ~state.ciphered));
+  state.parts.probe(Stage::replay_set);
   state.encrypt_right(turn);
   for_each_lane(burst.pending(), [&](std::size_t lane) {
     switch (burst.type[lane]) {
@@ -56,6 +57,7 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   });
   state.tag_clients(turn);
   state.wipe_scratch();
+  state.parts.probe(Stage::route);
 }
 
 void Relay::State::write_contexts(const RelayTurn& turn, const TypeInfo& info,
@@ -72,6 +74,7 @@ void Relay::State::encrypt_left(const RelayTurn& turn, PacketType type, LaneMask
   write_contexts(turn, info, lanes);
   batch.layer_left(layer_shape(info), lanes, ctx, read_at(turn.burst, lanes, info.t_offset),
                    read_at(turn.burst, lanes, info.x_r_offset), x_l_out);
+  parts.probe(Stage::hash);
 }
 
 LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::size_t message_bytes,
@@ -81,6 +84,8 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
   return select_lanes(lanes, [&](std::size_t lane) {
     return equal(mac[lane].data(), turn.burst.data[lane] + mac_offset, kBlockBytes);
   });
+  parts.probe(Stage::header_mac);
+  return genuine;
 }
 
 // The replay tags of lanes whose layer keys are there. The set's lines are on their way while the layer is
@@ -135,8 +140,10 @@ void Relay::State::encrypt_right(const RelayTurn& turn) noexcept {
     for_each_lane(lanes, [&](std::size_t lane) {
       store_block(turn.burst.data[lane] + info.t_offset, x_l_out[lane]);
     });
+    parts.probe(Stage::cipher);
     if (info.packet_class == PacketClass::d || info.packet_class == PacketClass::v) {
       shift_headers(turn, lanes);
+      parts.probe(Stage::header_shift);
     }
   });
 }

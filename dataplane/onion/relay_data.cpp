@@ -63,6 +63,7 @@ void Relay::State::open_data(const RelayTurn& turn) noexcept {
   };
   const LaneMask current = open_segments(turn, lanes, 0, verdict);
   const LaneMask sealed = current | open_segments(turn, lanes & ~current, 1, verdict);
+  parts.probe(Stage::segment);
   open_all(sealed);
   // One packet in 3e-5 reads as valid under both epochs; the MAC says which one it was.
   open_all(open_segments(turn, current & ~opened, 1, verdict));
@@ -106,6 +107,7 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
   }
   const TypeInfo& info = type_info(type);
   batch.derive(layer_shape(info), lanes, secret);
+  parts.probe(Stage::derive);
   look_ahead_replay(turn, lanes);
   write_mac_messages(turn, info, lanes);
   const std::size_t message_bytes = mac_message_bytes(info);
@@ -117,6 +119,7 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
   // All but the last block, X_L', of which the hash is not there yet.
   for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
   batch.header_mac(lanes, message_at, message_bytes - kBlockBytes, mac);
+  parts.probe(Stage::header_mac);
   return cipher_in_waves(turn, type, lanes);
 }
 
@@ -167,12 +170,15 @@ LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
     const LaneMask wave = first_wave(rest);
     rest &= ~wave;
     batch.layer_both(shape, before, x_r, w, wave, ctx, t, x_r_in, x_l_out);
+    parts.probe(Stage::layer);
     const LaneMask good = check(wave);
     opened |= good;
     before = check_replay(turn, good);
     ciphered |= before;
+    parts.probe(Stage::replay_set);
   }
   batch.layer_right(shape, before, x_l_out, x_r, w);
+  parts.probe(Stage::layer);
   return opened;
 }
 
