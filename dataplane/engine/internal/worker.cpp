@@ -15,6 +15,7 @@
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
 #include "crypto_accel/primitives.hpp"
+#include "dataplane/engine/send_order.hpp"
 #include "dataplane/onion/time_index.hpp"
 
 namespace allium::dataplane {
@@ -324,8 +325,7 @@ bool Worker::queue_for_send(PacketBurst& packets, std::size_t lane) noexcept {
   packet->pkt_len = packet->data_len;
   packet->ol_flags = 0;
   SendQueue& queue = send_queues_[hop->port_index];
-  queue.packet[queue.count] = packet;
-  queue.lane[queue.count++] = static_cast<std::uint8_t>(lane);
+  queue.packet[queue.count++] = packet;
   return true;
 }
 
@@ -408,6 +408,9 @@ void Worker::send_queued(PacketBurst& packets) noexcept {
   onion::Burst& burst = packets.burst;
   for (std::size_t port = 0; port < shared_.config.ports.size(); ++port) {
     SendQueue& queue = send_queues_[port];
+    permute_places(queue.count, random_.source(), [&](std::size_t one, std::size_t other) {
+      std::swap(queue.packet[one], queue.packet[other]);
+    });
     std::size_t sent = 0;
     for (int tries = 0; sent < queue.count && tries < kSendTries; ++tries) {
       if (tries > 0) {
@@ -418,7 +421,8 @@ void Worker::send_queued(PacketBurst& packets) noexcept {
                                static_cast<std::uint16_t>(queue.count - sent));
     }
     for (std::size_t i = sent; i < queue.count; ++i) {
-      const std::size_t lane = queue.lane[i];
+      const auto found = std::find(packets.packet.begin(), packets.packet.end(), queue.packet[i]);
+      const auto lane = static_cast<std::size_t>(found - packets.packet.begin());
       rte_pktmbuf_free(queue.packet[i]);
       if (burst.outgoing[lane] != Outgoing::challenge) {
         burst.verdict[lane] = Verdict::tx_full;

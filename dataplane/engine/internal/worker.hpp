@@ -130,11 +130,10 @@ class Worker {
   std::vector<Waiting> parked_;      ///< at most config.parked_max
   std::vector<Waiting> unresolved_;  ///< at most config.unresolved_max
 
-  /// Frames of the burst that is being finished, by port, with the lane of each.
+  /// Frames of the burst that is being finished, by port.
   struct SendQueue {
     std::size_t count = 0;
     onion::Lanes<rte_mbuf*> packet{};
-    onion::Lanes<std::uint8_t> lane{};
   };
 
   std::array<SendQueue, kPortsMax> send_queues_{};
