@@ -508,10 +508,15 @@ bool Worker::deliver(void* self, const onion::Delivery& delivery) noexcept {
   return true;
 }
 
-// The one system call of a worker, and only the first news after the main thread has looked cost it.
+// The one system call of a worker: at once where it has nothing else to do, else once a millisecond at most, and
+// only after the main thread has looked. So it is paid for by time, not by packets.
 void Worker::ring_bell() noexcept {
-  if (std::exchange(has_news_, false) &&
-      shared_.is_bell_armed.exchange(false, std::memory_order_acq_rel)) {
+  if (!has_news_ || (received_this_turn_ > 0 && bell_ms_ == now_ms_)) {
+    return;
+  }
+  has_news_ = false;
+  if (shared_.is_bell_armed.exchange(false, std::memory_order_acq_rel)) {
+    bell_ms_ = now_ms_;
     eventfd_write(shared_.bell, 1);
   }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// One poll-mode worker: queue i of every port, from receive to send. After creation it allocates nothing,
-// takes no lock and enters the kernel for no packet (the devices without hardware do, to move frames).
+// One poll-mode worker: queue i of every port, from receive to send. After creation it allocates nothing, and
+// locks (but for the tables of IPv6 clients and of BRIDGE), logs, reads a clock or enters the kernel for no packet
+// (the devices without hardware do, to move frames). The tests watch every turn for that.
 //
 //   receive -> parse -> admit -> [S: setup burst] -> process -> [delay: parked] -> transmit -> headers
 //           -> [no neighbour yet: waiting] -> send
@@ -114,7 +115,8 @@ class Worker {
   const NextHopTable* next_hops_ = nullptr;
   std::uint64_t now_ms_ = 0;
   std::size_t received_this_turn_ = 0;
-  bool has_news_ = false;  ///< something for the main thread
+  bool has_news_ = false;      ///< something for the main thread
+  std::uint64_t bell_ms_ = 0;  ///< when it was told last
 
   PacketBurst data_;
   PacketBurst setup_;

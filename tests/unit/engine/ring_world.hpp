@@ -7,8 +7,9 @@
 //   client -- [switch: by target MAC] -- ring device -- engine of n1
 //                                     -- ring device -- engine of n2 ...
 //
-// Every frame that an engine sends is checked for lengths and checksums on its way. Every turn of a worker
-// runs under NoAllocation.
+// Every frame that an engine sends is checked for lengths and checksums on its way. Every turn of a worker is
+// watched (watched_turn.hpp): a test fails where one allocates, enters the kernel for more than the bell of the main
+// thread, or reads a clock more than once.
 //
 //   Units      Unix milliseconds.
 //   Threads    one, but for engines that a test starts itself.
@@ -24,6 +25,7 @@
 #include "dataplane/engine/engine.hpp"
 #include "dataplane/engine/ring_device.hpp"
 #include "frame_bytes.hpp"
+#include "watched_turn.hpp"
 
 namespace allium::dataplane {
 
@@ -39,6 +41,15 @@ struct WorldOptions {
   std::size_t unresolved_max = 256;
   std::size_t deliveries_max = 256;
   std::uint64_t sequence_count = std::uint64_t{1} << 34;
+  const crypto_accel::KernelSet* kernels = nullptr;  ///< null: those of this CPU
+  bool is_quiet = true;                              ///< false: what a turn does is counted only
+};
+
+/// What the turns of a relay's workers did.
+struct ActsOfTurns {
+  std::uint64_t turns = 0;
+  Acts sum;
+  std::uint64_t counter_reads_max = 0;  ///< of one turn
 };
 
 /// Memory that outlives an engine, as the controlling side's memfds do.
@@ -88,8 +99,12 @@ class RingRelay {
   /// One turn of every worker; how many packets came in.
   std::size_t poll();
 
+  /// Of all turns of poll().
+  [[nodiscard]] const ActsOfTurns& acts() const { return acts_; }
+
  private:
   void make_engine();
+  void enter(const Acts& turn);
 
   RelayName name_;
   WorldOptions options_;
@@ -99,6 +114,7 @@ class RingRelay {
   std::uint64_t slot_floor_if_new_ = 0;
   std::uint64_t start_ = 0;
   std::uint64_t serial_ = 0;
+  ActsOfTurns acts_;
   std::unique_ptr<RingDevice> device_;
   std::unique_ptr<Engine> engine_;
 };
