@@ -60,6 +60,7 @@ Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
   EngineConfig config;
   config.worker_count = options.workers;
   config.worker_cpus = options.lcores;
+  config.setup_share_percent = options.setup_share_percent;
   const auto packets = static_cast<unsigned>(options.eal.vdevs.size() * options.workers);
   auto pool = make_packet_pool("allium_packets", packets * kPacketsPerWorker);
   if (!pool) {

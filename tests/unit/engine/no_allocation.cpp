@@ -11,7 +11,11 @@
 // its own names for them called.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define ALLIUM_HAS_ALLOCATOR_HOOKS
-#include <sanitizer/allocator_interface.h>
+// GCC brings no header with it.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the sanitizers' name
+extern "C" int __sanitizer_install_malloc_and_free_hooks(
+    void (*on_malloc)(const volatile void* memory, std::size_t byte_count),
+    void (*on_free)(const volatile void* memory));
 #endif
 
 namespace {

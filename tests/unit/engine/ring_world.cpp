@@ -124,6 +124,8 @@ void RingRelay::make_engine() {
   config.parked_max = options_.parked_max;
   config.unresolved_max = options_.unresolved_max;
   config.deliveries_max = options_.deliveries_max;
+  config.setups_waiting_max = options_.setups_waiting_max;
+  config.setup_share_percent = options_.setup_share_percent;
   auto engine = Engine::create(config);
   ASSERT_TRUE(engine) << engine.error().text;
   engine_ = std::move(*engine);
@@ -181,6 +183,14 @@ std::size_t RingRelay::poll() {
   return count;
 }
 
+std::size_t RingRelay::setups_waiting() const {
+  std::size_t count = 0;
+  for (std::size_t worker = 0; worker < options_.workers; ++worker) {
+    count += engine_->setups_waiting(worker);
+  }
+  return count;
+}
+
 void RingRelay::enter(const Acts& turn) {
   ++acts_.turns;
   acts_.sum.system_calls += turn.system_calls;
@@ -201,11 +211,15 @@ void RingRelay::enter(const Acts& turn) {
 // ---- all of them ----
 
 RingWorld::RingWorld(const WorldOptions& options)
-    : options_(options), now_ms_(kStartMs), client_(address_of(100, options.is_ipv6, 40123)) {
-  const EngineClock clock{&now_ms_, [](void* state) noexcept {
-                            WatchedTurn::note_clock_read();
-                            return *static_cast<const std::uint64_t*>(state);
-                          }};
+    : options_(options), time_{kStartMs, 0}, client_(address_of(100, options.is_ipv6, 40123)) {
+  EngineClock clock{&time_, [](void* state) noexcept {
+                      WatchedTurn::note_clock_read();
+                      return static_cast<const WorldTime*>(state)->now_ms;
+                    }};
+  if (options.has_own_tsc) {
+    clock.now_tsc = [](void* state) noexcept { return static_cast<WorldTime*>(state)->now_tsc; };
+    clock.tsc_hz = kTscHz;
+  }
   for (std::size_t number = 1; number <= options.relay_count; ++number) {
     relays_.push_back(std::make_unique<RingRelay>(number, options, clock));
   }
@@ -221,7 +235,7 @@ void RingWorld::publish_all() {
     all.push_back(relay->name());
   }
   for (const auto& relay : relays_) {
-    relay->publish(all, now_ms_);
+    relay->publish(all, time_.now_ms);
   }
 }
 
@@ -239,7 +253,7 @@ void RingWorld::publish_neighbours() {
 }
 
 void RingWorld::advance_ms(std::uint64_t ms) {
-  now_ms_ += ms;
+  time_.now_ms += ms;
   for (const auto& relay : relays_) {
     relay->engine().maintain();
   }
@@ -306,7 +320,7 @@ void RingWorld::settle() {
   for (int quiet = 0; quiet < 2;) {
     std::size_t moved = 0;
     for (const auto& relay : relays_) {
-      moved += relay->poll();
+      moved += relay->poll() + relay->setups_waiting();
     }
     moved += switch_frames();
     quiet = moved == 0 ? quiet + 1 : 0;

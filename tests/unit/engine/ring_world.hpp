@@ -29,6 +29,13 @@
 
 namespace allium::dataplane {
 
+inline constexpr std::uint64_t kTscHz = 2'000'000'000;
+
+struct WorldTime {
+  std::uint64_t now_ms = 0;
+  std::uint64_t now_tsc = 0;
+};
+
 struct WorldOptions {
   std::size_t relay_count = 3;
   std::size_t workers = 1;
@@ -40,6 +47,9 @@ struct WorldOptions {
   std::size_t parked_max = 1024;
   std::size_t unresolved_max = 256;
   std::size_t deliveries_max = 256;
+  std::size_t setups_waiting_max = 256;
+  unsigned setup_share_percent = 25;
+  bool has_own_tsc = false;  ///< engines count cycles by RingWorld::time(), of kTscHz
   std::uint64_t sequence_count = std::uint64_t{1} << 34;
   const crypto_accel::KernelSet* kernels = nullptr;  ///< null: those of this CPU
   bool is_quiet = true;                              ///< false: what a turn does is counted only
@@ -99,6 +109,8 @@ class RingRelay {
   /// One turn of every worker; how many packets came in.
   std::size_t poll();
 
+  [[nodiscard]] std::size_t setups_waiting() const;
+
   /// Of all turns of poll().
   [[nodiscard]] const ActsOfTurns& acts() const { return acts_; }
 
@@ -128,7 +140,7 @@ class RingWorld final : public ClientNet {
   [[nodiscard]] std::size_t relay_count() const { return relays_.size(); }
 
   // ClientNet
-  [[nodiscard]] std::uint64_t now_ms() const override { return now_ms_; }
+  [[nodiscard]] std::uint64_t now_ms() const override { return time_.now_ms; }
 
   [[nodiscard]] RelayName relay_name(std::size_t index) const override {
     return relays_[index]->name();
@@ -144,6 +156,8 @@ class RingWorld final : public ClientNet {
   void crash(std::size_t relay_index) override;
 
   void advance_ms(std::uint64_t ms);
+
+  [[nodiscard]] WorldTime& time() { return time_; }
 
   /// New keys for everybody, by the clock.
   void publish_all();
@@ -173,7 +187,7 @@ class RingWorld final : public ClientNet {
   void forward(FrameBytes frame);
 
   WorldOptions options_;
-  std::uint64_t now_ms_;
+  WorldTime time_;
   onion::Endpoint client_;
   std::vector<std::unique_ptr<RingRelay>> relays_;
   std::vector<Arrived> arrived_;
