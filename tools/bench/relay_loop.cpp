@@ -77,7 +77,7 @@ Result<void> RelayLoop::start_devices() {
     if (!port) {
       return tl::unexpected(port.error());
     }
-    if (auto mac = dataplane::start_device(*port, {1, 512}, pool_.get()); !mac) {
+    if (auto started = dataplane::start_device(*port, {1, 512}, pool_.get()); !started) {
       return tl::unexpected(mac.error());
     }
     ports_.push_back({*port, traffic_.identity()});

@@ -147,4 +147,7 @@ class Worker {
   std::array<SendQueue, kPortsMax> send_queues_{};
 };
 
+// Workers lie in memory one by one and share no line.
+static_assert(alignof(Worker) >= kLineBytes && sizeof(Worker) % kLineBytes == 0);
+
 }  // namespace allium::dataplane

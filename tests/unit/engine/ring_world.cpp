@@ -54,6 +54,7 @@ rte_mempool* test_pool() {
   static const PacketPool pool = [] {
     EalConfig config;
     config.pages = Pages::small;
+    config.vdevs = {kNullDevice};
     config.memory_mb = 64;
     const auto eal = start_eal(config);
     EXPECT_TRUE(eal) << eal.error().text;

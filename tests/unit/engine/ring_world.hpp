@@ -194,6 +194,9 @@ class RingWorld final : public ClientNet {
   std::size_t next_queue_ = 0;
 };
 
+/// A device of the EAL that test_pool() brings up; it can hash flows.
+inline constexpr const char* kNullDevice = "net_null0";
+
 /// The packets of every test of the process; brings the EAL up without huge pages.
 [[nodiscard]] rte_mempool* test_pool();
 
