@@ -30,6 +30,7 @@ usage: allium-dp --vdev DEVICE --control SOCKET [options]
   --control SOCKET    where the controller connects (made with mode 0600)
   --port N            the onion port, UDP [22100]
   --workers N         poll-mode workers, queue i of every port is worker i's [1]
+  --setup-share PCT   time of a worker for opening paths while data keeps coming [25]
   --lcores LIST       CPUs of the workers, such as 2,4-6 [any]
   --address IP        own address on a device without an interface; repeatable
   --next-hop MAC      where everything goes on a device without an interface
@@ -118,6 +119,7 @@ enum Flag : int {
   address,
   next_hop,
   lcores,
+  setup_share,
   huge,
   no_huge,
   memory,
@@ -131,6 +133,7 @@ constexpr option kOptions[] = {{"vdev", required_argument, nullptr, vdev},
                                {"port", required_argument, nullptr, port},
                                {"workers", required_argument, nullptr, workers},
                                {"lcores", required_argument, nullptr, lcores},
+                               {"setup-share", required_argument, nullptr, setup_share},
                                {"address", required_argument, nullptr, address},
                                {"next-hop", required_argument, nullptr, next_hop},
                                {"huge", no_argument, nullptr, huge},
@@ -165,6 +168,8 @@ bool take_option(int flag, Options& options) {
       return parse_number<std::uint16_t>(optarg, 1, 65535, options.onion_port);
     case workers:
       return parse_number<std::size_t>(optarg, 1, kWorkersMax, options.workers);
+    case setup_share:
+      return parse_number<unsigned>(optarg, 1, 100, options.setup_share_percent);
     case lcores:
       return parse_lcores(optarg, options.lcores);
     case address: {

@@ -25,6 +25,7 @@ struct Options {
   std::string control_path;
   std::uint16_t onion_port = 22100;
   std::size_t workers = 1;
+  unsigned setup_share_percent = 25;
   std::vector<int> lcores;
   std::vector<std::array<std::uint8_t, 16>> addresses;  ///< of devices without an interface
   std::optional<MacAddress> next_hop;

@@ -55,11 +55,23 @@ std::string text_of(const MacAddress& mac) {
   return text.data();
 }
 
+// How packets come to more than one queue of a device.
+std::string spread_text(const std::string& vdev, bool hashes_flows) {
+  if (hashes_flows) {
+    return "flows spread by the device (RSS)";
+  }
+  if (vdev.starts_with("net_af_packet")) {
+    return "flows spread by the kernel (fanout)";
+  }
+  return "not spread by the device: whoever sends chooses the queue, so workers may be idle";
+}
+
 Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
                                     std::vector<KernelPort>& kernel_ports) {
   EngineConfig config;
   config.worker_count = options.workers;
   config.worker_cpus = options.lcores;
+  config.setup_share_percent = options.setup_share_percent;
   const auto packets = static_cast<unsigned>(options.eal.vdevs.size() * options.workers);
   auto pool = make_packet_pool("allium_packets", packets * kPacketsPerWorker);
   if (!pool) {
@@ -74,13 +86,13 @@ Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
     }
     DeviceQueues queues;
     queues.count = static_cast<std::uint16_t>(options.workers);
-    auto mac = start_device(*dpdk_port, queues, process.pool.get());
-    if (!mac) {
-      return fail(mac.error().code, name + ": " + mac.error().text);
+    auto started = start_device(*dpdk_port, queues, process.pool.get());
+    if (!started) {
+      return fail(started.error().code, name + ": " + started.error().text);
     }
     EnginePort& engine_port = config.ports.emplace_back();
     engine_port.dpdk_port = *dpdk_port;
-    engine_port.identity.mac = *mac;
+    engine_port.identity.mac = started->mac;
     engine_port.identity.onion_port = options.onion_port;
     engine_port.identity.addresses = options.addresses;
     const std::string interface = interface_of(name);
@@ -93,11 +105,15 @@ Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
       kernel_ports.push_back(
           {interface, static_cast<std::uint16_t>(config.ports.size() - 1), *addresses});
     }
-    process.report += "device    " + name + "  " + text_of(*mac);
+    process.report += "device    " + name + "  " + text_of(started->mac);
     for (const auto& own : engine_port.identity.addresses) {
       process.report += "  " + onion::address_text(own);
     }
     process.report += "  udp " + std::to_string(options.onion_port) + "\n";
+    if (options.workers > 1) {
+      process.report += "queues    " + std::to_string(options.workers) + ", " +
+                        spread_text(name, started->hashes_flows) + "\n";
+    }
   }
   return config;
 }

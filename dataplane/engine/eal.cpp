@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -117,6 +118,14 @@ std::vector<std::string> eal_arguments(const EalConfig& config, bool huge) {
   return arguments;
 }
 
+// By addresses and ports where the device can, else by addresses: relays all use one port, so between two relays
+// there is one flow either way. Zero: it can do neither.
+std::uint64_t hashes_of(const rte_eth_dev_info& info) {
+  const std::uint64_t by_ports = info.flow_type_rss_offloads & RTE_ETH_RSS_UDP;
+  return by_ports != 0 ? by_ports
+                       : info.flow_type_rss_offloads & (RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6);
+}
+
 }  // namespace
 
 Result<EalState> start_eal(const EalConfig& config) {
@@ -160,13 +169,30 @@ Result<std::uint16_t> find_device(const std::string& vdev) {
   return port;
 }
 
-Result<MacAddress> start_device(std::uint16_t dpdk_port, const DeviceQueues& queues,
-                                rte_mempool* pool) {
+Result<StartedDevice> start_device(std::uint16_t dpdk_port, const DeviceQueues& queues,
+                                   rte_mempool* pool) {
   const auto failed = [&](int code, const char* what) {
     return fail(Errc::unavailable, std::string(what) + ": " + rte_strerror(-code) + quoted_log());
   };
+  rte_eth_dev_info info{};
+  int code = rte_eth_dev_info_get(dpdk_port, &info);
+  if (code != 0) {
+    return failed(code, "the device does not say what it can");
+  }
+  if (queues.count > std::min(info.max_rx_queues, info.max_tx_queues)) {
+    return fail(Errc::unavailable,
+                "the device has " +
+                    std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
+                    " queues; no more --workers than that");
+  }
   rte_eth_conf conf{};
-  int code = rte_eth_dev_configure(dpdk_port, queues.count, queues.count, &conf);
+  const std::uint64_t hashes = hashes_of(info);
+  const bool hashes_flows = queues.count > 1 && hashes != 0;
+  if (hashes_flows) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = hashes;
+  }
+  code = rte_eth_dev_configure(dpdk_port, queues.count, queues.count, &conf);
   if (code != 0) {
     return failed(code, "the device does not take that many queues; fewer --workers?");
   }
@@ -188,9 +214,10 @@ Result<MacAddress> start_device(std::uint16_t dpdk_port, const DeviceQueues& que
   if (code != 0) {
     return failed(code, "the device has no MAC address");
   }
-  MacAddress mac{};
-  std::memcpy(mac.data(), address.addr_bytes, mac.size());
-  return mac;
+  StartedDevice started;
+  std::memcpy(started.mac.data(), address.addr_bytes, started.mac.size());
+  started.hashes_flows = hashes_flows;
+  return started;
 }
 
 void PoolFree::operator()(rte_mempool* pool) const noexcept {

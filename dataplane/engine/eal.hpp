@@ -43,9 +43,15 @@ struct DeviceQueues {
   std::uint16_t descriptors = 512;
 };
 
-/// Sets up queues, starts the device, reads its MAC. Fails with Errc::unavailable.
-Result<MacAddress> start_device(std::uint16_t dpdk_port, const DeviceQueues& queues,
-                                rte_mempool* pool);
+struct StartedDevice {
+  MacAddress mac{};
+  /// It chooses the queue of a packet by a hash of addresses and UDP ports (RSS). False with one queue.
+  bool hashes_flows = false;
+};
+
+/// Sets up queues, spreads flows over them where the device can, starts it. Fails with Errc::unavailable.
+Result<StartedDevice> start_device(std::uint16_t dpdk_port, const DeviceQueues& queues,
+                                   rte_mempool* pool);
 
 struct PoolFree {
   void operator()(rte_mempool* pool) const noexcept;

@@ -137,6 +137,11 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
       config.ports.size() > kPortsMax || config.burst_max < 1 || config.burst_max > 32) {
     return fail(Errc::out_of_range, "between 1 and 16 workers, 1 and 8 ports, bursts of 1 to 32");
   }
+  if (config.setups_waiting_max < 1 || config.setup_share_percent < 1 ||
+      config.setup_share_percent > 100) {
+    return fail(Errc::out_of_range,
+                "setup packets have 1 to 100 percent and room for one at least");
+  }
   auto state = std::make_unique<State>();
   Shared& shared = state->shared;
   shared.config = config;
@@ -284,7 +289,7 @@ void Engine::start() {
       const bool is_registered = rte_thread_register() == 0;
       IdlePolicy policy;
       while (state_->running.load(std::memory_order_relaxed)) {
-        if (one->poll() > 0) {
+        if (one->poll() > 0 || one->setups_waiting() > 0) {
           policy.busy();
         } else {
           policy.idle();
@@ -307,6 +312,10 @@ void Engine::stop() noexcept {
 
 std::size_t Engine::poll_once(std::size_t worker_index) noexcept {
   return state_->workers[worker_index]->poll();
+}
+
+std::size_t Engine::setups_waiting(std::size_t worker_index) const noexcept {
+  return state_->workers[worker_index]->setups_waiting();
 }
 
 void Engine::maintain() noexcept {

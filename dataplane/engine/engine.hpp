@@ -36,10 +36,12 @@ namespace allium::dataplane {
 inline constexpr std::size_t kWorkersMax = 16;
 inline constexpr std::size_t kPortsMax = 8;
 
-/// Where the time comes from. Read once a burst.
+/// Where the time comes from: `now_ms` is read once a turn, `now_tsc` twice at most.
 struct EngineClock {
   void* state = nullptr;
   std::uint64_t (*now_ms)(void* state) noexcept = nullptr;
+  std::uint64_t (*now_tsc)(void* state) noexcept = nullptr;  ///< null: the CPU's counter
+  std::uint64_t tsc_hz = 0;                                  ///< of `now_tsc`
 };
 
 /// CLOCK_REALTIME.
@@ -60,8 +62,10 @@ struct EngineConfig {
   std::size_t parked_max = 1024;     ///< packets a worker that wait for a delay
   std::size_t unresolved_max = 256;  ///< packets a worker that wait for a neighbour
   std::size_t deliveries_max = 256;  ///< datagrams a worker on their way to the controlling side
+  std::size_t setups_waiting_max = 256;  ///< setup packets a worker that wait to be opened
+  unsigned setup_share_percent = 25;     ///< of a worker's time while data comes, 1 to 100
+  std::vector<int> worker_cpus;          ///< worker i runs on the one at i mod size; empty: on any
   onion::StageProbe probe{};         ///< measurements of one worker only
-  std::vector<int> worker_cpus;      ///< worker i runs on the one at i mod size; empty: on any
 };
 
 /// The memory of the replay set and the handle table, mapped by whoever owns the file descriptors.
@@ -104,6 +108,9 @@ class Engine {
   /// One turn of a worker: receive, process, send on all ports. The answer is the number of packets
   /// received. Not together with start().
   std::size_t poll_once(std::size_t worker_index) noexcept;
+
+  /// Setup packets that wait in a worker. Not together with start().
+  [[nodiscard]] std::size_t setups_waiting(std::size_t worker_index) const noexcept;
 
   /// Clears a slice of what the replay set no longer needs; call at least every 100 ms.
   void maintain() noexcept;

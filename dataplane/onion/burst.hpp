@@ -25,6 +25,20 @@ static_assert(kBurstMax == crypto_accel::kLanesMax);
 using crypto_accel::LaneMask;
 using crypto_accel::Lanes;
 
+/// Payloads from this size on are hashed and ciphered in waves of so many lanes: long enough for the one to hide
+/// behind the other, few enough for the first and the last wave, which are alone, to weigh little.
+inline constexpr std::size_t kWaveBytesMin = 512;
+inline constexpr int kWaveLanes = 8;
+
+/// The lowest lanes of a mask, kWaveLanes at most.
+constexpr LaneMask first_wave(LaneMask lanes) noexcept {
+  LaneMask rest = lanes;
+  for (int i = 0; i < kWaveLanes && rest != 0; ++i) {
+    rest &= rest - 1;
+  }
+  return lanes & ~rest;
+}
+
 enum class Outgoing : std::uint8_t {
   none,
   forward,    ///< the packet itself, one layer further

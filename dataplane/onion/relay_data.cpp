@@ -31,20 +31,6 @@ constexpr std::size_t mac_message_bytes(const TypeInfo& info) noexcept {
   return 3 * kBlockBytes + info.header_bytes - kHeaderBlockBytes;
 }
 
-// Payloads from this size on are hashed and ciphered in waves of so many lanes: long enough for the one to hide
-// behind the other, few enough for the first and the last wave, which are alone, to weigh little.
-constexpr std::size_t kWaveBytesMin = 512;
-constexpr int kWaveLanes = 8;
-
-// The lowest lanes of a mask, kWaveLanes at most.
-LaneMask first_wave(LaneMask lanes) noexcept {
-  LaneMask rest = lanes;
-  for (int i = 0; i < kWaveLanes && rest != 0; ++i) {
-    rest &= rest - 1;
-  }
-  return lanes & ~rest;
-}
-
 }  // namespace
 
 void Relay::State::open_data(const RelayTurn& turn) noexcept {
@@ -110,17 +96,21 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
   parts.probe(Stage::derive);
   look_ahead_replay(turn, lanes);
   write_mac_messages(turn, info, lanes);
-  const std::size_t message_bytes = mac_message_bytes(info);
   if (info.direction == Direction::backward) {
     // Its MAC needs no hash, so garbage from behind costs none.
-    const LaneMask opened = check_macs(turn, lanes, message_bytes, kMacOffset);
-    return cipher_in_waves(turn, type, opened);
+    lanes = check_macs(turn, lanes, mac_message_bytes(info), kMacOffset);
   }
-  // All but the last block, X_L', of which the hash is not there yet.
-  for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
-  batch.header_mac(lanes, message_at, message_bytes - kBlockBytes, mac);
-  parts.probe(Stage::header_mac);
-  return cipher_in_waves(turn, type, lanes);
+  if (info.x_r_bytes >= kWaveBytesMin && lanes != first_wave(lanes)) {
+    return cipher_in_waves(turn, type, lanes);
+  }
+  encrypt_left(turn, type, lanes);
+  if (info.direction == Direction::backward) {
+    return lanes;
+  }
+  for_each_lane(lanes, [&](std::size_t lane) {
+    store_block(message[lane].data() + mac_message_bytes(info) - kBlockBytes, x_l_out[lane]);
+  });
+  return check_macs(turn, lanes, mac_message_bytes(info), kMacOffset);
 }
 
 // ctx, FS, beta; the last block is X_L' forward, which comes later, and zeros backward.
@@ -139,31 +129,23 @@ void Relay::State::write_mac_messages(const RelayTurn& turn, const TypeInfo& inf
   });
 }
 
-// The end of forward MACs: CBC-MAC of all blocks but the last is in `mac`, so the rest is that of one block.
-LaneMask Relay::State::check_last_macs(const RelayTurn& turn, LaneMask lanes) noexcept {
-  for_each_lane(lanes, [&](std::size_t lane) {
-    store_block(message[lane].data(), mac[lane] ^ x_l_out[lane]);
-  });
-  return check_macs(turn, lanes, kBlockBytes, kMacOffset);
-}
-
 // Steps 8 to 10 but for the header: the hash of a wave of lanes beside the cipher of the one before, which has passed
-// its MAC and the replay set meanwhile. The lanes whose MAC holds; backward that was checked before.
+// its MAC and the replay set meanwhile. The lanes whose MAC holds; backward it did before.
 LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
                                        LaneMask lanes) noexcept {
   const TypeInfo& info = type_info(type);
-  const auto check = [&](LaneMask checked) {
-    return info.direction == Direction::backward ? checked : check_last_macs(turn, checked);
-  };
-  if (info.x_r_bytes < kWaveBytesMin || lanes == first_wave(lanes)) {
-    encrypt_left(turn, type, lanes);
-    return check(lanes);
-  }
   const crypto_accel::LayerShape shape = layer_shape(info);
+  const bool is_backward = info.direction == Direction::backward;
   const Lanes<const std::uint8_t*> t = read_at(turn.burst, lanes, info.t_offset);
   const Lanes<const std::uint8_t*> x_r_in = read_at(turn.burst, lanes, info.x_r_offset);
   const Lanes<std::uint8_t*> x_r = write_at(turn.burst, lanes, info.x_r_offset);
   write_contexts(turn, info, lanes);
+  if (!is_backward) {
+    // All but the last block, X_L': CBC-MAC goes on from here when it is there.
+    for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
+    batch.header_mac(lanes, message_at, mac_message_bytes(info) - kBlockBytes, mac);
+    parts.probe(Stage::header_mac);
+  }
   LaneMask opened = 0;
   LaneMask before = 0;
   for (LaneMask rest = lanes; rest != 0;) {
@@ -171,7 +153,7 @@ LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
     rest &= ~wave;
     batch.layer_both(shape, before, x_r, w, wave, ctx, t, x_r_in, x_l_out);
     parts.probe(Stage::layer);
-    const LaneMask good = check(wave);
+    const LaneMask good = is_backward ? wave : check_last_macs(turn, wave);
     opened |= good;
     before = check_replay(turn, good);
     ciphered |= before;
@@ -180,6 +162,13 @@ LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
   batch.layer_right(shape, before, x_l_out, x_r, w);
   parts.probe(Stage::layer);
   return opened;
+}
+
+LaneMask Relay::State::check_last_macs(const RelayTurn& turn, LaneMask lanes) noexcept {
+  for_each_lane(lanes, [&](std::size_t lane) {
+    store_block(message[lane].data(), mac[lane] ^ x_l_out[lane]);
+  });
+  return check_macs(turn, lanes, kBlockBytes, kMacOffset);
 }
 
 // A terminal has no use for the header, so its lanes are left out.

@@ -76,6 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"PortZero", "--port 0", 2, "--port"},
         Wrong{"NoSuchCpu", "--lcores 5000", 2, "--lcores"},
         Wrong{"TooManyWorkers", "--workers 17", 2, "--workers"},
+        Wrong{"NoShareForSetups", "--setup-share 0", 2, "--setup-share"},
         Wrong{"NotAnAddress", "--address 10.0.0.300", 2, "--address"},
         Wrong{"NotAMac", "--next-hop 02:00", 2, "--next-hop"},
         Wrong{

@@ -79,8 +79,8 @@ Result<std::uint16_t> BenchDevices::start_one(const std::string& vdev, std::size
     return port;
   }
   const dataplane::DeviceQueues wanted{static_cast<std::uint16_t>(queues), 512};
-  if (auto mac = dataplane::start_device(*port, wanted, pool_.get()); !mac) {
-    return tl::unexpected(mac.error());
+  if (auto started = dataplane::start_device(*port, wanted, pool_.get()); !started) {
+    return tl::unexpected(started.error());
   }
   return port;
 }

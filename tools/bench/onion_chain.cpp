@@ -2,6 +2,7 @@
 #include "tools/bench/onion_chain.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "crypto_accel/base/check.hpp"
@@ -58,18 +59,46 @@ void OnionChain::open_segments(LaneMask lanes) noexcept {
   batch_.encrypt_blocks(secret_key_, lanes, input_, secret_);
 }
 
-// The MAC wants its message in one piece, in a relay too.
-void OnionChain::check_headers(LaneMask lanes) noexcept {
+// The MAC wants its message in one piece, in a relay too. Without the last block, X_L'.
+void OnionChain::write_mac_messages(LaneMask lanes) noexcept {
   const std::size_t beta_bytes = info_.header_bytes - onion::kHeaderBlockBytes;
   for (std::size_t lane = 0; lane < kLanesMax && (lanes >> lane & 1) != 0; ++lane) {
     std::uint8_t* const text = message_[lane].data();
     store_block(text, ctx_[lane]);
     std::memcpy(text + kBlockBytes, header_read_[lane], kBlockBytes);
     std::memcpy(text + 2 * kBlockBytes, header_read_[lane] + onion::kHeaderBlockBytes, beta_bytes);
-    store_block(text + 2 * kBlockBytes + beta_bytes, x_l_out_[lane]);
     message_at_[lane] = text;
   }
-  batch_.header_mac(lanes, message_at_, 3 * kBlockBytes + beta_bytes, mac_);
+}
+
+// Hash, MAC and cipher of one wave after the other where a relay does so, else of the whole burst.
+void OnionChain::encrypt_layer(LaneMask lanes) noexcept {
+  const std::size_t begin_bytes = 2 * kBlockBytes + info_.header_bytes - onion::kHeaderBlockBytes;
+  write_mac_messages(lanes);
+  if (info_.x_r_bytes < onion::kWaveBytesMin || lanes == onion::first_wave(lanes)) {
+    batch_.layer_left(shape_, lanes, ctx_, t_read_, x_r_read_, x_l_out_);
+    for (LaneMask rest = lanes; rest != 0; rest &= rest - 1) {
+      const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
+      store_block(message_[lane].data() + begin_bytes, x_l_out_[lane]);
+    }
+    batch_.header_mac(lanes, message_at_, begin_bytes + kBlockBytes, mac_);
+    batch_.layer_right(shape_, lanes, x_l_out_, x_r_, w_);
+    return;
+  }
+  batch_.header_mac(lanes, message_at_, begin_bytes, mac_);
+  LaneMask before = 0;
+  for (LaneMask left = lanes; left != 0;) {
+    const LaneMask wave = onion::first_wave(left);
+    left &= ~wave;
+    batch_.layer_both(shape_, before, x_r_, w_, wave, ctx_, t_read_, x_r_read_, x_l_out_);
+    for (LaneMask rest = wave; rest != 0; rest &= rest - 1) {
+      const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
+      store_block(message_[lane].data(), mac_[lane] ^ x_l_out_[lane]);
+    }
+    batch_.header_mac(wave, message_at_, kBlockBytes, mac_);
+    before = wave;
+  }
+  batch_.layer_right(shape_, before, x_l_out_, x_r_, w_);
 }
 
 void OnionChain::run(std::span<std::uint8_t* const> datagrams) noexcept {
@@ -79,10 +108,8 @@ void OnionChain::run(std::span<std::uint8_t* const> datagrams) noexcept {
   batch_.link_veil(info_.header_bytes, lanes, link_in_at_, datagram_);
   open_segments(lanes);
   batch_.derive(shape_, lanes, secret_);
-  batch_.layer_left(shape_, lanes, ctx_, t_read_, x_r_read_, x_l_out_);
-  check_headers(lanes);
   batch_.replay_tag(lanes, replay_at_, t_read_, tag_);
-  batch_.layer_right(shape_, lanes, x_l_out_, x_r_, w_);
+  encrypt_layer(lanes);
   for (std::size_t lane = 0; lane < datagrams.size(); ++lane) {
     store_block(datagram_[lane] + info_.t_offset, x_l_out_[lane]);
   }

@@ -52,7 +52,8 @@ class OnionChain {
 
   void point_at(std::span<std::uint8_t* const> datagrams) noexcept;
   void open_segments(crypto_accel::LaneMask lanes) noexcept;
-  void check_headers(crypto_accel::LaneMask lanes) noexcept;
+  void write_mac_messages(crypto_accel::LaneMask lanes) noexcept;
+  void encrypt_layer(crypto_accel::LaneMask lanes) noexcept;
 
   crypto_accel::OnionBatch batch_;
   onion::TypeInfo info_;

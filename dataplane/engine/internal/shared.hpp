@@ -21,6 +21,9 @@
 
 namespace allium::dataplane {
 
+/// Of a cache line.
+inline constexpr std::size_t kLineBytes = 64;
+
 /// A snapshot with what only this process needs of it.
 struct PublishedSnapshot {
   std::unique_ptr<const onion::RelaySnapshot> relay;
@@ -60,20 +63,21 @@ struct RingFree {
 
 using RingPointer = std::unique_ptr<rte_ring, RingFree>;
 
+/// What workers or the main thread write has lines of its own, apart from what workers read every turn.
 struct Shared {
   EngineConfig config;
   std::optional<onion::ReplaySet> replay;
   std::optional<onion::HandleTable> handles;
   onion::Bridge bridge;
   std::unique_ptr<onion::SetupLimiter> limiter;
-  SequenceNumbers sequences;
-  std::atomic<const PublishedSnapshot*> snapshot{nullptr};
-  std::atomic<const NextHopTable*> next_hops{nullptr};
   rte_rcu_qsbr* quiescence = nullptr;
   RingPointer unresolved;  ///< addresses; producers: workers; consumer: main
   RingPointer replies;     ///< ReplySlot; producer: main; consumer: worker 0
-  std::atomic<std::uint64_t> deliveries_lost{0};
-  int bell = -1;  ///< an eventfd that wakes the main thread
+  int bell = -1;           ///< an eventfd that wakes the main thread
+  alignas(kLineBytes) std::atomic<const PublishedSnapshot*> snapshot{nullptr};
+  std::atomic<const NextHopTable*> next_hops{nullptr};
+  alignas(kLineBytes) SequenceNumbers sequences;
+  alignas(kLineBytes) std::atomic<std::uint64_t> deliveries_lost{0};
   std::atomic<bool> is_bell_armed{true};
 };
 

@@ -15,6 +15,7 @@
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
 #include "crypto_accel/primitives.hpp"
+#include "dataplane/engine/send_order.hpp"
 #include "dataplane/onion/time_index.hpp"
 
 namespace allium::dataplane {
@@ -31,10 +32,6 @@ constexpr int kSendTries = 8;
 // How long a datagram waits for its neighbour's address: the kernel gives up after about 3 s.
 constexpr std::uint64_t kNeighbourWaitMs = 3000;
 
-// A setup packet waits this long for company in the X25519 batch.
-constexpr std::uint64_t kSetupWaitUs = 100;
-constexpr std::size_t kSetupFlushLanes = 8;
-
 constexpr std::size_t kReturnPlainBytes = 24;  // k_ret 16 | prev 6 | meta 2
 
 bool has_room(const rte_mbuf* packet, const std::uint8_t* payload) noexcept {
@@ -46,10 +43,15 @@ bool has_room(const rte_mbuf* packet, const std::uint8_t* payload) noexcept {
 }  // namespace
 
 Worker::Worker(Shared& shared, std::size_t index, RingPointer deliveries)
-    : shared_(shared), index_(index), deliveries_(std::move(deliveries)) {
+    : shared_(shared),
+      index_(index),
+      deliveries_(std::move(deliveries)),
+      setups_(shared.config.setups_waiting_max),
+      setup_pace_(
+          shared.config.clock.now_tsc != nullptr ? shared.config.clock.tsc_hz : rte_get_tsc_hz(),
+          shared.config.setup_share_percent) {
   parked_.reserve(shared.config.parked_max);
   unresolved_.reserve(shared.config.unresolved_max);
-  setup_wait_tsc_ = rte_get_tsc_hz() * kSetupWaitUs / 1000000;
 }
 
 Worker::~Worker() {
@@ -59,8 +61,8 @@ Worker::~Worker() {
   for (const Waiting& waiting : unresolved_) {
     rte_pktmbuf_free(waiting.packet);
   }
-  for (std::size_t lane = 0; lane < setup_.burst.count; ++lane) {
-    rte_pktmbuf_free(setup_.packet[lane]);
+  while (setups_.size() > 0) {
+    rte_pktmbuf_free(setups_.pop().packet);
   }
 }
 
@@ -85,13 +87,14 @@ std::size_t Worker::poll() noexcept {
   published_ = shared_.snapshot.load(std::memory_order_acquire);
   next_hops_ = shared_.next_hops.load(std::memory_order_acquire);
   received_this_turn_ = 0;
+  setups_this_turn_ = 0;
   if (published_ != nullptr && relay_ != nullptr) {
     snapshot_ = published_->relay.get();
     now_ms_ = shared_.config.clock.now_ms(shared_.config.clock.state);
     for (std::size_t port = 0; port < shared_.config.ports.size(); ++port) {
       receive(port);
     }
-    run_setup_if_due(received_this_turn_ == 0);
+    run_setups();
     run_parked();
     run_unresolved();
     if (index_ == 0) {
@@ -160,29 +163,27 @@ void Worker::parse(std::size_t port_index, std::span<rte_mbuf*> packets) noexcep
   }
 }
 
-void Worker::move_lane(const PacketBurst& source, std::size_t lane, PacketBurst& target) noexcept {
-  const onion::Burst& from = source.burst;
-  onion::Burst& to = target.burst;
-  const std::size_t i = to.count++;
-  to.data[i] = from.data[lane];
-  to.bytes[i] = from.bytes[lane];
-  to.source[i] = from.source[lane];
-  to.verdict[i] = from.verdict[lane];
-  to.type[i] = from.type[lane];
-  to.slot[i] = from.slot[lane];
-  to.from_relay[i] = from.from_relay[lane];
-  to.previous[i] = from.previous[lane];
-  to.outgoing[i] = from.outgoing[lane];
-  to.target[i] = from.target[lane];
-  to.delay_10ms[i] = from.delay_10ms[lane];
-  to.client_tag[i] = from.client_tag[lane];
-  target.packet[i] = source.packet[lane];
-  target.wire_type[i] = source.wire_type[lane];
-  target.origin[i] = source.origin[lane];
+void Worker::move_lane(std::size_t from, std::size_t to) noexcept {
+  onion::Burst& burst = data_.burst;
+  burst.data[to] = burst.data[from];
+  burst.bytes[to] = burst.bytes[from];
+  burst.source[to] = burst.source[from];
+  burst.verdict[to] = burst.verdict[from];
+  burst.type[to] = burst.type[from];
+  burst.slot[to] = burst.slot[from];
+  burst.from_relay[to] = burst.from_relay[from];
+  burst.previous[to] = burst.previous[from];
+  burst.outgoing[to] = burst.outgoing[from];
+  burst.target[to] = burst.target[from];
+  burst.delay_10ms[to] = burst.delay_10ms[from];
+  burst.client_tag[to] = burst.client_tag[from];
+  data_.packet[to] = data_.packet[from];
+  data_.wire_type[to] = data_.wire_type[from];
+  data_.origin[to] = data_.origin[from];
 }
 
-// Setup packets that passed admission wait in a burst of their own, so that one X25519 batch serves
-// several; the others close ranks.
+// Setup packets that passed admission wait, so that one X25519 batch serves several and data goes first; the
+// others close ranks. For whom there is no room, `rate`.
 void Worker::take_setup_lanes() noexcept {
   onion::Burst& burst = data_.burst;
   onion::LaneMask setup_lanes = 0;
@@ -194,36 +195,67 @@ void Worker::take_setup_lanes() noexcept {
   if (setup_lanes == 0) {
     return;
   }
-  const auto setup_count = static_cast<std::size_t>(std::popcount(setup_lanes));
-  if (setup_.burst.count + setup_count > onion::kBurstMax) {
-    run_setup_if_due(true);
-  }
-  if (setup_.burst.count == 0) {
-    setup_since_tsc_ = rte_rdtsc();
-  }
+  setups_this_turn_ += static_cast<std::size_t>(std::popcount(setup_lanes));
+  const std::size_t waiting_before = setups_.size();
   const std::size_t count = std::exchange(burst.count, 0);
   for (std::size_t lane = 0; lane < count; ++lane) {
-    if ((setup_lanes >> lane & 1) != 0) {
-      data_.origin[lane] = Origin::parked;
-      move_lane(data_, lane, setup_);
-    } else {
-      move_lane(data_, lane, data_);  // to a place at or before its own
+    const bool is_setup = (setup_lanes >> lane & 1) != 0;
+    if (is_setup && !setups_.is_full()) {
+      setups_.push({data_.packet[lane], burst.data[lane], burst.source[lane], burst.slot[lane],
+                    burst.previous[lane], burst.bytes[lane], burst.type[lane],
+                    data_.wire_type[lane], burst.from_relay[lane]});
+      continue;
     }
+    if (is_setup) {
+      burst.verdict[lane] = Verdict::rate;
+    }
+    move_lane(lane, burst.count++);
   }
+  const std::size_t taken = setups_.size() - waiting_before;
   counters_.begin();
-  counters_.add_received(setup_count);
-  counters_.add_parked(static_cast<std::int64_t>(setup_count));
+  counters_.add_received(taken);
+  counters_.add_parked(static_cast<std::int64_t>(taken));
   counters_.end();
 }
 
-void Worker::run_setup_if_due(bool idle) noexcept {
-  if (setup_.burst.count == 0 || (!idle && setup_.burst.count < kSetupFlushLanes &&
-                                  rte_rdtsc() - setup_since_tsc_ < setup_wait_tsc_)) {
+std::uint64_t Worker::now_tsc() const noexcept {
+  const EngineClock& clock = shared_.config.clock;
+  return clock.now_tsc != nullptr ? clock.now_tsc(clock.state) : rte_rdtsc();
+}
+
+void Worker::run_setups() noexcept {
+  const std::size_t data_count = received_this_turn_ - setups_this_turn_;
+  if (!setup_pace_.enter_turn({now_ms_, received_this_turn_, data_count, setups_.size()})) {
     return;
   }
-  relay_->process(*snapshot_, setup_.burst, now_ms_);
-  park_delayed(setup_);
-  finish(setup_);
+  const std::uint64_t begin_tsc = now_tsc();
+  const std::size_t lanes = setup_pace_.lanes_due(begin_tsc);
+  if (lanes == 0) {
+    return;
+  }
+  other_.clear();
+  onion::Burst& burst = other_.burst;
+  for (; burst.count < lanes; ++burst.count) {
+    const WaitingSetup setup = setups_.pop();
+    const std::size_t lane = burst.count;
+    burst.data[lane] = setup.payload;
+    burst.bytes[lane] = setup.bytes;
+    burst.source[lane] = setup.source;
+    burst.verdict[lane] = Verdict::pending;
+    burst.type[lane] = setup.type;
+    burst.slot[lane] = setup.slot;
+    burst.from_relay[lane] = setup.from_relay;
+    burst.previous[lane] = setup.previous;
+    burst.outgoing[lane] = Outgoing::none;
+    burst.delay_10ms[lane] = 0;
+    other_.packet[lane] = setup.packet;
+    other_.wire_type[lane] = setup.wire_type;
+    other_.origin[lane] = Origin::parked;
+  }
+  relay_->process(*snapshot_, burst, now_ms_);
+  park_delayed(other_);
+  finish(other_);
+  setup_pace_.enter_batch(lanes, begin_tsc, now_tsc());
 }
 
 // ---- delays ----
@@ -333,8 +365,7 @@ bool Worker::queue_for_send(PacketBurst& packets, std::size_t lane) noexcept {
   packet->pkt_len = packet->data_len;
   packet->ol_flags = 0;
   SendQueue& queue = send_queues_[hop->port_index];
-  queue.packet[queue.count] = packet;
-  queue.lane[queue.count++] = static_cast<std::uint8_t>(lane);
+  queue.packet[queue.count++] = packet;
   return true;
 }
 
@@ -417,6 +448,9 @@ void Worker::send_queued(PacketBurst& packets) noexcept {
   onion::Burst& burst = packets.burst;
   for (std::size_t port = 0; port < shared_.config.ports.size(); ++port) {
     SendQueue& queue = send_queues_[port];
+    permute_places(queue.count, random_.source(), [&](std::size_t one, std::size_t other) {
+      std::swap(queue.packet[one], queue.packet[other]);
+    });
     std::size_t sent = 0;
     for (int tries = 0; sent < queue.count && tries < kSendTries; ++tries) {
       if (tries > 0) {
@@ -427,7 +461,8 @@ void Worker::send_queued(PacketBurst& packets) noexcept {
                                static_cast<std::uint16_t>(queue.count - sent));
     }
     for (std::size_t i = sent; i < queue.count; ++i) {
-      const std::size_t lane = queue.lane[i];
+      const auto found = std::find(packets.packet.begin(), packets.packet.end(), queue.packet[i]);
+      const auto lane = static_cast<std::size_t>(found - packets.packet.begin());
       rte_pktmbuf_free(queue.packet[i]);
       if (burst.outgoing[lane] != Outgoing::challenge) {
         burst.verdict[lane] = Verdict::tx_full;
@@ -513,10 +548,15 @@ bool Worker::deliver(void* self, const onion::Delivery& delivery) noexcept {
   return true;
 }
 
-// The one system call of a worker, and only the first news after the main thread has looked cost it.
+// The one system call of a worker: at once where it has nothing else to do, else once a millisecond at most, and
+// only after the main thread has looked. So it is paid for by time, not by packets.
 void Worker::ring_bell() noexcept {
-  if (std::exchange(has_news_, false) &&
-      shared_.is_bell_armed.exchange(false, std::memory_order_acq_rel)) {
+  if (!has_news_ || (received_this_turn_ > 0 && bell_ms_ == now_ms_)) {
+    return;
+  }
+  has_news_ = false;
+  if (shared_.is_bell_armed.exchange(false, std::memory_order_acq_rel)) {
+    bell_ms_ = now_ms_;
     eventfd_write(shared_.bell, 1);
   }
 }

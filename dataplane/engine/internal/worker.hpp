@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// One poll-mode worker: queue i of every port, from receive to send. After creation it allocates nothing,
-// takes no lock and enters the kernel for no packet (the devices without hardware do, to move frames).
+// One poll-mode worker: queue i of every port, from receive to send. After creation it allocates nothing, and
+// locks (but for the tables of IPv6 clients and of BRIDGE), logs, reads a clock or enters the kernel for no packet
+// (the devices without hardware do, to move frames). The tests watch every turn for that.
 //
-//   receive -> parse -> admit -> [S: setup burst] -> process -> [delay: parked] -> transmit -> headers
+//   receive -> parse -> admit -> [S: setup queue] -> process -> [delay: parked] -> transmit -> headers
 //           -> [no neighbour yet: waiting] -> send
 //
 //   Ownership  owns the packets that it received until they are sent or freed.
@@ -20,7 +21,9 @@
 #include <rte_mbuf.h>
 
 #include "crypto_accel/base/random.hpp"
+#include "dataplane/engine/internal/setup_queue.hpp"
 #include "dataplane/engine/internal/shared.hpp"
+#include "dataplane/engine/setup_pace.hpp"
 #include "dataplane/engine/worker_counters.hpp"
 #include "dataplane/onion/relay.hpp"
 
@@ -38,6 +41,9 @@ class Worker {
 
   /// After configure: the relay needs the persistent sets.
   void make_relay();
+
+  /// Setup packets that wait: a reason for another turn soon. The worker's thread.
+  [[nodiscard]] std::size_t setups_waiting() const noexcept { return setups_.size(); }
 
   [[nodiscard]] const WorkerCounters& counters() const noexcept { return counters_; }
 
@@ -79,7 +85,8 @@ class Worker {
   void receive(std::size_t port_index) noexcept;
   void parse(std::size_t port_index, std::span<rte_mbuf*> packets) noexcept;
   void take_setup_lanes() noexcept;
-  void run_setup_if_due(bool idle) noexcept;
+  void run_setups() noexcept;
+  [[nodiscard]] std::uint64_t now_tsc() const noexcept;
   void park_delayed(PacketBurst& packets) noexcept;
   void run_parked() noexcept;
   void run_unresolved() noexcept;
@@ -95,7 +102,7 @@ class Worker {
   bool wait_for_neighbour(PacketBurst& packets, std::size_t lane) noexcept;
   void send_queued(PacketBurst& packets) noexcept;
   void count(PacketBurst& packets) noexcept;
-  void move_lane(const PacketBurst& source, std::size_t lane, PacketBurst& target) noexcept;
+  void move_lane(std::size_t from, std::size_t to) noexcept;  ///< of data_
 
   static bool deliver(void* self, const onion::Delivery& delivery) noexcept;
   static bool take_sequence(void* self, std::uint64_t epoch, std::uint64_t& seq) noexcept;
@@ -114,13 +121,14 @@ class Worker {
   const NextHopTable* next_hops_ = nullptr;
   std::uint64_t now_ms_ = 0;
   std::size_t received_this_turn_ = 0;
-  bool has_news_ = false;  ///< something for the main thread
+  std::size_t setups_this_turn_ = 0;  ///< of these
+  bool has_news_ = false;             ///< something for the main thread
+  std::uint64_t bell_ms_ = 0;         ///< when it was told last
 
   PacketBurst data_;
-  PacketBurst setup_;
-  PacketBurst other_;  ///< parked packets and answers on their way out
-  std::uint64_t setup_since_tsc_ = 0;
-  std::uint64_t setup_wait_tsc_ = 0;
+  PacketBurst other_;  ///< setup packets, parked packets and answers on their way out
+  SetupQueue setups_;
+  SetupPace setup_pace_;
   SequenceBlock sequence_;
   std::uint64_t salt_counter_ = 0;
   std::uint16_t salt_alloc_ = 0;
@@ -130,14 +138,16 @@ class Worker {
   std::vector<Waiting> parked_;      ///< at most config.parked_max
   std::vector<Waiting> unresolved_;  ///< at most config.unresolved_max
 
-  /// Frames of the burst that is being finished, by port, with the lane of each.
+  /// Frames of the burst that is being finished, by port.
   struct SendQueue {
     std::size_t count = 0;
     onion::Lanes<rte_mbuf*> packet{};
-    onion::Lanes<std::uint8_t> lane{};
   };
 
   std::array<SendQueue, kPortsMax> send_queues_{};
 };
+
+// Workers lie in memory one by one and share no line.
+static_assert(alignof(Worker) >= kLineBytes && sizeof(Worker) % kLineBytes == 0);
 
 }  // namespace allium::dataplane

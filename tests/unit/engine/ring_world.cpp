@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ring_world.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -8,7 +9,6 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/onion/time_index.hpp"
-#include "no_allocation.hpp"
 
 namespace allium::dataplane {
 namespace {
@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint16_t kOnionPort = 22100;
 constexpr std::size_t kReplayLines = 4096;
 constexpr MacAddress kClientMac = {2, 0, 0, 0, 1, 0};
+constexpr std::uint64_t kCounterReadsMax = 2;
 constexpr std::uint64_t kStartMs = 2'975'000ULL * 600'000 + 300'000;  // the middle of an epoch
 
 const crypto_accel::KernelSet& kernels() {
@@ -53,6 +54,7 @@ rte_mempool* test_pool() {
   static const PacketPool pool = [] {
     EalConfig config;
     config.pages = Pages::small;
+    config.vdevs = {kNullDevice};
     config.memory_mb = 64;
     const auto eal = start_eal(config);
     EXPECT_TRUE(eal) << eal.error().text;
@@ -114,7 +116,7 @@ void RingRelay::make_engine() {
   device_ = std::move(*made);
 
   EngineConfig config;
-  config.kernels = kernels();
+  config.kernels = options_.kernels != nullptr ? *options_.kernels : kernels();
   config.ports.push_back({device_->dpdk_port(), {mac(), {name_.endpoint.address}, kOnionPort}});
   config.worker_count = options_.workers;
   config.pool = test_pool();
@@ -123,6 +125,8 @@ void RingRelay::make_engine() {
   config.parked_max = options_.parked_max;
   config.unresolved_max = options_.unresolved_max;
   config.deliveries_max = options_.deliveries_max;
+  config.setups_waiting_max = options_.setups_waiting_max;
+  config.setup_share_percent = options_.setup_share_percent;
   auto engine = Engine::create(config);
   ASSERT_TRUE(engine) << engine.error().text;
   engine_ = std::move(*engine);
@@ -173,18 +177,50 @@ void RingRelay::publish_neighbours(const std::vector<onion::Endpoint>& known) {
 std::size_t RingRelay::poll() {
   std::size_t count = 0;
   for (std::size_t worker = 0; worker < options_.workers; ++worker) {
-    const NoAllocation guard;
+    WatchedTurn turn(engine_->news_descriptor());
     count += engine_->poll_once(worker);
+    enter(turn.end());
   }
   return count;
+}
+
+std::size_t RingRelay::setups_waiting() const {
+  std::size_t count = 0;
+  for (std::size_t worker = 0; worker < options_.workers; ++worker) {
+    count += engine_->setups_waiting(worker);
+  }
+  return count;
+}
+
+void RingRelay::enter(const Acts& turn) {
+  ++acts_.turns;
+  acts_.sum.system_calls += turn.system_calls;
+  acts_.sum.bells += turn.bells;
+  acts_.sum.counter_reads += turn.counter_reads;
+  acts_.sum.clock_reads += turn.clock_reads;
+  acts_.sum.locks += turn.locks;
+  acts_.counter_reads_max = std::max(acts_.counter_reads_max, turn.counter_reads);
+  if (!options_.is_quiet) {
+    return;
+  }
+  EXPECT_EQ(turn.system_calls, 0U) << "the first is number " << turn.first_system_call;
+  EXPECT_LE(turn.bells, 1U);
+  EXPECT_EQ(turn.clock_reads, 1U);
+  EXPECT_LE(turn.counter_reads, kCounterReadsMax);
 }
 
 // ---- all of them ----
 
 RingWorld::RingWorld(const WorldOptions& options)
-    : options_(options), now_ms_(kStartMs), client_(address_of(100, options.is_ipv6, 40123)) {
-  const EngineClock clock{
-      &now_ms_, [](void* state) noexcept { return *static_cast<const std::uint64_t*>(state); }};
+    : options_(options), time_{kStartMs, 0}, client_(address_of(100, options.is_ipv6, 40123)) {
+  EngineClock clock{&time_, [](void* state) noexcept {
+                      WatchedTurn::note_clock_read();
+                      return static_cast<const WorldTime*>(state)->now_ms;
+                    }};
+  if (options.has_own_tsc) {
+    clock.now_tsc = [](void* state) noexcept { return static_cast<WorldTime*>(state)->now_tsc; };
+    clock.tsc_hz = kTscHz;
+  }
   for (std::size_t number = 1; number <= options.relay_count; ++number) {
     relays_.push_back(std::make_unique<RingRelay>(number, options, clock));
   }
@@ -200,7 +236,7 @@ void RingWorld::publish_all() {
     all.push_back(relay->name());
   }
   for (const auto& relay : relays_) {
-    relay->publish(all, now_ms_);
+    relay->publish(all, time_.now_ms);
   }
 }
 
@@ -218,7 +254,7 @@ void RingWorld::publish_neighbours() {
 }
 
 void RingWorld::advance_ms(std::uint64_t ms) {
-  now_ms_ += ms;
+  time_.now_ms += ms;
   for (const auto& relay : relays_) {
     relay->engine().maintain();
   }
@@ -285,7 +321,7 @@ void RingWorld::settle() {
   for (int quiet = 0; quiet < 2;) {
     std::size_t moved = 0;
     for (const auto& relay : relays_) {
-      moved += relay->poll();
+      moved += relay->poll() + relay->setups_waiting();
     }
     moved += switch_frames();
     quiet = moved == 0 ? quiet + 1 : 0;

@@ -7,8 +7,9 @@
 //   client -- [switch: by target MAC] -- ring device -- engine of n1
 //                                     -- ring device -- engine of n2 ...
 //
-// Every frame that an engine sends is checked for lengths and checksums on its way. Every turn of a worker
-// runs under NoAllocation.
+// Every frame that an engine sends is checked for lengths and checksums on its way. Every turn of a worker is
+// watched (watched_turn.hpp): a test fails where one allocates, enters the kernel for more than the bell of the main
+// thread, or reads a clock more than once.
 //
 //   Units      Unix milliseconds.
 //   Threads    one, but for engines that a test starts itself.
@@ -24,8 +25,16 @@
 #include "dataplane/engine/engine.hpp"
 #include "dataplane/engine/ring_device.hpp"
 #include "frame_bytes.hpp"
+#include "watched_turn.hpp"
 
 namespace allium::dataplane {
+
+inline constexpr std::uint64_t kTscHz = 2'000'000'000;
+
+struct WorldTime {
+  std::uint64_t now_ms = 0;
+  std::uint64_t now_tsc = 0;
+};
 
 struct WorldOptions {
   std::size_t relay_count = 3;
@@ -38,7 +47,19 @@ struct WorldOptions {
   std::size_t parked_max = 1024;
   std::size_t unresolved_max = 256;
   std::size_t deliveries_max = 256;
+  std::size_t setups_waiting_max = 256;
+  unsigned setup_share_percent = 25;
+  bool has_own_tsc = false;  ///< engines count cycles by RingWorld::time(), of kTscHz
   std::uint64_t sequence_count = std::uint64_t{1} << 34;
+  const crypto_accel::KernelSet* kernels = nullptr;  ///< null: those of this CPU
+  bool is_quiet = true;                              ///< false: what a turn does is counted only
+};
+
+/// What the turns of a relay's workers did.
+struct ActsOfTurns {
+  std::uint64_t turns = 0;
+  Acts sum;
+  std::uint64_t counter_reads_max = 0;  ///< of one turn
 };
 
 /// Memory that outlives an engine, as the controlling side's memfds do.
@@ -88,8 +109,14 @@ class RingRelay {
   /// One turn of every worker; how many packets came in.
   std::size_t poll();
 
+  [[nodiscard]] std::size_t setups_waiting() const;
+
+  /// Of all turns of poll().
+  [[nodiscard]] const ActsOfTurns& acts() const { return acts_; }
+
  private:
   void make_engine();
+  void enter(const Acts& turn);
 
   RelayName name_;
   WorldOptions options_;
@@ -99,6 +126,7 @@ class RingRelay {
   std::uint64_t slot_floor_if_new_ = 0;
   std::uint64_t start_ = 0;
   std::uint64_t serial_ = 0;
+  ActsOfTurns acts_;
   std::unique_ptr<RingDevice> device_;
   std::unique_ptr<Engine> engine_;
 };
@@ -112,7 +140,7 @@ class RingWorld final : public ClientNet {
   [[nodiscard]] std::size_t relay_count() const { return relays_.size(); }
 
   // ClientNet
-  [[nodiscard]] std::uint64_t now_ms() const override { return now_ms_; }
+  [[nodiscard]] std::uint64_t now_ms() const override { return time_.now_ms; }
 
   [[nodiscard]] RelayName relay_name(std::size_t index) const override {
     return relays_[index]->name();
@@ -128,6 +156,8 @@ class RingWorld final : public ClientNet {
   void crash(std::size_t relay_index) override;
 
   void advance_ms(std::uint64_t ms);
+
+  [[nodiscard]] WorldTime& time() { return time_; }
 
   /// New keys for everybody, by the clock.
   void publish_all();
@@ -157,12 +187,15 @@ class RingWorld final : public ClientNet {
   void forward(FrameBytes frame);
 
   WorldOptions options_;
-  std::uint64_t now_ms_;
+  WorldTime time_;
   onion::Endpoint client_;
   std::vector<std::unique_ptr<RingRelay>> relays_;
   std::vector<Arrived> arrived_;
   std::size_t next_queue_ = 0;
 };
+
+/// A device of the EAL that test_pool() brings up; it can hash flows.
+inline constexpr const char* kNullDevice = "net_null0";
 
 /// The packets of every test of the process; brings the EAL up without huge pages.
 [[nodiscard]] rte_mempool* test_pool();
