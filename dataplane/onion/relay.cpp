@@ -81,7 +81,7 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
                                   std::size_t mac_offset) noexcept {
   for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
   batch.header_mac(lanes, message_at, message_bytes, mac);
-  return select_lanes(lanes, [&](std::size_t lane) {
+  const LaneMask genuine = select_lanes(lanes, [&](std::size_t lane) {
     return equal(mac[lane].data(), turn.burst.data[lane] + mac_offset, kBlockBytes);
   });
   parts.probe(Stage::header_mac);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "crypto_accel/base/check.hpp"
+#include "dataplane/onion/burst.hpp"
 
 namespace allium::bench {
 
