@@ -97,10 +97,16 @@ inline void store_block(std::uint8_t* target, const Block& block) noexcept {
   std::memcpy(target, block.data(), kBlockBytes);
 }
 
-/// target ^= other, byte by byte.
+/// target ^= other.
 inline void xor_into(std::uint8_t* target, const std::uint8_t* other,
                      std::size_t byte_count) noexcept {
-  for (std::size_t i = 0; i < byte_count; ++i) {
+  using internal::load_word;
+  std::size_t i = 0;
+  for (; i + 8 <= byte_count; i += 8) {
+    internal::store_word(
+        target + i, load_word<std::uint64_t>(target + i) ^ load_word<std::uint64_t>(other + i));
+  }
+  for (; i < byte_count; ++i) {
     target[i] = static_cast<std::uint8_t>(target[i] ^ other[i]);
   }
 }

@@ -48,6 +48,10 @@ ALLIUM_INLINE Vec load_lanes(const std::uint8_t* const* source) {
   return load(source[0]);
 }
 
+ALLIUM_INLINE void load_square(const std::uint8_t* const* source, Vec* rows) {
+  rows[0] = load(source[0]);
+}
+
 // The lanes of the mask, which has one.
 ALLIUM_INLINE void store_spread(std::uint8_t* target, std::size_t /*stride*/, Vec value,
                                 std::uint32_t /*lanes*/) {

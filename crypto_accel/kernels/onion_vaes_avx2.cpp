@@ -48,6 +48,14 @@ ALLIUM_INLINE Vec load_lanes(const std::uint8_t* const* source) {
                                  load_block(source[1]), 1);
 }
 
+// kWidth blocks at each of kWidth places, turned: row i has block i of every place.
+ALLIUM_INLINE void load_square(const std::uint8_t* const* source, Vec* rows) {
+  const Vec a = load(source[0]);
+  const Vec b = load(source[1]);
+  rows[0] = _mm256_permute2x128_si256(a, b, 0x20);
+  rows[1] = _mm256_permute2x128_si256(a, b, 0x31);
+}
+
 // The lanes of the mask, `stride` bytes apart.
 ALLIUM_INLINE void store_spread(std::uint8_t* target, std::size_t stride, Vec value,
                                 std::uint32_t lanes) {

@@ -49,6 +49,22 @@ ALLIUM_INLINE Vec load_lanes(const std::uint8_t* const* source) {
   return _mm512_inserti32x4(value, load_block(source[3]), 3);
 }
 
+// kWidth blocks at each of kWidth places, turned: row i has block i of every place.
+ALLIUM_INLINE void load_square(const std::uint8_t* const* source, Vec* rows) {
+  const Vec a = load(source[0]);
+  const Vec b = load(source[1]);
+  const Vec c = load(source[2]);
+  const Vec d = load(source[3]);
+  const Vec ab_low = _mm512_shuffle_i32x4(a, b, 0x44);
+  const Vec ab_high = _mm512_shuffle_i32x4(a, b, 0xee);
+  const Vec cd_low = _mm512_shuffle_i32x4(c, d, 0x44);
+  const Vec cd_high = _mm512_shuffle_i32x4(c, d, 0xee);
+  rows[0] = _mm512_shuffle_i32x4(ab_low, cd_low, 0x88);
+  rows[1] = _mm512_shuffle_i32x4(ab_low, cd_low, 0xdd);
+  rows[2] = _mm512_shuffle_i32x4(ab_high, cd_high, 0x88);
+  rows[3] = _mm512_shuffle_i32x4(ab_high, cd_high, 0xdd);
+}
+
 // Two words of 64 bits for each lane of a mask.
 ALLIUM_INLINE __mmask8 words_of(std::uint32_t lanes) {
   constexpr std::uint32_t kSpread[16] = {0x00, 0x03, 0x0c, 0x0f, 0x30, 0x33, 0x3c, 0x3f,

@@ -24,8 +24,6 @@ inline constexpr std::size_t kVectorLanes = 32;
 inline constexpr std::size_t kScheduleBytes = 176;  ///< of AES-128: 11 round keys
 inline constexpr std::size_t kHashPowers = 8;       ///< blocks kept of a lane's powers of H
 
-inline constexpr std::size_t kMessageBytesMax = 43 * 16;  ///< text of a MAC: the link tag of S1
-
 /// Places inside AesKey and LinkKey, asserted where their definitions are seen.
 inline constexpr std::size_t kDecryptOffset = 176;
 inline constexpr std::size_t kSubkeyOffset = 352;
@@ -40,7 +38,6 @@ struct alignas(64) VectorMemory {
   std::uint8_t mac[kVectorLanes * kScheduleBytes];     ///< schedules of K_m
   std::uint8_t
       link[kVectorLanes * kScheduleBytes];  ///< schedules of link or replay keys, during a call
-  std::uint8_t message[kVectorLanes * kMessageBytesMax];  ///< texts of MACs, as a group reads them
   std::uint8_t powers[kVectorLanes * kHashPowers * 16];
   std::uint8_t hash[kVectorLanes * 16];      ///< H
   std::uint8_t hash_sum[kVectorLanes * 16];  ///< M, bytes reversed

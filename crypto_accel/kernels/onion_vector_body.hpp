@@ -562,29 +562,66 @@ class Hash {
   Product product_;
 };
 
-// CBC-MAC of kCount groups in step. The blocks of group n stand one after the other, as registers, at message[n].
-template <std::size_t kCount>
-ALLIUM_INLINE void cbc_mac(const std::uint8_t** schedule, const std::uint8_t* const* message,
-                           std::size_t block_count, Vec* state) {
+// The blocks at `offset` from kWidth places.
+ALLIUM_INLINE Vec load_lanes_at(const std::uint8_t* const* pointers, std::size_t offset) {
+  const std::uint8_t* at[kWidth];
+  for (std::size_t lane = 0; lane < kWidth; ++lane) {
+    at[lane] = pointers[lane] + offset;
+  }
+  return load_lanes(at);
+}
+
+// CBC-MAC of kCount groups in step: `text` has their first blocks, the others are at `pointers`. The next blocks
+// are put together while the ports of the cipher are busy. `at_last(n, block)` may change the last ones.
+template <std::size_t kCount, typename AtLast>
+ALLIUM_INLINE void cbc_mac(const std::uint8_t** schedule, const std::uint8_t* (*pointers)[kWidth],
+                           std::size_t block_count, AtLast at_last, Vec* text, Vec* state) {
 #pragma GCC unroll 16
   for (std::size_t n = 0; n < kCount; ++n) {
     state[n] = zero();
   }
-  for (std::size_t i = 0; i < block_count; ++i) {
+  for (std::size_t i = 1;; ++i) {
+    if (i == block_count) {
+#pragma GCC unroll 16
+      for (std::size_t n = 0; n < kCount; ++n) {
+        text[n] = at_last(n, text[n]);
+      }
+    }
 #pragma GCC unroll 16
     for (std::size_t n = 0; n < kCount; ++n) {
       schedule[n] = not_seen_before(schedule[n]);
-      state[n] = bits_xor(state[n], load(message[n] + i * kVecBytes), load(schedule[n]));
+      state[n] = bits_xor(state[n], text[n], load(schedule[n]));
+    }
+    if (i < block_count) {
+#pragma GCC unroll 16
+      for (std::size_t n = 0; n < kCount; ++n) {
+        text[n] = load_lanes_at(pointers[n], i * kBlock);
+      }
     }
     encrypt_after_first_key<kCount>(state, schedule);
+    if (i == block_count) {
+      return;
+    }
   }
 }
 
 // Block i of every lane of a group, side by side, for all i.
-ALLIUM_INLINE void gather_message(const std::uint8_t* const* pointers, std::size_t block_count,
-                                  std::uint8_t* target) {
-  for (std::size_t i = 0; i < block_count; ++i) {
-    const std::uint8_t* at[kWidth];
+ALLIUM_INLINE void gather_blocks(const std::uint8_t* const* pointers, std::size_t block_count,
+                                 std::uint8_t* target) {
+  const std::uint8_t* at[kWidth];
+  std::size_t i = 0;
+  for (; i + kWidth <= block_count; i += kWidth) {
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      at[lane] = pointers[lane] + i * kBlock;
+    }
+    Vec rows[kWidth];
+    load_square(at, rows);
+#pragma GCC unroll 4
+    for (std::size_t row = 0; row < kWidth; ++row) {
+      store(target + (i + row) * kVecBytes, rows[row]);
+    }
+  }
+  for (; i < block_count; ++i) {
     for (std::size_t lane = 0; lane < kWidth; ++lane) {
       at[lane] = pointers[lane] + i * kBlock;
     }
@@ -594,22 +631,22 @@ ALLIUM_INLINE void gather_message(const std::uint8_t* const* pointers, std::size
 
 void header_mac(VectorMemory* memory, std::uint32_t lanes, const std::uint8_t* const* message,
                 std::size_t message_bytes, std::uint8_t* mac) {
-  const std::size_t block_count = message_bytes / kBlock;
   in_runs<kChains>(
       groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
         constexpr std::size_t kCount = decltype(count)::kValue;
         const std::uint8_t* schedule[kCount];
-        const std::uint8_t* gathered[kCount];
+        const std::uint8_t* pointers[kCount][kWidth];
+        Vec text[kCount];
         for (std::size_t n = 0; n < kCount; ++n) {
-          const std::uint8_t* pointers[kWidth];
-          pointers_of(message, lanes, run[n], pointers);
-          std::uint8_t* target = memory->message + n * block_count * kVecBytes;
-          gather_message(pointers, block_count, target);
-          gathered[n] = target;
+          pointers_of(message, lanes, run[n], pointers[n]);
+          text[n] = load_lanes_at(pointers[n], 0);
           schedule[n] = memory->mac + run[n] * kGroupSchedule;
         }
         Vec state[kCount];
-        cbc_mac<kCount>(schedule, gathered, block_count, state);
+        cbc_mac<kCount>(
+            schedule, pointers, message_bytes / kBlock,
+            [](std::size_t, Vec block) __attribute__((always_inline)) { return block; }, text,
+            state);
         for (std::size_t n = 0; n < kCount; ++n) {
           store_group(mac, run[n], state[n], lanes);
         }
@@ -968,18 +1005,6 @@ void header_shift(VectorMemory* memory, std::uint8_t direction, std::uint8_t pac
 
 // ---- replay and link ----
 
-// The schedules of kWidth keys, side by side as a group has them. Secret; the place is the batch's memory.
-ALLIUM_INLINE void gather_schedules(const std::uint8_t* const* key, std::uint8_t* target) {
-#pragma GCC unroll 16
-  for (std::size_t round = 0; round <= kRounds; ++round) {
-    const std::uint8_t* at[kWidth];
-    for (std::size_t i = 0; i < kWidth; ++i) {
-      at[i] = key[i] + round * kBlock;
-    }
-    store(target + round * kVecBytes, load_lanes(at));
-  }
-}
-
 ALLIUM_INLINE void store_tags(std::uint64_t* tag, std::size_t group, Vec value,
                               std::uint32_t lanes) {
   alignas(64) std::uint8_t bytes[kVecBytes];
@@ -1020,37 +1045,35 @@ void replay_tag(VectorMemory* memory, std::uint32_t lanes, const AesKey* const* 
 
 void link_tag(VectorMemory* memory, std::size_t header_bytes, std::uint32_t lanes,
               const LinkKey* const* key, const std::uint8_t* const* datagram, std::uint64_t* tag) {
-  const std::size_t block_count = header_bytes / kBlock + 2;
   const Vec first_half = every_lane(_mm_set_epi64x(0, -1));
   in_runs<kChains>(
       groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
         constexpr std::size_t kCount = decltype(count)::kValue;
         const std::uint8_t* schedule[kCount];
-        const std::uint8_t* gathered[kCount];
+        const std::uint8_t* keys[kCount][kWidth];
+        const std::uint8_t* pointers[kCount][kWidth];
+        Vec text[kCount];
         for (std::size_t n = 0; n < kCount; ++n) {
-          const LinkKey* keys[kWidth];
-          const std::uint8_t* mac[kWidth];
-          const std::uint8_t* subkey_at[kWidth];
-          const std::uint8_t* pointers[kWidth];
-          pointers_of(datagram, lanes, run[n], pointers);
-          pointers_of(key, lanes, run[n], keys);
+          const LinkKey* links[kWidth];
+          pointers_of(key, lanes, run[n], links);
+          pointers_of(datagram, lanes, run[n], pointers[n]);
           for (std::size_t i = 0; i < kWidth; ++i) {
-            mac[i] = reinterpret_cast<const std::uint8_t*>(keys[i]);
-            subkey_at[i] = mac[i] + kSubkeyOffset;
+            keys[n][i] = reinterpret_cast<const std::uint8_t*>(links[i]);
           }
           std::uint8_t* schedules = memory->link + n * kGroupSchedule;
-          gather_schedules(mac, schedules);
+          gather_blocks(keys[n], kRounds + 1, schedules);
           schedule[n] = schedules;
-          std::uint8_t* target = memory->message + n * block_count * kVecBytes;
-          gather_message(pointers, block_count, target);
-          // The tag itself counts as zero; whole messages get K1 at their end (RFC 4493).
-          store(target, bits_and(load(target), first_half));
-          std::uint8_t* last = target + (block_count - 1) * kVecBytes;
-          store(last, bits_xor(load(last), load_lanes(subkey_at)));
-          gathered[n] = target;
+          // The tag itself counts as zero.
+          text[n] = bits_and(load_lanes_at(pointers[n], 0), first_half);
         }
         Vec state[kCount];
-        cbc_mac<kCount>(schedule, gathered, block_count, state);
+        cbc_mac<kCount>(
+            schedule, pointers, header_bytes / kBlock + 2,
+            // Whole messages get K1 at their end (RFC 4493).
+            [&](std::size_t n, Vec block) __attribute__((always_inline)) {
+              return bits_xor(block, load_lanes_at(keys[n], kSubkeyOffset));
+            },
+            text, state);
         for (std::size_t n = 0; n < kCount; ++n) {
           store_tags(tag, run[n], state[n], lanes);
         }

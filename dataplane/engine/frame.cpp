@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/engine/frame.hpp"
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <algorithm>
 #include <array>
@@ -104,30 +104,43 @@ std::uint64_t to_16_bits(std::uint64_t sum) noexcept {
   return (sum & 0xffff) + (sum >> 16);
 }
 
+// Words as they lie, each less 2^15, as signed numbers, two to a 32-bit sum: so whole registers are added. Of the
+// first bytes, a multiple of 64; returns how many.
+__attribute__((target("avx2"))) std::size_t add_wide(const std::uint8_t* bytes,
+                                                     std::size_t byte_count,
+                                                     __m128i& sums) noexcept {
+  constexpr std::size_t kRegisterBytes = 32;
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i bias = _mm256_set1_epi16(-0x8000);
+  __m256i first = _mm256_setzero_si256();
+  __m256i second = _mm256_setzero_si256();
+  std::size_t i = 0;
+  for (; i + 2 * kRegisterBytes <= byte_count; i += 2 * kRegisterBytes) {
+    const auto* at = reinterpret_cast<const __m256i*>(bytes + i);
+    const __m256i low = _mm256_xor_si256(_mm256_loadu_si256(at), bias);
+    const __m256i high = _mm256_xor_si256(_mm256_loadu_si256(at + 1), bias);
+    first = _mm256_add_epi32(first, _mm256_madd_epi16(low, ones));
+    second = _mm256_add_epi32(second, _mm256_madd_epi16(high, ones));
+  }
+  first = _mm256_add_epi32(first, second);
+  sums = _mm_add_epi32(_mm256_castsi256_si128(first), _mm256_extracti128_si256(first, 1));
+  return i;
+}
+
 // The ones' complement sum of RFC 1071 over big-endian words; an odd last byte counts as a high byte. The sum
-// does not depend on the order of bytes but for an exchange at its end (RFC 1071, 2.B), so whole registers of
-// words as they lie are added: each less 2^15, as signed numbers, two to a 32-bit sum.
+// does not depend on the order of bytes but for an exchange at its end (RFC 1071, 2.B).
 std::uint64_t word_sum(const std::uint8_t* bytes, std::size_t byte_count) noexcept {
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
   constexpr std::size_t kRegisterBytes = 16;
   static_assert(onion::kDatagramBytesMax * std::size_t{0x8000} <= 0x7fffffff);
   const __m128i ones = _mm_set1_epi16(1);
   const __m128i bias = _mm_set1_epi16(-0x8000);
-  const auto pairs_at = [&](std::size_t at) {
-    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + at));
-    return _mm_madd_epi16(_mm_xor_si128(words, bias), ones);
-  };
   __m128i sums = _mm_setzero_si128();
-  __m128i more_sums = _mm_setzero_si128();
-  std::size_t i = 0;
-  for (; i + 4 * kRegisterBytes <= byte_count; i += 4 * kRegisterBytes) {
-    sums = _mm_add_epi32(sums, _mm_add_epi32(pairs_at(i), pairs_at(i + kRegisterBytes)));
-    more_sums = _mm_add_epi32(more_sums, _mm_add_epi32(pairs_at(i + 2 * kRegisterBytes),
-                                                       pairs_at(i + 3 * kRegisterBytes)));
-  }
+  std::size_t i = has_avx2 ? add_wide(bytes, byte_count, sums) : 0;
   for (; i + kRegisterBytes <= byte_count; i += kRegisterBytes) {
-    sums = _mm_add_epi32(sums, pairs_at(i));
+    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
+    sums = _mm_add_epi32(sums, _mm_madd_epi16(_mm_xor_si128(words, bias), ones));
   }
-  sums = _mm_add_epi32(sums, more_sums);
   std::array<std::int32_t, 4> parts{};
   std::memcpy(parts.data(), &sums, sizeof parts);
   std::int64_t total = static_cast<std::int64_t>(i / 2) * 0x8000;

@@ -104,6 +104,7 @@ void Relay::State::look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noex
   batch.replay_tag(keyed, key, t, replay_tag);
   for_each_lane(
       keyed, [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], replay_tag[lane]); });
+  parts.probe(Stage::replay_tag);
 }
 
 // Step 9, the lanes that go on. In lane order, so that of two equal packets the first is one of them.
