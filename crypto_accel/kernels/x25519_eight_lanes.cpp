@@ -56,8 +56,8 @@ bool is_able() noexcept {
 }  // namespace
 
 bool supported() noexcept {
-  static const bool supported = x25519_libsodium::supported() && is_able();
-  return supported;
+  static const bool both_run = x25519_libsodium::supported() && is_able();
+  return both_run;
 }
 
 LaneMask run(const PrivateKey& scalar, std::span<const PublicKey> points,
