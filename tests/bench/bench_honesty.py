@@ -143,6 +143,7 @@ class ForwardTest(unittest.TestCase):
         result = self.check_figure("v", 1024, 256, *self.SMALL, "--backend", "ring", "--workers", "2",
                                    "--compare-workers", "1", expected={"backend": "ring", "workers": 2})
         self.assertEqual(result["compared"]["workers"], 1)
+        self.assertIn("several workers", " ".join(result["environment"]["comparative_reasons"]))
         self.check_compared(result, result["compared"], 1024)
 
     def test_more_workers_than_cpus_are_refused(self):
@@ -289,6 +290,8 @@ class CryptoTest(unittest.TestCase):
                 expected = "libsodium x25519"
             self.assertEqual(figure.get("yardstick"), expected, name)
             self.assertEqual("over_yardstick_by_burst" in figure, expected is not None, name)
+            self.assertAlmostEqual(figure.get("loop_bytes", 0), 36e6 if name[1].endswith("_l3") else 0, delta=2000)
+            self.assertEqual("loop_huge_percent" in figure, name[1].endswith("_l3"), name)
             if expected:
                 self.assertEqual(list(figure["over_yardstick_by_burst"]), BURSTS)
                 self.assertGreater(min(figure["over_yardstick_by_burst"].values()), 0)

@@ -437,6 +437,10 @@ json::object crypto_json(const std::vector<bench::CryptoFigure>& figures) {
                            {"function", figure.function},
                            {"class", figure.packet_class},
                            {"cycles_per_packet_by_burst", by_burst(figure.cycles_per_packet)}};
+    if (figure.loop_bytes != 0) {
+      object["loop_bytes"] = figure.loop_bytes;
+      object["loop_huge_percent"] = figure.loop_huge_percent;
+    }
     if (!figure.yardstick.empty()) {
       object["yardstick"] = figure.yardstick;
       object["over_yardstick_by_burst"] = by_burst(figure.over_yardstick);
