@@ -33,9 +33,6 @@ constexpr long kSleepNsFirst = 50'000;
 constexpr long kSleepNsMax = 2'000'000;
 constexpr long kSleepGrowth = 16;
 
-// A slice of a set of 2^21 lines is still cleared within 8 s of calls every 100 ms.
-constexpr std::size_t kClearLinesMin = 4096;
-
 std::uint64_t realtime_ms(void*) noexcept {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -325,8 +322,7 @@ void Engine::maintain() noexcept {
   }
   const std::uint64_t slot = onion::slot_of(shared.config.clock.now_ms(shared.config.clock.state));
   shared.replay->raise_floor(slot - 1);
-  const std::size_t lines = shared.replay->capacity() / 12;  // 3/4 of 16 places a line
-  static_cast<void>(shared.replay->clear_some(std::max(kClearLinesMin, lines / 64)));
+  static_cast<void>(shared.replay->clear_some(shared.replay->slice_lines()));
 }
 
 control_port::Counters Engine::counters() const noexcept {

@@ -168,6 +168,12 @@ std::size_t ReplaySet::clear_generation(std::uint64_t slot, std::size_t lines_at
   return count;
 }
 
+std::size_t ReplaySet::slice_lines() const noexcept {
+  constexpr std::size_t kSlices = 64;
+  constexpr std::size_t kSliceLinesMin = 4096;  // below, a call costs more than its lines
+  return std::max(kSliceLinesMin, lines_ / kSlices);
+}
+
 std::uint64_t ReplaySet::capacity() const noexcept {
   return lines_ * kPlacesPerLine * 3 / 4;
 }

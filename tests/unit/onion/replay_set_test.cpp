@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/onion/replay_set.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <random>
@@ -152,6 +153,40 @@ TEST(ReplaySet, IsShutWhileItsGenerationIsNotCleared) {
   EXPECT_FALSE(one.set.clear_some(1));
   EXPECT_EQ(one.set.test_and_set(kFloor + 4, 7), ReplayAnswer::fresh);
   EXPECT_TRUE(one.set.clear_some(3 * kLines));
+}
+
+// What bounds the time of a call is what it writes.
+TEST(ReplaySet, ASliceIsBoundedAndSixtyFourReadyAGeneration) {
+  constexpr std::size_t kLineBytes = 64;
+  for (const std::size_t lines : {ReplaySet::lines_for(1'000), ReplaySet::lines_for(200'000)}) {
+    Fixture one(lines);
+    const std::size_t slice = one.set.slice_lines();
+    EXPECT_LE(slice, std::max<std::size_t>(4096, lines / 64));
+    const std::span<std::byte> all = one.memory.span();
+    const std::span<std::byte> generation = all.last(4 * lines * kLineBytes)
+                                                .subspan(kFloor % 4 * lines * kLineBytes)
+                                                .first(lines * kLineBytes);
+    std::fill(generation.begin(), generation.end(), std::byte{0xff});
+    const auto written_lines = [&] {
+      std::size_t count = 0;
+      for (std::size_t line = 0; line < lines; ++line) {
+        count += static_cast<std::size_t>(generation[line * kLineBytes] == std::byte{0});
+      }
+      return count;
+    };
+    one.set.raise_floor(kFloor + 1);
+    std::size_t calls = 0;
+    std::size_t written = 0;
+    for (bool is_ready = false; !is_ready; ++calls) {
+      ASSERT_LT(calls, 65U);
+      is_ready = one.set.clear_some(slice);
+      const std::size_t now_written = written_lines();
+      ASSERT_LE(now_written - written, slice);
+      written = now_written;
+    }
+    EXPECT_EQ(written, lines);
+    EXPECT_EQ(one.set.test_and_set(kFloor + 4, 7), ReplayAnswer::fresh);
+  }
 }
 
 TEST(ReplaySet, OutlivesTheProcessThatUsedIt) {
