@@ -3,6 +3,7 @@
 
 #include "control/network/internal/canonical_text.hpp"
 #include "dataplane/onion/endpoint_text.hpp"
+#include "dataplane/onion/time_index.hpp"
 
 namespace allium::control {
 namespace {
@@ -134,6 +135,9 @@ Result<NodeRecord> verify(const SignedNodeRecord& record, const IdentityKey& ide
   if (now_s + kClockSkewSeconds < parsed->valid_from_s || now_s >= parsed->valid_until_s) {
     return fail(Errc::stale,
                 "the node record is not valid now: get a newer one, or check the clock");
+  }
+  if (parsed->keys.back().hour < onion::hour_of(now_s * 1000)) {
+    return fail(Errc::stale, "the node record has no key that is of use: its hours are past");
   }
   if (parsed->number < known_number) {
     return fail(Errc::stale, "the node record is rolled back: number " +

@@ -62,8 +62,8 @@ struct SignedNodeRecord {
 [[nodiscard]] Result<SignedNodeRecord> sign(const NodeRecord& record,
                                             const IdentitySecret& identity);
 
-/// The record is that of `identity`, signed by it, valid at `now_s`, and its number is at least
-/// `known_number` (0: none is known). Another identity: Errc::bad_signature.
+/// The record is that of `identity`, signed by it, valid at `now_s`, has a key of that hour or a later one, and its number is at
+/// least `known_number` (0: none is known). Another identity: Errc::bad_signature.
 [[nodiscard]] Result<NodeRecord> verify(const SignedNodeRecord& record, const IdentityKey& identity,
                                         std::uint64_t now_s, std::uint64_t known_number);
 

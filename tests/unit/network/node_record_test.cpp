@@ -118,6 +118,18 @@ TEST(NodeRecord, IsRefusedOutsideItsTimeAndBehindWhatIsKnown) {
   EXPECT_EQ(errc(kNow + 7200, 0), Errc::stale);
 }
 
+TEST(NodeRecord, IsRefusedWhenTheHoursOfAllItsKeysArePast) {
+  NodeRecord record = test::node_record(1);
+  record.valid_until_s = kNow + 86'400;
+  const SignedNodeRecord text = sign(record, key_of(1)).value();
+  const auto errc = [&](std::uint64_t now_s) {
+    return error_of(verify(text, key_of(1).public_key(), now_s, 0));
+  };
+  const std::uint64_t end_s = 3600 * (record.keys.back().hour + 1);
+  EXPECT_EQ(errc(end_s - 1), Errc{});
+  EXPECT_EQ(errc(end_s), Errc::stale);
+}
+
 TEST(NodeRecord, CannotBeADocumentNorADocumentARecord) {
   EXPECT_FALSE(parse_network_document(serialise(test::node_record(1)).value()));
   EXPECT_FALSE(parse_node_record(serialise(test::network_document(1)).value()));

@@ -52,6 +52,21 @@ TEST(RecordBook, RefusesWhatDoesNotHold) {
   EXPECT_TRUE(book.numbers().empty());
 }
 
+TEST(RecordBook, KeepsAGoodRecordWhereANewerOneHasOnlyKeysOfThePast) {
+  RecordBook book = book_of(2);
+  ASSERT_TRUE(book.take(signed_record(1), kNow));
+  NodeRecord past = test::node_record(1);
+  past.number = 4;
+  for (OnionKey& key : past.keys) {
+    key.hour -= past.keys.size();
+  }
+  const Result<bool> taken = book.take(sign(past, key_of(1)).value(), kNow);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Errc::stale);
+  EXPECT_NE(taken.error().text.find("hours are past"), std::string::npos) << taken.error().text;
+  EXPECT_EQ(*book.find(key_of(1).public_key()), test::node_record(1));
+}
+
 TEST(RecordBook, NamesANodeThatContradictsItself) {
   RecordBook book = book_of(2);
   ASSERT_TRUE(book.take(signed_record(1), kNow).value());
