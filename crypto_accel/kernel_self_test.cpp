@@ -37,6 +37,10 @@ class LaneBuffers {
 
   [[nodiscard]] const Lanes<std::uint8_t*>& pointers() const { return pointers_; }
 
+  [[nodiscard]] bool equal(std::size_t lane, const std::array<std::uint8_t, N>& bytes) const {
+    return buffers_[lane] == bytes;
+  }
+
   [[nodiscard]] bool all_equal(const std::array<std::uint8_t, N>& bytes) const {
     return std::all_of(buffers_.begin(), buffers_.end(),
                        [&](const auto& buffer) { return buffer == bytes; });
@@ -111,6 +115,23 @@ class OnionTrial {
                        result);
     expect("layer_right", right.all_equal(hop.x_r_out) && all_equal(result, hop.w));
 
+    constexpr LaneMask kRight = 0x55555555;
+    const LaneBuffers both(hop.x_r_in);
+    auto left_out = in_all_lanes<Block>(hop.t_out);
+    for (std::size_t lane = 1; lane < kLanesMax; lane += 2) {
+      left_out[lane] = Block{};
+    }
+    batch_.layer_both(hop.shape, kRight, both.pointers(), result, ~kRight,
+                      in_all_lanes<Block>(hop.ctx),
+                      in_all_lanes<const std::uint8_t*>(hop.t_in.data()),
+                      in_all_lanes<const std::uint8_t*>(hop.x_r_in.data()), left_out);
+    bool is_both_right = all_equal(left_out, hop.t_out);
+    for (std::size_t lane = 0; lane < kLanesMax; ++lane) {
+      const bool is_ciphered = (kRight >> lane & 1) != 0;
+      is_both_right &= both.equal(lane, is_ciphered ? hop.x_r_out : hop.x_r_in);
+    }
+    expect("layer_both", is_both_right);
+
     const LaneBuffers header(hop.header_in);
     batch_.header_shift(hop.shape, kAllLanes, in_all_lanes<Block>(hop.w), header.pointers());
     expect("header_shift", header.all_equal(hop.header_out));
@@ -146,7 +167,8 @@ class OnionTrial {
       return std::all_of(functions.begin(), functions.end(),
                          [this](std::string_view function) { return is_wrong(function); });
     };
-    if (all_wrong({"layer_left", "header_mac", "layer_right", "header_shift", "replay_tag"})) {
+    if (all_wrong({"layer_left", "header_mac", "layer_right", "layer_both", "header_shift",
+                   "replay_tag"})) {
       wrong_.insert(wrong_.begin(), "derive");
     }
     if (all_wrong({"decrypt_blocks", "encrypt_blocks", "link_tag", "link_veil"})) {

@@ -118,6 +118,10 @@ class OnionBatch {
   void link_tag(std::size_t header_bytes, LaneMask lanes, const Lanes<const LinkKey*>& key,
                 const Lanes<const std::uint8_t*>& datagram, Lanes<std::uint64_t>& tag) noexcept;
 
+  /// Clears the vector registers, and the stack below the caller, of what the calls before may have left of keys there.
+  /// Once a burst, by whoever works on one.
+  void clear_traces() noexcept;
+
   /// HR ⊕= CTR_{K_veil}(LL[0..8) ‖ 0^8, |HR|) in place: puts the veil on or takes it off (section 4).
   void link_veil(std::size_t header_bytes, LaneMask lanes, const Lanes<const LinkKey*>& key,
                  const Lanes<std::uint8_t*>& datagram) noexcept;
@@ -157,6 +161,7 @@ struct OnionKernel {
                      const Lanes<const std::uint8_t*>&, Lanes<std::uint64_t>&) noexcept;
   void (*link_tag)(void*, std::size_t, LaneMask, const Lanes<const LinkKey*>&,
                    const Lanes<const std::uint8_t*>&, Lanes<std::uint64_t>&) noexcept;
+  void (*clear_traces)(void*) noexcept;
   void (*link_veil)(void*, std::size_t, LaneMask, const Lanes<const LinkKey*>&,
                     const Lanes<std::uint8_t*>&) noexcept;
 };

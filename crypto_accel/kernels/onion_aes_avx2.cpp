@@ -136,6 +136,10 @@ ALLIUM_INLINE __m128i sum_of_lanes(Vec value) {
   return value;
 }
 
+ALLIUM_INLINE void clear_vector_registers() {
+  _mm256_zeroall();
+}
+
 }  // namespace
 }  // namespace allium::crypto_accel
 

@@ -89,6 +89,10 @@ void OnionBatch::link_tag(std::size_t header_bytes, LaneMask lanes,
   kernel_->link_tag(state_, header_bytes, lanes, key, datagram, tag);
 }
 
+void OnionBatch::clear_traces() noexcept {
+  kernel_->clear_traces(state_);
+}
+
 void OnionBatch::link_veil(std::size_t header_bytes, LaneMask lanes,
                            const Lanes<const LinkKey*>& key,
                            const Lanes<std::uint8_t*>& datagram) noexcept {

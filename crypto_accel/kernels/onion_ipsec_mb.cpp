@@ -8,6 +8,8 @@
 #include <bit>
 #include <cstring>
 
+#include <sodium.h>
+
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
 #include "crypto_accel/kernels/ipsec_mb_manager.hpp"
@@ -24,6 +26,8 @@ constexpr std::size_t kVeilIvBytes = 8;  // the part of LL before the tag
 constexpr std::size_t kLinkMessageBytesMax = kBlockBytes + kHeaderBytesMax + kBlockBytes;
 constexpr std::uint8_t kHeaderMaskCounter = 0x80;
 constexpr std::uint8_t kBackwardMaskLabel = 0x5a;
+
+constexpr std::size_t kSpillBytes = 2048;  // below a caller of ours, that our frames reach
 
 constexpr std::size_t kDerivedKeys = 5;
 
@@ -328,6 +332,11 @@ void link_tag(void* opaque, std::size_t header_bytes, LaneMask lanes,
   for_each_lane(lanes, [&](std::size_t i) { tag[i] = load_be(memory.tags[i].data(), 8); });
 }
 
+// The library clears its own registers and stack (SAFE_DATA); what is left is of our frames.
+void clear_traces(void* /*state*/) noexcept {
+  sodium_stackzero(kSpillBytes);
+}
+
 void link_veil(void* opaque, std::size_t header_bytes, LaneMask lanes,
                const Lanes<const LinkKey*>& key, const Lanes<std::uint8_t*>& datagram) noexcept {
   State& state = state_of(opaque);
@@ -342,10 +351,11 @@ void link_veil(void* opaque, std::size_t header_bytes, LaneMask lanes,
 
 constexpr OnionKernel make_kernel(std::string_view name, std::string_view description,
                                   void* (*create_state)()) noexcept {
-  return OnionKernel{name,       description,    cpu_can_run_ipsec_mb, create_state, destroy,
-                     expand_key, decrypt_blocks, encrypt_blocks,       derive,       layer_left,
-                     header_mac, layer_right,    layer_both,           header_shift, replay_tag,
-                     link_tag,   link_veil};
+  return OnionKernel{name,         description,  cpu_can_run_ipsec_mb, create_state,
+                     destroy,      expand_key,   decrypt_blocks,       encrypt_blocks,
+                     derive,       layer_left,   header_mac,           layer_right,
+                     layer_both,   header_shift, replay_tag,           link_tag,
+                     clear_traces, link_veil};
 }
 
 }  // namespace

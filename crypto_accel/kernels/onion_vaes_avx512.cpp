@@ -171,6 +171,34 @@ ALLIUM_INLINE __m128i sum_of_lanes(Vec value) {
   return _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
+// VZEROALL does not know the upper half of the registers.
+ALLIUM_INLINE void clear_vector_registers() {
+  asm volatile(
+      "vzeroall\n\t"
+      "vpxorq %%zmm16, %%zmm16, %%zmm16\n\t"
+      "vpxorq %%zmm17, %%zmm17, %%zmm17\n\t"
+      "vpxorq %%zmm18, %%zmm18, %%zmm18\n\t"
+      "vpxorq %%zmm19, %%zmm19, %%zmm19\n\t"
+      "vpxorq %%zmm20, %%zmm20, %%zmm20\n\t"
+      "vpxorq %%zmm21, %%zmm21, %%zmm21\n\t"
+      "vpxorq %%zmm22, %%zmm22, %%zmm22\n\t"
+      "vpxorq %%zmm23, %%zmm23, %%zmm23\n\t"
+      "vpxorq %%zmm24, %%zmm24, %%zmm24\n\t"
+      "vpxorq %%zmm25, %%zmm25, %%zmm25\n\t"
+      "vpxorq %%zmm26, %%zmm26, %%zmm26\n\t"
+      "vpxorq %%zmm27, %%zmm27, %%zmm27\n\t"
+      "vpxorq %%zmm28, %%zmm28, %%zmm28\n\t"
+      "vpxorq %%zmm29, %%zmm29, %%zmm29\n\t"
+      "vpxorq %%zmm30, %%zmm30, %%zmm30\n\t"
+      "vpxorq %%zmm31, %%zmm31, %%zmm31\n\t"
+      :
+      :
+      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20",
+        "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30",
+        "xmm31");
+}
+
 }  // namespace
 }  // namespace allium::crypto_accel
 

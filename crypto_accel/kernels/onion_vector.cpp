@@ -8,6 +8,8 @@
 #include <array>
 #include <cstddef>
 
+#include <sodium.h>
+
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/base/secret.hpp"
 #include "crypto_accel/kernels/cpu_features.hpp"
@@ -20,6 +22,8 @@ constexpr std::size_t kHeaderBytesMax = 656;  // S1
 constexpr std::size_t kXRBytesMin = 128;      // V
 constexpr std::size_t kXRBytesMax = 1072;     // D: 67 blocks, so byte 15 of a counter never carries
 constexpr std::size_t kHeaderBytesMin = 32;
+constexpr std::size_t kSpillBytes =
+    4096;  // below a caller, that the frames of the vector code reach
 
 static_assert(kVectorLanes == kLanesMax);
 static_assert(offsetof(AesKey, encrypt) == 0 && offsetof(AesKey, decrypt) == kDecryptOffset &&
@@ -139,6 +143,11 @@ struct Entries {
                         tag.data());
   }
 
+  static void clear_traces(void* /*state*/) noexcept {
+    kFunctions.clear_registers();
+    sodium_stackzero(kSpillBytes);
+  }
+
   static void link_veil(void* /*state*/, std::size_t header_bytes, LaneMask lanes,
                         const Lanes<const LinkKey*>& key,
                         const Lanes<std::uint8_t*>& datagram) noexcept {
@@ -151,11 +160,11 @@ template <const VectorFunctions& kFunctions>
 constexpr OnionKernel make_kernel(std::string_view name, std::string_view description,
                                   bool (*supported)() noexcept) noexcept {
   using E = Entries<kFunctions>;
-  return OnionKernel{name,          description,     supported,         create,
-                     destroy,       E::expand_key,   E::decrypt_blocks, E::encrypt_blocks,
-                     E::derive,     E::layer_left,   E::header_mac,     E::layer_right,
-                     E::layer_both, E::header_shift, E::replay_tag,     E::link_tag,
-                     E::link_veil};
+  return OnionKernel{
+      name,          description,       supported,         create,          destroy,
+      E::expand_key, E::decrypt_blocks, E::encrypt_blocks, E::derive,       E::layer_left,
+      E::header_mac, E::layer_right,    E::layer_both,     E::header_shift, E::replay_tag,
+      E::link_tag,   E::clear_traces,   E::link_veil};
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ struct VectorFunctions {
   void (*link_tag)(VectorMemory* memory, std::size_t header_bytes, std::uint32_t lanes,
                    const LinkKey* const* key, const std::uint8_t* const* datagram,
                    std::uint64_t* tag);
+  void (*clear_registers)();
   void (*link_veil)(std::size_t header_bytes, std::uint32_t lanes, const LinkKey* const* key,
                     std::uint8_t* const* datagram);
 };

@@ -218,6 +218,7 @@ void Relay::State::tag_clients(const RelayTurn& turn) noexcept {
 }
 
 void Relay::State::wipe_scratch() noexcept {
+  batch.clear_traces();
   wipe(secret.data(), sizeof secret);
   wipe(w.data(), sizeof w);
   // Few bursts have any of these, and they are large.

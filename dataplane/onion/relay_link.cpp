@@ -88,6 +88,9 @@ void Relay::transmit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t 
     });
     state.parts.probe(Stage::link_tag_out);
   });
+  if (to_relays != 0) {
+    state.batch.clear_traces();
+  }
 }
 
 }  // namespace allium::onion

@@ -15,7 +15,7 @@ enum class Flaw : std::uint8_t {
   header_not_masked,       ///< shifts the header and leaves the mask out
   replay_not_kept,         ///< forgets what it has seen
   replay_key_by_clock,     ///< the replay key is that of now, not of the slot (rule 2)
-  replay_of_output,        ///< the replay tag is of X_L', not of T as received (rule 1)
+  replay_of_payload,       ///< the replay tag is of X_R too, not of T alone (rule 1)
   replay_per_worker,       ///< each worker has a set of its own
   replay_lost_in_crash,    ///< a restart begins with an empty set and no floor
   floor_falls,             ///< a clock that steps back reopens old slots

@@ -36,6 +36,7 @@ struct FlawedState {
   Lanes<Block> x_l_out{};
   Lanes<std::array<std::uint8_t, 1072>> undone{};
   Lanes<const std::uint8_t*> datagram{};
+  Lanes<const std::uint8_t*> opened{};  ///< the datagram whose segment was opened
   std::uint64_t next_tag = 0;
 };
 
@@ -60,6 +61,9 @@ void expand_key(void* state, const Block& key, AesKey& expanded) noexcept {
 
 void decrypt_blocks(void* state, const AesKey& key, LaneMask lanes,
                     const Lanes<const std::uint8_t*>& source, Lanes<Block>& plain) noexcept {
+  for_each_lane(lanes, [&](std::size_t lane) {
+    state_of(state).opened[lane] = source[lane] - onion::kLinkHeaderBytes;
+  });
   sound_kernel().decrypt_blocks(state_of(state).sound, key, lanes, source, plain);
 }
 
@@ -150,6 +154,26 @@ void layer_right_undone(void* state, const LayerShape& shape, LaneMask lanes,
   });
 }
 
+void layer_both(void* state, const LayerShape& shape, LaneMask right,
+                const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+  layer_right(state, shape, right, x_l_out, x_r, w);
+  layer_left(state, shape, left, ctx, x_l, x_r_in, x_l_out);
+}
+
+void layer_both_undone(void* state, const LayerShape& shape, LaneMask right,
+                       const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                       const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                       const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+  layer_right_undone(state, shape, right, x_l_out, x_r, w);
+  layer_left_undone(state, shape, left, ctx, x_l, x_r_in, x_l_out);
+}
+
+void clear_traces(void* state) noexcept {
+  sound_kernel().clear_traces(state_of(state).sound);
+}
+
 void header_shift(void* state, const LayerShape& shape, LaneMask lanes, const Lanes<Block>& w,
                   const Lanes<std::uint8_t*>& ahdr) noexcept {
   sound_kernel().header_shift(state_of(state).sound, shape, lanes, w, ahdr);
@@ -183,12 +207,19 @@ void replay_tag_by_clock(void* state, LaneMask lanes, const Lanes<const AesKey*>
   });
 }
 
-void replay_tag_of_output(void* state, LaneMask lanes, const Lanes<const AesKey*>& key,
-                          const Lanes<const std::uint8_t*>&, Lanes<std::uint64_t>& tag) noexcept {
+void replay_tag_of_payload(void* state, LaneMask lanes, const Lanes<const AesKey*>& key,
+                           const Lanes<const std::uint8_t*>& t,
+                           Lanes<std::uint64_t>& tag) noexcept {
   FlawedState& own = state_of(state);
-  Lanes<const std::uint8_t*> out{};
-  for_each_lane(lanes, [&](std::size_t lane) { out[lane] = own.x_l_out[lane].data(); });
-  replay_tag(state, lanes, key, out, tag);
+  Lanes<Block> text{};
+  Lanes<const std::uint8_t*> text_at{};
+  for_each_lane(lanes, [&](std::size_t lane) {
+    const std::size_t x_r_offset =
+        onion::kLinkHeaderBytes + own.shape.header_bytes + onion::kTBytes;
+    text[lane] = load_block(t[lane]) ^ load_block(own.opened[lane] + x_r_offset);
+    text_at[lane] = text[lane].data();
+  });
+  replay_tag(state, lanes, key, text_at, tag);
 }
 
 void link_tag(void* state, std::size_t header_bytes, LaneMask lanes,
@@ -225,6 +256,8 @@ OnionKernel table() {
   kernel.layer_left = layer_left;
   kernel.header_mac = header_mac;
   kernel.layer_right = layer_right;
+  kernel.layer_both = layer_both;
+  kernel.clear_traces = clear_traces;
   kernel.header_shift = header_shift;
   kernel.replay_tag = replay_tag;
   kernel.link_tag = link_tag;
@@ -238,6 +271,7 @@ OnionKernel table_with(Flaw flaw) {
     case Flaw::decrypts_backward:
       kernel.layer_left = layer_left_undone;
       kernel.layer_right = layer_right_undone;
+      kernel.layer_both = layer_both_undone;
       break;
     case Flaw::any_header_mac:
       kernel.header_mac = header_mac_of_any;
@@ -251,8 +285,8 @@ OnionKernel table_with(Flaw flaw) {
     case Flaw::replay_key_by_clock:
       kernel.replay_tag = replay_tag_by_clock;
       break;
-    case Flaw::replay_of_output:
-      kernel.replay_tag = replay_tag_of_output;
+    case Flaw::replay_of_payload:
+      kernel.replay_tag = replay_tag_of_payload;
       break;
     case Flaw::link_tag_unchecked:
       kernel.link_tag = link_tag_of_any;

@@ -66,7 +66,7 @@ TEST(FlawedRelay, WhoseFloorFallsIsFoundByClockSteps) {
 }
 
 TEST(FlawedRelay, WithTheReplayTagOfItsOutputIsFoundByChangedCopies) {
-  expect_found(one_capture_one_use(with(Flaw::replay_of_output), 9), 3);
+  expect_found(one_capture_one_use(with(Flaw::replay_of_payload), 9), 3);
 }
 
 TEST(FlawedRelay, ThatCopiesTheSlotBackwardIsFoundByStamps) {

@@ -208,6 +208,14 @@ void wrong_layer_right(void* state, const LayerShape& shape, LaneMask lanes,
   x_r[16][127] ^= 0x80;
 }
 
+void wrong_layer_both(void* state, const LayerShape& shape, LaneMask right,
+                      const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                      const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                      const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+  good().layer_both(state, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out);
+  x_r[30][3] ^= 1;
+}
+
 void wrong_header_shift(void* state, const LayerShape& shape, LaneMask lanes, const Lanes<Block>& w,
                         const Lanes<std::uint8_t*>& ahdr) noexcept {
   good().header_shift(state, shape, lanes, w, ahdr);
@@ -263,6 +271,7 @@ std::vector<Broken> all_broken() {
       broken("layer_left", &OnionKernel::layer_left, &wrong_layer_left),
       broken("header_mac", &OnionKernel::header_mac, &wrong_header_mac),
       broken("layer_right", &OnionKernel::layer_right, &wrong_layer_right),
+      broken("layer_both", &OnionKernel::layer_both, &wrong_layer_both),
       broken("header_shift", &OnionKernel::header_shift, &wrong_header_shift),
       broken("header_shift", &OnionKernel::header_shift, &wrong_backward_header_shift),
       broken("replay_tag", &OnionKernel::replay_tag, &wrong_replay_tag),

@@ -171,6 +171,10 @@ class ShapeTrial {
     batch_.derive(shape_, mask, secrets_);
     left_and_mac(mask, placement);
     right_and_shift(mask, placement);
+    for (const LaneMask right :
+         {LaneMask{0x33333333}, LaneMask{0x0000ffff}, LaneMask{0xfff0000f}}) {
+      both(mask & right, mask & ~right, placement);
+    }
     replay(mask, placement);
     link(mask, placement);
   }
@@ -216,6 +220,29 @@ class ShapeTrial {
       if (in_mask(mask, i)) {
         EXPECT_EQ(x_r_.content(i, shape_.x_r_bytes), lanes_[i].after.x_r) << "lane " << i;
         EXPECT_EQ(header_.content(i, shape_.header_bytes), lanes_[i].shifted) << "lane " << i;
+      }
+    }
+  }
+
+  void both(LaneMask right, LaneMask left, const Placement& placement) {
+    Lanes<Block> x_l_out{};
+    Lanes<Block> w{};
+    w.fill(kUntouched);
+    for (std::size_t i = 0; i < kLanesMax; ++i) {
+      x_l_out[i] = in_mask(right, i) ? lanes_[i].after.x_l : kUntouched;
+    }
+    x_l_.place(left, placement, [&](std::size_t i) { return Bytes(lanes_[i].x_l); });
+    x_r_.place(right | left, placement, [&](std::size_t i) { return Bytes(lanes_[i].x_r); });
+    batch_.layer_both(shape_, right, x_r_.targets(), w, left, contexts_, x_l_.sources(),
+                      x_r_.sources(), x_l_out);
+    for (std::size_t i = 0; i < kLanesMax; ++i) {
+      EXPECT_EQ(x_l_out[i], in_mask(right | left, i) ? lanes_[i].after.x_l : kUntouched)
+          << "lane " << i;
+      EXPECT_EQ(w[i], in_mask(right, i) ? lanes_[i].after.w : kUntouched) << "lane " << i;
+      if (in_mask(right | left, i)) {
+        EXPECT_EQ(x_r_.content(i, shape_.x_r_bytes),
+                  in_mask(right, i) ? lanes_[i].after.x_r : lanes_[i].x_r)
+            << "lane " << i;
       }
     }
   }

@@ -12,54 +12,28 @@
 
 #include "crypto_accel/kernels/x25519_avx512_ifma.hpp"
 #include "crypto_accel/x25519_batch.hpp"
+#include "tests/unit/crypto_accel/stored_registers.hpp"
 #include "tests/unit/crypto_accel/test_bytes.hpp"
 #include "tests/unit/crypto_accel/watched_stack.hpp"
 
 namespace allium::crypto_accel {
 namespace {
 
+using test::kHasFramesOfProduction;
+using test::store_registers;
+using test::StoredRegisters;
 using test::TestRandom;
 using test::WatchedStack;
 
 using Word = std::array<std::uint8_t, 8>;
-
-struct alignas(64) Zmm {
-  std::array<std::array<std::uint8_t, 64>, 32> registers;
-};
 
 struct Task {
   const X25519Kernel* kernel = nullptr;
   PrivateKey scalar;
   std::vector<PublicKey> points;
   std::vector<SharedSecret> shared;
-  Zmm zmm{};
-  std::array<std::uint64_t, 8> masks{};
+  StoredRegisters registers{};
 };
-
-// The registers as the call left them; nothing of the compiler's is between.
-#define ALLIUM_STORE_ZMM(number) "vmovdqu64 %%zmm" #number ", 64*" #number "(%0)\n\t"
-#define ALLIUM_STORE_MASK(number) "kmovw %%k" #number ", 8*" #number "(%1)\n\t"
-
-void store_registers(Task& task) {
-  __asm__ volatile(
-      ALLIUM_STORE_ZMM(0) ALLIUM_STORE_ZMM(1) ALLIUM_STORE_ZMM(2) ALLIUM_STORE_ZMM(3)
-          ALLIUM_STORE_ZMM(4) ALLIUM_STORE_ZMM(5) ALLIUM_STORE_ZMM(6) ALLIUM_STORE_ZMM(7)
-              ALLIUM_STORE_ZMM(8) ALLIUM_STORE_ZMM(9) ALLIUM_STORE_ZMM(10) ALLIUM_STORE_ZMM(11)
-                  ALLIUM_STORE_ZMM(12) ALLIUM_STORE_ZMM(13) ALLIUM_STORE_ZMM(14)
-                      ALLIUM_STORE_ZMM(15) ALLIUM_STORE_ZMM(16) ALLIUM_STORE_ZMM(17)
-                          ALLIUM_STORE_ZMM(18) ALLIUM_STORE_ZMM(19) ALLIUM_STORE_ZMM(20)
-                              ALLIUM_STORE_ZMM(21) ALLIUM_STORE_ZMM(22) ALLIUM_STORE_ZMM(23)
-                                  ALLIUM_STORE_ZMM(24) ALLIUM_STORE_ZMM(25) ALLIUM_STORE_ZMM(26)
-                                      ALLIUM_STORE_ZMM(27) ALLIUM_STORE_ZMM(28) ALLIUM_STORE_ZMM(29)
-                                          ALLIUM_STORE_ZMM(30) ALLIUM_STORE_ZMM(31)
-                                              ALLIUM_STORE_MASK(0) ALLIUM_STORE_MASK(1)
-                                                  ALLIUM_STORE_MASK(2) ALLIUM_STORE_MASK(3)
-                                                      ALLIUM_STORE_MASK(4) ALLIUM_STORE_MASK(5)
-                                                          ALLIUM_STORE_MASK(6) ALLIUM_STORE_MASK(7)
-      :
-      : "r"(task.zmm.registers.data()), "r"(task.masks.data())
-      : "memory");
-}
 
 void run_kernel(void* argument) {
   Task& task = *static_cast<Task*>(argument);
@@ -76,7 +50,7 @@ void run_and_store_registers(void* argument) {
   Task& task = *static_cast<Task*>(argument);
   static_cast<void>(x25519_avx512_ifma::multiply(task.scalar.data(), task.points.front().data(),
                                                  task.shared.front().data(), task.points.size()));
-  store_registers(task);
+  store_registers(task.registers);
 }
 
 Task task_of(const X25519Kernel& kernel, std::size_t lane_count) {
@@ -143,14 +117,6 @@ const X25519Kernel& eight_lanes() {
   return x25519_kernels().back();
 }
 
-// What is wiped are the frames of optimised code. A build that shares no stack slots has far larger ones, and holds nobody's
-// secrets.
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
-constexpr bool kHasFramesOfProduction = true;
-#else
-constexpr bool kHasFramesOfProduction = false;
-#endif
-
 TEST(X25519Wipe, FindsLimbsWhereNobodyWipes) {
   if (!eight_lanes().supported()) {
     GTEST_SKIP() << "this machine cannot run " << eight_lanes().name;
@@ -180,17 +146,17 @@ TEST(X25519Wipe, ClearsTheVectorAndMaskRegisters) {
     GTEST_SKIP() << "this machine cannot run " << eight_lanes().name;
   }
   Task task = task_of(eight_lanes(), kLanesMax);
-  for (auto& zmm : task.zmm.registers) {
+  for (auto& zmm : task.registers.zmm) {
     zmm.fill(0xa5);
   }
-  task.masks.fill(0xa5);
+  task.registers.masks.fill(0xa5);
   WatchedStack stack;
   stack.run(run_and_store_registers, &task);
-  for (std::size_t i = 0; i < task.zmm.registers.size(); ++i) {
-    EXPECT_EQ(task.zmm.registers[i], decltype(Zmm::registers)::value_type{}) << "zmm" << i;
+  for (std::size_t i = 0; i < task.registers.zmm.size(); ++i) {
+    EXPECT_EQ(task.registers.zmm[i], decltype(StoredRegisters::zmm)::value_type{}) << "zmm" << i;
   }
-  for (std::size_t i = 1; i < task.masks.size(); ++i) {
-    EXPECT_EQ(task.masks[i] & 0xffff, 0U) << "k" << i;
+  for (std::size_t i = 1; i < task.registers.masks.size(); ++i) {
+    EXPECT_EQ(task.registers.masks[i] & 0xffff, 0U) << "k" << i;
   }
 }
 
