@@ -25,6 +25,8 @@ usage: allium-dp --vdev DEVICE --control SOCKET [options]
 
   --vdev DEVICE       a DPDK device; more than once for several ports
                         net_af_packet0,iface=eth0        any Linux interface
+                        net_memif0,role=server,socket=/run/x,id=0,mac=02:00:00:00:00:01
+                                                         shared memory with a process of this machine
                         net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap
                         net_null0   net_ring0
   --control SOCKET    where the controller connects (made with mode 0600)
@@ -90,6 +92,15 @@ bool parse_lcores(const std::string& text, std::vector<int>& cpus) {
     start = end + 1;
   }
   return true;
+}
+
+// memif's own default is a socket of the network namespace, which every user of it may open: a file says who may.
+void keep_sockets_private(Options& options) {
+  for (std::string& vdev : options.eal.vdevs) {
+    if (is_memif(vdev) && vdev.find("socket-abstract=") == std::string::npos) {
+      vdev += ",socket-abstract=no";
+    }
+  }
 }
 
 // An af_packet device has as many queues as its arguments say: one for each worker.
@@ -196,11 +207,31 @@ bool take_option(int flag, Options& options) {
   }
 }
 
+// A memif needs an end, a meeting place, and an address that the other end can be told before it is up.
+std::optional<std::string> wrong_memif(const std::string& vdev) {
+  const std::string role = argument_of(vdev, "role");
+  if (role != "server" && role != "client") {
+    return "--vdev " + vdev + " needs role=server or role=client";
+  }
+  if (!argument_of(vdev, "socket").starts_with('/')) {
+    return "--vdev " + vdev + " needs socket=/PATH, the same at both ends";
+  }
+  if (argument_of(vdev, "mac").empty()) {
+    return "--vdev " + vdev + " needs mac=, which is the --next-hop of the other end";
+  }
+  return std::nullopt;
+}
+
 // What is wrong with a device of the command line, as far as it can be seen before DPDK is asked.
 std::optional<std::string> wrong_device(const std::string& vdev, const Options& options) {
   const std::string interface = interface_of(vdev);
   if (interface.empty() && vdev.starts_with("net_af_packet")) {
     return "--vdev " + vdev + " needs an interface: net_af_packet0,iface=eth0";
+  }
+  if (is_memif(vdev)) {
+    if (auto wrong = wrong_memif(vdev)) {
+      return wrong;
+    }
   }
   if (interface.empty() && (options.addresses.empty() || !options.next_hop)) {
     return "--vdev " + vdev + " has no interface: give it --address and --next-hop";
@@ -218,13 +249,22 @@ int complain(int code, const std::string& text) {
   return code;
 }
 
-std::string interface_of(const std::string& vdev) {
-  const std::size_t start = vdev.find("iface=");
+std::string argument_of(const std::string& vdev, const std::string& key) {
+  const std::string name = "," + key + "=";
+  const std::size_t start = vdev.find(name);
   if (start == std::string::npos) {
     return {};
   }
-  const std::size_t end = vdev.find(',', start);
-  return vdev.substr(start + 6, end == std::string::npos ? end : end - start - 6);
+  const std::size_t value = start + name.size();
+  return vdev.substr(value, vdev.find(',', value) - value);
+}
+
+std::string interface_of(const std::string& vdev) {
+  return argument_of(vdev, "iface");
+}
+
+bool is_memif(const std::string& vdev) {
+  return vdev.starts_with("net_memif");
 }
 
 std::optional<int> read_options(int argc, char** argv, Options& options) {
@@ -266,6 +306,7 @@ std::optional<int> read_options(int argc, char** argv, Options& options) {
     }
   }
   add_queues(options);
+  keep_sockets_private(options);
   return std::nullopt;
 }
 

@@ -34,6 +34,11 @@ struct Options {
 /// An exit code where the program ends here: --help, or something wrong, which has been said.
 [[nodiscard]] std::optional<int> read_options(int argc, char** argv, Options& options);
 
+/// The value of `key` in a device string, such as "role"; empty where there is none.
+[[nodiscard]] std::string argument_of(const std::string& vdev, const std::string& key);
+
+[[nodiscard]] bool is_memif(const std::string& vdev);
+
 /// The value of "iface=" in a device string; empty where there is none.
 [[nodiscard]] std::string interface_of(const std::string& vdev);
 

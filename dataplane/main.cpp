@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -66,7 +67,35 @@ std::string spread_text(const std::string& vdev, bool hashes_flows) {
   return "not spread by the device: whoever sends chooses the queue, so workers may be idle";
 }
 
-Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
+bool is_memif_client(const std::string& vdev) {
+  return is_memif(vdev) && argument_of(vdev, "role") == "client";
+}
+
+// A memif client whose server is not there yet tries again, while nobody polls the device: later would be under
+// the workers' hands. `signals` ends the wait.
+Result<void> wait_for_server(const std::string& vdev, std::uint16_t dpdk_port, int signals) {
+  constexpr int kTryMs = 250;
+  constexpr int kLookMs = 10;
+  constexpr int kWaitMs = 30'000;
+  for (int waited_ms = 0; !has_link(dpdk_port); waited_ms += kLookMs) {
+    if (waited_ms == kTryMs) {
+      std::fprintf(stderr, "link      %s: waiting for the server\n", vdev.c_str());
+    }
+    pollfd wait{signals, POLLIN, 0};
+    if (poll(&wait, 1, kLookMs) > 0) {
+      return fail(Errc::unavailable, "ended by a signal while it waited for a memif server");
+    }
+    if (waited_ms >= kWaitMs) {
+      return fail(Errc::unavailable, vdev + ": no server at its socket with that id within 30 s");
+    }
+    if (waited_ms % kTryMs == kTryMs - kLookMs && !has_link(dpdk_port)) {
+      start_again(dpdk_port);
+    }
+  }
+  return {};
+}
+
+Result<EngineConfig> bring_up_ports(const Options& options, int signals, Process& process,
                                     std::vector<KernelPort>& kernel_ports) {
   EngineConfig config;
   config.worker_count = options.workers;
@@ -86,9 +115,15 @@ Result<EngineConfig> bring_up_ports(const Options& options, Process& process,
     }
     DeviceQueues queues;
     queues.count = static_cast<std::uint16_t>(options.workers);
+    queues.may_start_later = is_memif_client(name);
     auto started = start_device(*dpdk_port, queues, process.pool.get());
     if (!started) {
       return fail(started.error().code, name + ": " + started.error().text);
+    }
+    if (is_memif_client(name)) {
+      if (auto linked = wait_for_server(name, *dpdk_port, signals); !linked) {
+        return tl::unexpected(linked.error());
+      }
     }
     EnginePort& engine_port = config.ports.emplace_back();
     engine_port.dpdk_port = *dpdk_port;
@@ -209,13 +244,13 @@ int block_signals() {
 }
 
 Result<void> bring_up(const Options& options, const crypto_accel::KernelSet& kernel_set,
-                      Process& process) {
+                      int signals, Process& process) {
   const auto eal = start_eal(options.eal);
   if (!eal) {
     return tl::unexpected(eal.error());
   }
   std::vector<KernelPort> kernel_ports;
-  auto config = bring_up_ports(options, process, kernel_ports);
+  auto config = bring_up_ports(options, signals, process, kernel_ports);
   if (!config) {
     return tl::unexpected(config.error());
   }
@@ -282,8 +317,9 @@ int run(int argc, char** argv) {
     return complain(kExitFailed, kernel_set.error().text);
   }
   const int signals = block_signals();
+  umask(0077);  // a memif server makes its socket with what this leaves
   Process process;
-  if (const auto up = bring_up(options, *kernel_set, process); !up) {
+  if (const auto up = bring_up(options, *kernel_set, signals, process); !up) {
     if (up.error().code == Errc::full) {
       start_again_without_huge_pages(argc, argv);
     }

@@ -8,8 +8,8 @@ pkg_check_modules(DPDK REQUIRED libdpdk)
 pkg_check_modules(DPDK_OTHERS REQUIRED IMPORTED_TARGET libbsd libpcap)
 
 set(dpdk_archives
-  bus_vdev mempool_ring net_af_packet net_null net_pcap net_ring
-  ethdev net meter mbuf mempool rcu ring eal telemetry kvargs)
+  bus_vdev mempool_ring net_af_packet net_memif net_null net_pcap net_ring
+  ethdev net meter mbuf mempool hash rcu ring eal telemetry kvargs)
 set(dpdk_link "-Wl,--whole-archive")
 foreach(archive IN LISTS dpdk_archives)
   find_library(dpdk_${archive}_path NAMES librte_${archive}.a HINTS ${DPDK_LIBRARY_DIRS} REQUIRED)

@@ -163,8 +163,9 @@ Result<std::uint16_t> find_device(const std::string& vdev) {
   const std::string name = vdev.substr(0, vdev.find(','));
   std::uint16_t port = 0;
   if (rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0) {
-    return fail(Errc::not_found, "no device '" + name + "' came up" + quoted_log() +
-                                     "; known kinds: net_af_packet, net_pcap, net_null, net_ring");
+    return fail(Errc::not_found,
+                "no device '" + name + "' came up" + quoted_log() +
+                    "; known kinds: net_af_packet, net_memif, net_pcap, net_null, net_ring");
   }
   return port;
 }
@@ -206,7 +207,7 @@ Result<StartedDevice> start_device(std::uint16_t dpdk_port, const DeviceQueues& 
     return failed(code, "the device's queues cannot be set up");
   }
   code = rte_eth_dev_start(dpdk_port);
-  if (code != 0) {
+  if (code != 0 && !queues.may_start_later) {
     return failed(code, "the device does not start");
   }
   rte_ether_addr address{};
@@ -218,6 +219,15 @@ Result<StartedDevice> start_device(std::uint16_t dpdk_port, const DeviceQueues& 
   std::memcpy(started.mac.data(), address.addr_bytes, started.mac.size());
   started.hashes_flows = hashes_flows;
   return started;
+}
+
+bool has_link(std::uint16_t dpdk_port) noexcept {
+  rte_eth_link link{};
+  return rte_eth_link_get_nowait(dpdk_port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+bool start_again(std::uint16_t dpdk_port) noexcept {
+  return rte_eth_dev_stop(dpdk_port) == 0 && rte_eth_dev_start(dpdk_port) == 0;
 }
 
 void PoolFree::operator()(rte_mempool* pool) const noexcept {

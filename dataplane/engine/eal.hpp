@@ -41,6 +41,7 @@ Result<std::uint16_t> find_device(const std::string& vdev);
 struct DeviceQueues {
   std::uint16_t count = 1;
   std::uint16_t descriptors = 512;
+  bool may_start_later = false;  ///< that it does not start is no error: start_again() follows
 };
 
 struct StartedDevice {
@@ -52,6 +53,12 @@ struct StartedDevice {
 /// Sets up queues, spreads flows over them where the device can, starts it. Fails with Errc::unavailable.
 Result<StartedDevice> start_device(std::uint16_t dpdk_port, const DeviceQueues& queues,
                                    rte_mempool* pool);
+
+[[nodiscard]] bool has_link(std::uint16_t dpdk_port) noexcept;
+
+/// Stops and starts a device, which a memif client needs that found no server: it does not try again by itself.
+/// Before any worker polls it. False: it is not started.
+bool start_again(std::uint16_t dpdk_port) noexcept;
 
 struct PoolFree {
   void operator()(rte_mempool* pool) const noexcept;
