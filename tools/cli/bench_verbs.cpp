@@ -23,6 +23,7 @@
 #include "tools/bench/crypto.hpp"
 #include "tools/bench/environment.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/report_verbs.hpp"
 #include "tools/cli/service_bench_verbs.hpp"
 
 namespace allium::cli {
@@ -304,6 +305,7 @@ void add_bench_verbs(CLI::App& program) {
   verbs->require_subcommand(1);
   add_forward(*verbs);
   add_crypto(*verbs);
+  add_report_verbs(*verbs);
   add_service_bench_verbs(*verbs);
   add_env(*verbs);
 }

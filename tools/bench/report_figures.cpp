@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/bench/report_figures.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "tools/bench/json_lookup.hpp"
+
+namespace allium::bench {
+namespace {
+
+namespace json = boost::json;
+
+constexpr FigureKind kKinds[] = {
+    {"d_over_ipsec_mb", "class D, packets/s of a whole relay over the ipsec-mb arrangement", "x",
+     Better::higher, 3.0, 3.7, false},
+    {"v_over_ipsec_mb", "class V, the same", "x", Better::higher, 4.5, 6.0, false},
+    {"d_crypto_over_floor",
+     "class D, a hop's cryptography over the floor: CTR and GHASH of ipsec-mb with ready keys", "x",
+     Better::lower, 2.0, 1.6, false},
+    {"d_gbit_per_core", "class D, UDP payload, receive and transmit included", "Gbit/s",
+     Better::higher, 30.0, 40.0, true},
+    {"v_mpps_per_core", "class V, packets, receive and transmit included", "Mpps", Better::higher,
+     5.5, 7.5, true},
+    {"x25519_over_libsodium", "X25519 in batches of 32 over libsodium", "x", Better::higher, 6.5,
+     7.5, false},
+    {"path_opens_over_libsodium", "set-up packets/s through a relay in the middle over libsodium",
+     "x", Better::higher, 5.0, 6.0, false},
+    {"burst1_over_burst32", "class D, cost of a packet in bursts of 1 over 32", "x", Better::lower,
+     4.0, std::nullopt, false},
+    {"burst4_over_burst32", "class D, cost of a packet in bursts of 4 over 32", "x", Better::lower,
+     1.6, std::nullopt, false},
+    {"burst8_over_burst32", "class D, cost of a packet in bursts of 8 over 32", "x", Better::lower,
+     1.25, std::nullopt, false},
+    {"garbage_cost_over_valid", "class D, cost of a packet with a bad link tag over a valid one",
+     "x", Better::lower, 0.35, 0.28, false},
+    {"two_cores_over_one", "class D, packets/s of two cores over one, rings", "x", Better::higher,
+     std::nullopt, 1.95, false},
+};
+
+struct Range {
+  double value = 0;
+  double low = 0;
+  double high = 0;
+};
+
+/// a / b; the ends are the worst that both ranges allow.
+Range operator/(const Range& a, const Range& b) {
+  return {a.value / b.value, a.low / b.high, a.high / b.low};
+}
+
+/// What the results of the runs say, or why they say nothing.
+class Evidence {
+ public:
+  explicit Evidence(const json::array& runs) : runs_(runs) {}
+
+  Figure figure(const FigureKind& kind, const std::string& best_onion,
+                const std::string& best_x25519) const {
+    const std::string key = kind.key;
+    if (key == "d_gbit_per_core") {
+      return rate(kind, "d_over_ipsec_mb", "class_d_IPv4", "/result/gbit_s");
+    }
+    if (key == "v_mpps_per_core") {
+      return rate(kind, "v_over_ipsec_mb", "class_v_IPv4", "/result/mpps");
+    }
+    if (key == "d_crypto_over_floor") {
+      return of_crypto(kind, {best_onion, "chain_l3", "d"}, {"ipsec-mb", "floor_l3", "d"});
+    }
+    if (key == "x25519_over_libsodium") {
+      return best_x25519 == "libsodium"
+                 ? missing(kind, "this CPU runs no X25519 but libsodium's")
+                 : of_crypto(kind, {"libsodium", "x25519", ""}, {best_x25519, "x25519", ""});
+    }
+    if (key == "two_cores_over_one") {
+      return cores(kind);
+    }
+    return paired(kind);
+  }
+
+ private:
+  struct CryptoRow {
+    std::string kernel;
+    std::string function;
+    std::string packet_class;
+  };
+
+  static Figure missing(const FigureKind& kind, std::string reason) {
+    Figure figure;
+    figure.kind = &kind;
+    figure.missing = std::move(reason);
+    return figure;
+  }
+
+  const json::value* run(const std::string& id) const {
+    const auto found = std::find_if(runs_.begin(), runs_.end(), [&](const json::value& entry) {
+      return text_at(entry, "/id") == id;
+    });
+    return found == runs_.end() ? nullptr : &*found;
+  }
+
+  /// Why the run gives no figure; empty: it does.
+  std::string problem_of(const std::string& id) const {
+    const json::value* entry = run(id);
+    if (entry == nullptr) {
+      return id + ": there is no such run";
+    }
+    if (text_at(*entry, "/state") != "measured") {
+      return id + " was " + text_at(*entry, "/state") + ": " + text_at(*entry, "/reason");
+    }
+    return "";
+  }
+
+  void add_conditions(Figure& figure, const std::string& id) const {
+    const json::value& entry = *run(id);
+    figure.from.push_back(id);
+    const std::pair<const char*, const char*> places[] = {
+        {"loop_bytes", "/result/loop_bytes"},
+        {"tsc_hz", "/result/environment/tsc_hz"},
+        {"steal_percent", "/result/environment/steal_percent"},
+        {"steal_percent", "/steal_percent"},
+    };
+    for (const auto& [name, path] : places) {
+      if (const auto value = number_at(entry, path); value && !figure.conditions.contains(name)) {
+        figure.conditions[name] = *value;
+      }
+    }
+    if (const std::string kernels = text_at(entry, "/result/environment/kernels");
+        !kernels.empty()) {
+      figure.conditions["kernels"] = kernels;
+    }
+  }
+
+  Figure figure_of(const FigureKind& kind, const Range& range,
+                   const std::vector<std::string>& ids) const {
+    if (!std::isfinite(range.value) || !std::isfinite(range.low) || !std::isfinite(range.high) ||
+        range.value <= 0) {
+      return missing(kind, ids.front() + " says nothing that can be divided");
+    }
+    Figure figure;
+    figure.kind = &kind;
+    figure.value = range.value;
+    figure.low = range.low;
+    figure.high = range.high;
+    for (const std::string& id : ids) {
+      add_conditions(figure, id);
+    }
+    return figure;
+  }
+
+  /// Two ways of doing it that took turns in one run.
+  Figure paired(const FigureKind& kind) const {
+    const std::string id = kind.key;
+    if (const std::string problem = problem_of(id); !problem.empty()) {
+      return missing(kind, problem);
+    }
+    const json::value& entry = *run(id);
+    const auto ratio = number_at(entry, "/result/compared/ratio");
+    const auto low = number_at(entry, "/result/compared/ratio_min");
+    const auto high = number_at(entry, "/result/compared/ratio_max");
+    if (!ratio || !low || !high) {
+      return missing(kind, id + " compares nothing");
+    }
+    return figure_of(kind, {*ratio, *low, *high}, {id});
+  }
+
+  /// A rate, and the range that the cycles of its repeats make of it.
+  std::optional<Range> rate_of(const json::value& entry, const char* path) const {
+    const auto rate = number_at(entry, path);
+    const auto cycles = number_at(entry, "/result/cycles_per_packet");
+    const auto low = number_at(entry, "/result/cycles_per_packet_min");
+    const auto high = number_at(entry, "/result/cycles_per_packet_max");
+    if (!rate || !cycles || !low || !high) {
+      return std::nullopt;
+    }
+    return Range{*rate, *rate * *cycles / *high, *rate * *cycles / *low};
+  }
+
+  /// Of the paired run, or where this machine has nothing to compare with, of the plain one.
+  Figure rate(const FigureKind& kind, const std::string& first, const std::string& second,
+              const char* path) const {
+    const std::string& id = problem_of(first).empty() ? first : second;
+    if (const std::string problem = problem_of(id); !problem.empty()) {
+      return missing(kind, problem);
+    }
+    const auto range = rate_of(*run(id), path);
+    return range ? figure_of(kind, *range, {id}) : missing(kind, id + " says no rate");
+  }
+
+  Figure cores(const FigureKind& kind) const {
+    const std::vector<std::string> ids = {"cores_d_2", "cores_d_1"};
+    if (run(ids[0]) == nullptr) {
+      return missing(kind, "this machine has one core");
+    }
+    for (const std::string& id : ids) {
+      if (const std::string problem = problem_of(id); !problem.empty()) {
+        return missing(kind, problem);
+      }
+    }
+    const auto two = rate_of(*run(ids[0]), "/result/mpps");
+    const auto one = rate_of(*run(ids[1]), "/result/mpps");
+    return two && one ? figure_of(kind, *two / *one, ids) : missing(kind, ids[0] + " says no rate");
+  }
+
+  std::optional<Range> crypto_cycles(const CryptoRow& row) const {
+    json::error_code error;
+    const auto* figures = run("crypto")->find_pointer("/result/figures", error);
+    if (figures == nullptr || !figures->is_array()) {
+      return std::nullopt;
+    }
+    for (const json::value& entry : figures->as_array()) {
+      if (text_at(entry, "/kernel") == row.kernel && text_at(entry, "/function") == row.function &&
+          text_at(entry, "/class") == row.packet_class) {
+        const auto cycles = number_at(entry, "/cycles_per_packet_by_burst/32");
+        const auto low = number_at(entry, "/cycles_per_packet_min_by_burst/32");
+        const auto high = number_at(entry, "/cycles_per_packet_max_by_burst/32");
+        return cycles ? std::optional(Range{*cycles, low.value_or(*cycles), high.value_or(*cycles)})
+                      : std::nullopt;
+      }
+    }
+    return std::nullopt;
+  }
+
+  Figure of_crypto(const FigureKind& kind, const CryptoRow& over, const CryptoRow& under) const {
+    const std::string id = "crypto";
+    if (const std::string problem = problem_of(id); !problem.empty()) {
+      return missing(kind, problem);
+    }
+    for (const CryptoRow& row : {over, under}) {
+      if (!crypto_cycles(row)) {
+        return missing(kind, "crypto has no " + row.function + " of " + row.kernel);
+      }
+    }
+    return figure_of(kind, *crypto_cycles(over) / *crypto_cycles(under), {id});
+  }
+
+  const json::array& runs_;
+};
+
+json::value number_or_null(const std::optional<double>& number) {
+  return number ? json::value(*number) : json::value(nullptr);
+}
+
+bool reaches(const Figure& figure, double bar) {
+  return figure.kind->better == Better::higher ? *figure.value >= bar : *figure.value <= bar;
+}
+
+json::value reached(const Figure& figure, const std::optional<double>& bar) {
+  return bar && figure.value ? json::value(reaches(figure, *bar)) : json::value(nullptr);
+}
+
+json::object bar_of(const Figure& figure) {
+  const FigureKind& kind = *figure.kind;
+  json::object bar = {{"text", kind.text},
+                      {"unit", kind.unit},
+                      {"better", kind.better == Better::higher ? "higher" : "lower"},
+                      {"bar", number_or_null(kind.bar)},
+                      {"aim", number_or_null(kind.aim)},
+                      {"meets_bar", reached(figure, kind.bar)},
+                      {"meets_aim", reached(figure, kind.aim)}};
+  if (kind.is_absolute) {
+    bar["holds_for"] = "the reference machine";
+  }
+  return bar;
+}
+
+}  // namespace
+
+std::span<const FigureKind> figure_kinds() {
+  return kKinds;
+}
+
+const FigureKind* figure_kind(std::string_view key) {
+  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                         [&](const FigureKind& kind) { return kind.key == key; });
+  return found == std::end(kKinds) ? nullptr : found;
+}
+
+std::vector<Figure> figures_of(const json::array& runs, const std::string& best_onion,
+                               const std::string& best_x25519) {
+  const Evidence evidence(runs);
+  std::vector<Figure> figures;
+  for (const FigureKind& kind : kKinds) {
+    figures.push_back(evidence.figure(kind, best_onion, best_x25519));
+  }
+  return figures;
+}
+
+void put_figures(const std::vector<Figure>& figures, json::object& report) {
+  json::object values;
+  json::object spread;
+  json::object missing;
+  json::object from;
+  json::object conditions;
+  json::object bars;
+  for (const Figure& figure : figures) {
+    const char* const key = figure.kind->key;
+    values[key] = number_or_null(figure.value);
+    bars[key] = bar_of(figure);
+    if (figure.value) {
+      spread[key] = json::object{{"low", figure.low}, {"high", figure.high}};
+      from[key] = json::array(figure.from.begin(), figure.from.end());
+      conditions[key] = figure.conditions;
+    } else {
+      missing[key] = figure.missing;
+    }
+  }
+  report["figures"] = std::move(values);
+  report["figures_spread"] = std::move(spread);
+  report["figures_missing"] = std::move(missing);
+  report["figures_from"] = std::move(from);
+  report["figures_conditions"] = std::move(conditions);
+  report["bars"] = std::move(bars);
+}
+
+}  // namespace allium::bench
