@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/bench/report_figures.hpp"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include "tests/unit/bench/report_test_data.hpp"
+#include "tools/bench/json_lookup.hpp"
+
+namespace allium::bench {
+namespace {
+
+namespace json = boost::json;
+
+using test::FakeProgram;
+using test::vector_machine;
+
+json::value report_of(FakeProgram& program, const ReportMachine& machine = vector_machine()) {
+  return test::fake_report(program, machine);
+}
+
+ProgramEnd ending_in(const json::object& result) {
+  return {0, false, json::serialize(result), ""};
+}
+
+TEST(ReportFigures, EachIsThereOnceAndInOrder) {
+  const std::vector<std::string> expected = {
+      "d_over_ipsec_mb",           "v_over_ipsec_mb",         "d_crypto_over_floor",
+      "d_gbit_per_core",           "v_mpps_per_core",         "x25519_over_libsodium",
+      "path_opens_over_libsodium", "burst1_over_burst32",     "burst4_over_burst32",
+      "burst8_over_burst32",       "garbage_cost_over_valid", "two_cores_over_one"};
+  FakeProgram program;
+  const json::value report = report_of(program);
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : report.at("figures").as_object()) {
+    keys.emplace_back(key);
+    EXPECT_TRUE(value.is_double()) << key;
+  }
+  EXPECT_EQ(keys, expected);
+  EXPECT_TRUE(report.at("figures_missing").as_object().empty());
+}
+
+TEST(ReportFigures, ComeFromTheResults) {
+  FakeProgram program;
+  program.answers["--compare-burst 4"] = ending_in(test::paired_result(700, 1.3));
+  json::object two = test::forward_result(500);
+  two["mpps"] = 7.6;
+  program.answers["--class d --backend ring --workers 2"] = ending_in(two);
+  const json::value report = report_of(program);
+
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/burst4_over_burst32"), 1.3);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures_spread/burst4_over_burst32/low"), 1.3 * 0.9);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures_spread/burst4_over_burst32/high"), 1.3 * 1.1);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/d_over_ipsec_mb"), 4);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/d_crypto_over_floor"), 1.5);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/x25519_over_libsodium"), 7);
+  EXPECT_NEAR(*number_at(report, "/figures_spread/x25519_over_libsodium/low"), 7 * 0.9 / 1.1, 1e-9);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/v_mpps_per_core"), 4);
+  EXPECT_NEAR(*number_at(report, "/figures_spread/v_mpps_per_core/low"), 4 / 1.1, 1e-9);
+  EXPECT_NEAR(*number_at(report, "/figures/d_gbit_per_core"), 4 * 1.232 * 8, 1e-9);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/two_cores_over_one"), 1.9);
+  EXPECT_EQ(report.at("figures_from").at("two_cores_over_one"),
+            json::value({"cores_d_2", "cores_d_1"}));
+}
+
+TEST(ReportFigures, SayUnderWhichConditions) {
+  FakeProgram program;
+  const json::value report = report_of(program);
+  for (const auto& [key, value] : report.at("figures").as_object()) {
+    const std::string place = "/figures_conditions/" + std::string(key);
+    EXPECT_EQ(number_at(report, place + "/tsc_hz"), 2e9) << key;
+    EXPECT_EQ(number_at(report, place + "/steal_percent"), 0.25) << key;
+  }
+  EXPECT_EQ(number_at(report, "/figures_conditions/d_over_ipsec_mb/loop_bytes"), 36e6);
+}
+
+TEST(ReportFigures, BarsAreThoseOfTheProject) {
+  FakeProgram program;
+  program.answers["--compare-bad-tags"] = ending_in(test::paired_result(700, 0.4));
+  const json::value report = report_of(program);
+
+  EXPECT_EQ(number_at(report, "/bars/d_over_ipsec_mb/bar"), 3.0);
+  EXPECT_EQ(number_at(report, "/bars/d_over_ipsec_mb/aim"), 3.7);
+  EXPECT_TRUE(is_true_at(report, "/bars/d_over_ipsec_mb/meets_aim"));
+  EXPECT_FALSE(is_true_at(report, "/bars/v_over_ipsec_mb/meets_bar")) << "4 where 4.5 is the bar";
+  EXPECT_TRUE(is_true_at(report, "/bars/d_crypto_over_floor/meets_aim"))
+      << "1.5 where less is better";
+  EXPECT_FALSE(is_true_at(report, "/bars/garbage_cost_over_valid/meets_bar"));
+  EXPECT_TRUE(report.at("bars").at("two_cores_over_one").at("bar").is_null());
+  EXPECT_EQ(text_at(report, "/bars/d_gbit_per_core/holds_for"), "the reference machine");
+}
+
+TEST(ReportFigures, InvalidBooksGiveNoFigure) {
+  json::object invalid = test::paired_result(500, 4);
+  invalid["valid"] = false;
+  FakeProgram program;
+  program.answers["--class v --compare-kernels"] = {1, false, json::serialize(invalid), ""};
+  program.answers["--class v --ip 4"] = {1, false, json::serialize(invalid), ""};
+  const json::value report = report_of(program);
+
+  EXPECT_TRUE(report.at("figures").at("v_over_ipsec_mb").is_null());
+  EXPECT_TRUE(report.at("figures").at("v_mpps_per_core").is_null());
+  EXPECT_NE(text_at(report, "/figures_missing/v_over_ipsec_mb").find("books"), std::string::npos);
+  EXPECT_FALSE(report.at("figures").at("d_over_ipsec_mb").is_null());
+  EXPECT_FALSE(is_complete(report.as_object()));
+}
+
+TEST(ReportFigures, APlainMachineNamesWhatItLacks) {
+  ReportMachine plain;
+  plain.onion_kernels = {"ipsec-mb-sse", "ipsec-mb"};
+  plain.x25519_kernels = {"libsodium"};
+  plain.best_onion = "ipsec-mb";
+  plain.best_x25519 = "libsodium";
+  FakeProgram program;
+  const json::value report = report_of(program, plain);
+
+  EXPECT_NE(text_at(report, "/figures_missing/d_over_ipsec_mb").find("ipsec-mb"),
+            std::string::npos);
+  EXPECT_NE(text_at(report, "/figures_missing/x25519_over_libsodium").find("libsodium"),
+            std::string::npos);
+  EXPECT_EQ(text_at(report, "/figures_missing/two_cores_over_one"), "this machine has one core");
+  // A rate needs no other kernel: it comes from the plain run.
+  EXPECT_EQ(report.at("figures_from").at("d_gbit_per_core"), json::value({"class_d_IPv4"}));
+}
+
+TEST(ReportFigures, ResultsWithoutTheirNumbersGiveNoFigure) {
+  FakeProgram program;
+  program.answers["--compare-burst 1"] = ending_in(test::forward_result(500));
+  program.answers["--compare-burst 8"] = ending_in(test::paired_result(500, 0));
+  program.answers["bench crypto"] =
+      ending_in({{"schema", "allium.bench.crypto/1"}, {"figures", json::array()}});
+  const json::value report = report_of(program);
+
+  EXPECT_EQ(text_at(report, "/figures_missing/burst1_over_burst32"),
+            "burst1_over_burst32 compares nothing");
+  EXPECT_FALSE(text_at(report, "/figures_missing/burst8_over_burst32").empty());
+  EXPECT_EQ(text_at(report, "/figures_missing/d_crypto_over_floor"),
+            "crypto has no chain_l3 of vaes");
+}
+
+TEST(ReportFigures, SkippedPointsLeaveAReportComplete) {
+  ReportMachine machine = vector_machine();
+  machine.available_memory_bytes = 100'000'000;
+  FakeProgram program;
+  const json::object report = test::fake_report(program, machine);
+  EXPECT_TRUE(is_complete(report));
+}
+
+}  // namespace
+}  // namespace allium::bench

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/bench/report_test_data.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/json.hpp>
+
+namespace allium::bench::test {
+namespace {
+
+namespace json = boost::json;
+
+bool has_word(const std::vector<std::string>& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+json::object environment_of_a_run() {
+  return {{"cpu", "Model <X> & \"Y\""},
+          {"tsc_hz", 2'000'000'000},
+          {"kernels", "onion=vaes,x25519=ifma"},
+          {"pages", "2 MiB"},
+          {"steal_percent", 0.25}};
+}
+
+}  // namespace
+
+ReportMachine vector_machine() {
+  ReportMachine machine;
+  machine.cpus = 2;
+  machine.onion_kernels = {"ipsec-mb-sse", "ipsec-mb", "vaes"};
+  machine.x25519_kernels = {"libsodium", "ifma"};
+  machine.best_onion = "vaes";
+  machine.best_x25519 = "ifma";
+  machine.l3_bytes = 32'000'000;
+  return machine;
+}
+
+json::object forward_result(double cycles) {
+  return {{"schema", "allium.bench.forward/1"},
+          {"class", "d"},
+          {"ip", 4},
+          {"burst", 32},
+          {"valid", true},
+          {"drops", json::object()},
+          {"loop_bytes", 36'000'000},
+          {"sessions", 4096},
+          {"cycles_per_packet", cycles},
+          {"cycles_per_packet_min", cycles * 0.95},
+          {"cycles_per_packet_max", cycles * 1.1},
+          {"io_cycles_per_packet", cycles * 0.1},
+          {"cycles_without_io", cycles * 0.9},
+          {"mpps", 2000 / cycles},
+          {"gbit_s", 2000 / cycles * 1.232 * 8},
+          {"environment", environment_of_a_run()}};
+}
+
+json::object paired_result(double cycles, double ratio) {
+  json::object result = forward_result(cycles);
+  result["compared"] = {{"kernels", "onion=ipsec-mb"},
+                        {"cycles_per_packet", cycles * ratio},
+                        {"ratio", ratio},
+                        {"ratio_min", ratio * 0.9},
+                        {"ratio_max", ratio * 1.1}};
+  return result;
+}
+
+json::object crypto_result() {
+  const auto row = [](const char* kernel, const char* function, const char* packet_class,
+                      double cycles) {
+    return json::object{
+        {"kernel", kernel},
+        {"function", function},
+        {"class", packet_class},
+        {"cycles_per_packet_by_burst", {{"1", cycles * 2}, {"32", cycles}}},
+        {"cycles_per_packet_min_by_burst", {{"1", cycles * 1.9}, {"32", cycles * 0.9}}},
+        {"cycles_per_packet_max_by_burst", {{"1", cycles * 2.1}, {"32", cycles * 1.1}}}};
+  };
+  return {{"schema", "allium.bench.crypto/1"},
+          {"environment", environment_of_a_run()},
+          {"figures",
+           {row("vaes", "chain_l3", "d", 600), row("vaes", "chain", "d", 500),
+            row("vaes", "chain_l3", "v", 200), row("ipsec-mb", "floor_l3", "d", 400),
+            row("ipsec-mb", "floor", "d", 300), row("libsodium", "x25519", "", 140'000),
+            row("ifma", "x25519", "", 20'000)}}};
+}
+
+Result<ProgramEnd> FakeProgram::operator()(const std::vector<std::string>& words,
+                                           const std::string& kernels, double /*seconds_max*/) {
+  PlannedRun run;
+  run.words = words;
+  run.kernels = kernels;
+  const std::string command = command_line(run);
+  commands.push_back(command);
+  now_s += 1;
+  for (const auto& [part, end] : answers) {
+    if (command.find(part) != std::string::npos) {
+      return end;
+    }
+  }
+  const bool is_paired = command.find("--compare-") != std::string::npos;
+  const json::object result = has_word(words, "crypto") ? crypto_result()
+                              : is_paired               ? paired_result(500, 4)
+                                                        : forward_result(500);
+  return ProgramEnd{0, false, json::serialize(result), ""};
+}
+
+json::array fake_runs(const ReportPlan& plan, FakeProgram& program) {
+  auto runs = carry_out(
+      plan, {1000, 100},
+      [&](const auto& words, const auto& kernels, double seconds) {
+        return program(words, kernels, seconds);
+      },
+      [&] { return program.now_s; }, [](const std::string&) {});
+  return std::move(runs.value());
+}
+
+json::object fake_report(FakeProgram& program, const ReportMachine& machine) {
+  ReportFacts facts;
+  facts.version = "0.1.0";
+  facts.begun_utc = "2026-01-02T03:04:05Z";
+  facts.seconds = 12;
+  facts.environment = {{"cpu", "Model <X> & \"Y\""}, {"cpus", 2},
+                       {"isa", {"aes", "avx2"}},     {"l2_bytes", 2097152},
+                       {"l3_bytes", 33554432},       {"virtual", false},
+                       {"tsc_hz", 2'000'000'000},    {"tsc_is_constant", true},
+                       {"huge_pages_free", 8},       {"kernel_release", "6.1"},
+                       {"steal_percent", 0.5}};
+  const ReportPlan plan = plan_report(facts.size, machine);
+  return make_report(plan, machine, fake_runs(plan, program), std::move(facts));
+}
+
+}  // namespace allium::bench::test
