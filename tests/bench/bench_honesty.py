@@ -118,24 +118,41 @@ class ForwardTest(unittest.TestCase):
 
 class CryptoTest(unittest.TestCase):
     def test_crypto_names_every_kernel_and_burst(self):
-        code, result, errors = bench("crypto")
+        code, result, errors = bench("crypto", "--quick")
         self.assertEqual(code, 0, errors)
         self.assertEqual(result["schema"], "allium.bench.crypto/1")
         measured = {}
         for figure in result["figures"]:
             self.assertEqual(list(figure["cycles_per_packet_by_burst"]), BURSTS)
             self.assertGreater(min(figure["cycles_per_packet_by_burst"].values()), 0)
-            measured.setdefault((figure["kernel"], figure["class"]), set()).add(figure["function"])
+            functions = measured.setdefault((figure["kernel"], figure["class"]), set())
+            self.assertNotIn(figure["function"], functions)
+            functions.add(figure["function"])
         onion = {kernel for kernel, packet_class in measured if packet_class}
         self.assertIn("ipsec-mb-sse", onion)
+        self.assertIn("ipsec-mb", onion)
         for kernel in onion:
+            floors = {"floor", "floor_l3"} if kernel == "ipsec-mb" else set()
             for packet_class in ("d", "v"):
-                self.assertEqual(measured[kernel, packet_class], FUNCTIONS)
+                self.assertEqual(measured[kernel, packet_class], FUNCTIONS | {"chain", "chain_l3"} | floors)
         self.assertEqual(measured["libsodium", ""], {"x25519"})
         for kernel in ("one-by-one", "ipsec-mb"):
             self.assertEqual(measured[kernel, ""], {"gcm_1000", "gcm_10000", "xchacha_1000", "xchacha_10000"})
         for key in PLACE:
             self.assertIn(key, result["environment"])
+
+    def test_chains_are_compared_with_their_floor_and_x25519_with_libsodium(self):
+        _, result, _ = bench("crypto", "--quick")
+        for figure in result["figures"]:
+            name = figure["kernel"], figure["function"]
+            expected = {"chain": "ipsec-mb floor", "chain_l3": "ipsec-mb floor_l3"}.get(figure["function"])
+            if figure["function"] == "x25519" and figure["kernel"] != "libsodium":
+                expected = "libsodium x25519"
+            self.assertEqual(figure.get("yardstick"), expected, name)
+            self.assertEqual("over_yardstick_by_burst" in figure, expected is not None, name)
+            if expected:
+                self.assertEqual(list(figure["over_yardstick_by_burst"]), BURSTS)
+                self.assertGreater(min(figure["over_yardstick_by_burst"].values()), 0)
 
     def test_env_says_what_the_machine_is(self):
         code, result, errors = bench("env")

@@ -233,7 +233,9 @@ json::object marked_environment() {
 
 void print_crypto(const std::vector<bench::CryptoFigure>& figures) {
   std::printf("%s\n", bench::environment_text(marked_environment()).c_str());
-  std::printf("TSC cycles a packet by burst size; medians, packets and keys warm\n");
+  std::printf(
+      "TSC cycles a packet by burst size; medians; packets and keys warm, packets of _l3 in 36 "
+      "MB\n");
   std::printf("%-14s %-15s %-5s", "KERNEL", "FUNCTION", "CLASS");
   for (const std::size_t burst : bench::kBurstSizes) {
     std::printf(" %8zu", burst);
@@ -245,21 +247,33 @@ void print_crypto(const std::vector<bench::CryptoFigure>& figures) {
     for (const double cycles : figure.cycles_per_packet) {
       std::printf(" %8.0f", cycles);
     }
+    if (!figure.yardstick.empty()) {
+      std::printf("   %.2f x %s", figure.over_yardstick.back(), figure.yardstick.c_str());
+    }
     std::printf("\n");
   }
+}
+
+json::object by_burst(const std::vector<double>& values) {
+  json::object object;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    object[std::to_string(bench::kBurstSizes[i])] = values[i];
+  }
+  return object;
 }
 
 json::object crypto_json(const std::vector<bench::CryptoFigure>& figures) {
   json::array list;
   for (const bench::CryptoFigure& figure : figures) {
-    json::object cycles;
-    for (std::size_t i = 0; i < figure.cycles_per_packet.size(); ++i) {
-      cycles[std::to_string(bench::kBurstSizes[i])] = figure.cycles_per_packet[i];
+    json::object object = {{"kernel", figure.kernel},
+                           {"function", figure.function},
+                           {"class", figure.packet_class},
+                           {"cycles_per_packet_by_burst", by_burst(figure.cycles_per_packet)}};
+    if (!figure.yardstick.empty()) {
+      object["yardstick"] = figure.yardstick;
+      object["over_yardstick_by_burst"] = by_burst(figure.over_yardstick);
     }
-    list.push_back(json::object{{"kernel", figure.kernel},
-                                {"function", figure.function},
-                                {"class", figure.packet_class},
-                                {"cycles_per_packet_by_burst", std::move(cycles)}});
+    list.push_back(std::move(object));
   }
   return {{"schema", "allium.bench.crypto/1"},
           {"environment", marked_environment()},
@@ -270,10 +284,13 @@ void add_crypto(CLI::App& bench_verbs) {
   CLI::App* verb = bench_verbs.add_subcommand(
       "crypto", "Every kernel that this CPU runs: cycles a packet by burst size");
   auto as_json = std::make_shared<bool>(false);
+  auto is_quick = std::make_shared<bool>(false);
+  verb->add_flag("--quick", *is_quick, "A quarter of the samples");
   verb->add_flag("--json", *as_json, "One JSON object on standard output");
-  verb->callback([as_json] {
-    const auto figures = bench::measure_crypto(
-        [](const std::string& kernel) { std::fprintf(stderr, "measuring %s\n", kernel.c_str()); });
+  verb->callback([as_json, is_quick] {
+    const auto figures = bench::measure_crypto(*is_quick, [](const std::string& what) {
+      std::fprintf(stderr, "measuring %s\n", what.c_str());
+    });
     if (*as_json) {
       print_json(crypto_json(figures));
     } else {

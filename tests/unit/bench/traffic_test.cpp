@@ -11,10 +11,12 @@
 #include <gtest/gtest.h>
 
 #include "crypto_accel/kernel_registry.hpp"
+#include "crypto_accel/primitives.hpp"
 #include "dataplane/onion/relay.hpp"
 #include "dataplane/onion/time_index.hpp"
 #include "tools/bench/memory_file.hpp"
 #include "tools/bench/next_relay.hpp"
+#include "tools/bench/onion_chain.hpp"
 #include "tools/bench/pcap_file.hpp"
 #include "tools/bench/set_memory.hpp"
 
@@ -243,6 +245,62 @@ TEST_P(TrafficTest, TheNextRelayReadsACapture) {
   ASSERT_TRUE(writer.finish());
 
   EXPECT_EQ(NextRelay(traffic(), kPackets).count_accepted(file.path()).value(), kPackets - 1);
+}
+
+Block key_of(const Secret<16>& secret) {
+  return load_block(secret.data());
+}
+
+// What `bench crypto` times is all that a relay computes: the next relay takes what the chain puts out.
+TEST_P(TrafficTest, TheNextRelayTakesWhatTheChainOfEveryKernelMakes) {
+  const auto& info = onion::type_info(onion::data_type(GetParam(), onion::Direction::forward));
+  const auto snapshot = traffic().snapshot(1, system_random());
+  const auto peers = traffic().peers();
+  const onion::LinkSecrets& in = peers[0].links.front();
+  const onion::LinkSecrets& out = peers[1].links.front();
+  ChainKeys keys;
+  keys.segment = key_of(snapshot.epochs[0].segment);
+  keys.secret = key_of(snapshot.epochs[0].secret);
+  keys.replay = key_of(snapshot.epochs[0].replay);
+  keys.links.fill(
+      {key_of(in.in_mac), key_of(in.in_veil), key_of(out.out_mac), key_of(out.out_veil)});
+  const dataplane::PortIdentity own = traffic().identity();
+  const dataplane::PortIdentity target = traffic().next_identity();
+  for (const crypto_accel::OnionKernel& kernel : crypto_accel::onion_kernels()) {
+    if (!kernel.supported()) {
+      continue;
+    }
+    std::vector<Buffer> out_frames(onion::kBurstMax, Buffer(dataplane::kHeadersBytesV4 + 1232));
+    std::vector<std::uint8_t*> datagrams;
+    std::vector<Block> header_mac;
+    for (std::size_t lane = 0; lane < out_frames.size(); ++lane) {
+      onion::Datagram datagram = traffic().make_datagram(lane, system_random());
+      datagrams.push_back(out_frames[lane].data() + dataplane::kHeadersBytesV4);
+      std::copy(datagram.view().begin(), datagram.view().end(), datagrams.back());
+      Block counter{};
+      std::copy_n(datagram.bytes.data(), onion::kTagOffset, counter.data());
+      std::uint8_t* const header = datagram.bytes.data() + onion::kLinkHeaderBytes;
+      crypto_accel::ctr_xor(in.in_veil.bytes(), counter, {header, info.header_bytes});
+      header_mac.push_back(load_block(header + onion::kSegmentBytes));
+    }
+    const std::uint64_t tag = load_be(datagrams[7] + onion::kTagOffset, onion::kTagBytes);
+    OnionChain chain(kernel, GetParam(), onion::slot_of(Traffic::kNowMs), keys);
+
+    chain.run(datagrams);
+
+    EXPECT_EQ(chain.tag_in(7), tag) << kernel.name;
+    for (std::size_t lane = 0; lane < out_frames.size(); ++lane) {
+      EXPECT_EQ(chain.header_mac(lane), header_mac[lane]) << kernel.name << " " << lane;
+      dataplane::write_headers({own.mac,
+                                target.mac,
+                                {own.addresses.front(), own.onion_port},
+                                {target.addresses.front(), target.onion_port}},
+                               datagrams[lane], info.total_bytes);
+      out_frames[lane].resize(dataplane::kHeadersBytesV4 + info.total_bytes);
+    }
+    NextRelay next(traffic(), kPackets);
+    EXPECT_EQ(next.accept(out_frames), out_frames.size()) << kernel.name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, TrafficTest,
