@@ -119,8 +119,8 @@ Entries entries_of_crypto(const char* which, const json::value& result) {
     for (const auto& [burst, cycles] : by_burst->as_object()) {
       const std::string size(burst);
       auto value = compared_at(which, figure, "/cycles_per_packet_by_burst/" + size,
-                               "/cycles_per_packet_min_by_burst/" + size,
-                               "/cycles_per_packet_max_by_burst/" + size);
+                               "/cycles_per_packet_low_by_burst/" + size,
+                               "/cycles_per_packet_high_by_burst/" + size);
       if (!value) {
         return tl::unexpected(value.error());
       }

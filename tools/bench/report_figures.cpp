@@ -68,12 +68,12 @@ class Evidence {
       return rate(kind, "v_over_ipsec_mb", "class_v_IPv4", "/result/mpps");
     }
     if (key == "d_crypto_over_floor") {
-      return of_crypto(kind, {best_onion, "chain_l3", "d"}, {"ipsec-mb", "floor_l3", "d"});
+      return over_yardstick(kind, {best_onion, "chain_l3", "d", "ipsec-mb floor_l3"}, false);
     }
     if (key == "x25519_over_libsodium") {
       return best_x25519 == "libsodium"
                  ? missing(kind, "this CPU runs no X25519 but libsodium's")
-                 : of_crypto(kind, {"libsodium", "x25519", ""}, {best_x25519, "x25519", ""});
+                 : over_yardstick(kind, {best_x25519, "x25519", "", "libsodium x25519"}, true);
     }
     if (key == "two_cores_over_one") {
       return cores(kind);
@@ -86,6 +86,7 @@ class Evidence {
     std::string kernel;
     std::string function;
     std::string packet_class;
+    std::string yardstick;
   };
 
   static Figure missing(const FigureKind& kind, std::string reason) {
@@ -205,36 +206,41 @@ class Evidence {
     return two && one ? figure_of(kind, *two / *one, ids) : missing(kind, ids[0] + " says no rate");
   }
 
-  std::optional<Range> crypto_cycles(const CryptoRow& row) const {
+  const json::value* crypto_row(const CryptoRow& row) const {
     json::error_code error;
     const auto* figures = run("crypto")->find_pointer("/result/figures", error);
     if (figures == nullptr || !figures->is_array()) {
-      return std::nullopt;
+      return nullptr;
     }
     for (const json::value& entry : figures->as_array()) {
       if (text_at(entry, "/kernel") == row.kernel && text_at(entry, "/function") == row.function &&
-          text_at(entry, "/class") == row.packet_class) {
-        const auto cycles = number_at(entry, "/cycles_per_packet_by_burst/32");
-        const auto low = number_at(entry, "/cycles_per_packet_min_by_burst/32");
-        const auto high = number_at(entry, "/cycles_per_packet_max_by_burst/32");
-        return cycles ? std::optional(Range{*cycles, low.value_or(*cycles), high.value_or(*cycles)})
-                      : std::nullopt;
+          text_at(entry, "/class") == row.packet_class &&
+          text_at(entry, "/yardstick") == row.yardstick) {
+        return &entry;
       }
     }
-    return std::nullopt;
+    return nullptr;
   }
 
-  Figure of_crypto(const FigureKind& kind, const CryptoRow& over, const CryptoRow& under) const {
+  /// Of samples of bursts of 32 in which the two took turns; quartiles.
+  Figure over_yardstick(const FigureKind& kind, const CryptoRow& row, bool is_inverse) const {
     const std::string id = "crypto";
     if (const std::string problem = problem_of(id); !problem.empty()) {
       return missing(kind, problem);
     }
-    for (const CryptoRow& row : {over, under}) {
-      if (!crypto_cycles(row)) {
-        return missing(kind, "crypto has no " + row.function + " of " + row.kernel);
-      }
+    const json::value* entry = crypto_row(row);
+    if (entry == nullptr) {
+      return missing(
+          kind, "crypto has no " + row.function + " of " + row.kernel + " over " + row.yardstick);
     }
-    return figure_of(kind, *crypto_cycles(over) / *crypto_cycles(under), {id});
+    const auto ratio = number_at(*entry, "/over_yardstick_by_burst/32");
+    const auto low = number_at(*entry, "/over_yardstick_low_by_burst/32");
+    const auto high = number_at(*entry, "/over_yardstick_high_by_burst/32");
+    if (!ratio || !low || !high) {
+      return missing(kind, "crypto compares no " + row.function + " of " + row.kernel);
+    }
+    const Range range = {*ratio, *low, *high};
+    return figure_of(kind, is_inverse ? Range{1, 1, 1} / range : range, {id});
   }
 
   const json::array& runs_;

@@ -152,8 +152,8 @@ ReportPlot plot_of_crypto(const CryptoPlot& wanted, const json::array& figures) 
         const double value = cycles.to_number<double>();
         put(made.plot,
             text_at(figure, "/kernel") + (wanted.functions.size() > 1 ? " " + function : ""), size,
-            {value, number_at(figure, "/cycles_per_packet_min_by_burst/" + size).value_or(value),
-             number_at(figure, "/cycles_per_packet_max_by_burst/" + size).value_or(value)});
+            {value, number_at(figure, "/cycles_per_packet_low_by_burst/" + size).value_or(value),
+             number_at(figure, "/cycles_per_packet_high_by_burst/" + size).value_or(value)});
       }
     }
   }

@@ -124,8 +124,8 @@ TEST(ReportCompare, ResultsOfCryptoAreComparedFunctionByFunction) {
   json::object other = test::crypto_result();
   auto& row = other["figures"].as_array()[0].as_object();
   row["cycles_per_packet_by_burst"].as_object()["32"] = 900;
-  row["cycles_per_packet_max_by_burst"].as_object()["32"] = 900;
-  row["cycles_per_packet_min_by_burst"].as_object()["32"] = 900;
+  row["cycles_per_packet_high_by_burst"].as_object()["32"] = 900;
+  row["cycles_per_packet_low_by_burst"].as_object()["32"] = 900;
   const Comparison made = comparison(test::crypto_result(), other);
   EXPECT_EQ(made.figures.size(), 14U);
   EXPECT_EQ(made.figures[1].key, "vaes chain_l3 d x32");

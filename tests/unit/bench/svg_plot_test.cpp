@@ -17,12 +17,15 @@ std::size_t count(const std::string& text, const std::string& part) {
 }
 
 Plot two_series() {
-  return {"title",
-          "burst",
-          "cycles",
-          {"1", "2", "4"},
-          {{"D", {{{10, 9, 12}, {20, 19, 21}, {30, 30, 30}}}, false},
-           {"V", {{{5, 5, 5}, std::nullopt, {7, 7, 7}}}, false}}};
+  Plot plot;
+  plot.title = "title";
+  plot.labels = {"1", "2", "4"};
+  plot.series.resize(2);
+  plot.series[0].name = "D";
+  plot.series[0].values = {PlotValue{10, 9, 12}, PlotValue{20, 19, 21}, PlotValue{30, 30, 30}};
+  plot.series[1].name = "V";
+  plot.series[1].values = {PlotValue{5, 5, 5}, std::nullopt, PlotValue{7, 7, 7}};
+  return plot;
 }
 
 TEST(SvgPlot, LinesMarkEveryValueAndBreakWhereOneIsMissing) {
@@ -45,9 +48,11 @@ TEST(SvgPlot, BarsAreAsLongAsTheirValues) {
 }
 
 TEST(SvgPlot, NothingToShowIsNoDivisionByZero) {
-  for (const std::string& svg :
-       {line_plot({}), bar_plot({}),
-        line_plot({"t", "x", "y", {"1"}, {{"s", {{{0, 0, 0}}}, false}}})}) {
+  Plot zero;
+  zero.labels = {"1"};
+  zero.series.resize(1);
+  zero.series[0].values = {PlotValue{}};
+  for (const std::string& svg : {line_plot({}), bar_plot({}), line_plot(zero), bar_plot(zero)}) {
     EXPECT_EQ(count(svg, "nan"), 0U);
     EXPECT_EQ(count(svg, "inf"), 0U);
     EXPECT_EQ(count(svg, "</svg>"), 1U);
