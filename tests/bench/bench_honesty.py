@@ -14,7 +14,8 @@ import unittest
 bin_dir = pathlib.Path()
 
 FIGURES = ("mpps", "gbit_s", "cycles_per_packet", "cycles_per_packet_min", "cycles_per_packet_max",
-           "cycles_per_packet_mean", "io_cycles_per_packet", "spread_percent")
+           "cycles_per_packet_mean", "io_cycles_per_packet", "cycles_without_io", "spread_percent")
+COUNTS = ("received", "forwarded", "counted_by_sink", "written_to_replay_set", "accepted_by_next_relay", "drops")
 PLACE = ("cpu", "cpus", "isa", "l2_bytes", "l3_bytes", "virtual", "tsc_hz", "tsc_is_constant", "huge_pages_free",
          "kernel_release", "comparative_only", "comparative_reasons")
 PLACE_OF_A_RUN = PLACE + ("kernels", "pages", "replay_set_huge_bytes", "steal_percent", "spread_percent", "preemptions")
@@ -36,21 +37,31 @@ def bench(*words, **environment):
 class ForwardTest(unittest.TestCase):
     SMALL = ("--packets", "1024", "--sessions", "64", "--repeats", "3", "--passes", "2")
 
-    def check_figure(self, packet_class, packets, size, *words):
+    def check_books(self, result, packets, passes, bad=0):
+        """Every packet of every pass is in the books of all who count; `bad` of a pass have a wrong link tag."""
+        self.assertEqual(result["received"], packets * passes)
+        for count in ("forwarded", "counted_by_sink", "written_to_replay_set"):
+            self.assertEqual(result[count], (packets - bad) * passes, count)
+        self.assertEqual(result["accepted_by_next_relay"], packets - bad)
+        self.assertEqual(result["drops"], {"ll_tag": bad * passes} if bad else {})
+
+    def check_figure(self, packet_class, packets, size, *words, bad=0, expected=()):
         code, result, errors = bench("forward", *words, "--class", packet_class)
         self.assertEqual(code, 0, errors)
         self.assertEqual(result["schema"], "allium.bench.forward/1")
         self.assertEqual(result["class"], packet_class)
         self.assertIs(result["valid"], True)
-        for count in ("received", "forwarded", "counted_by_sink", "written_to_replay_set"):
-            self.assertEqual(result[count], packets * result["repeats"] * result["passes"], count)
-        self.assertEqual(result["accepted_by_next_relay"], packets)
-        self.assertEqual(result["drops"], {})
+        self.check_books(result, packets, result["repeats"] * result["passes"], bad)
         self.assertEqual(result["packets"], packets)
         self.assertEqual(result["datagram_bytes"], size)
         self.assertEqual(result["loop_bytes"], packets * size)
-        for key in FIGURES:
-            self.assertGreaterEqual(result[key], 0, key)
+        for key, value in {"ip": 4, "backend": "pcap", "workers": 1, "bad_tag_percent": 0, "replay_rate_mpps": 1,
+                           **dict(expected)}.items():
+            self.assertEqual(result[key], value, key)
+        for key in FIGURES[:-2]:
+            self.assertGreater(result[key], 0, key)
+        self.assertAlmostEqual(result["cycles_without_io"],
+                               result["cycles_per_packet"] - result["io_cycles_per_packet"], places=3)
         for key in PLACE_OF_A_RUN:
             self.assertIn(key, result["environment"])
         self.assertEqual(result["environment"]["comparative_only"],
@@ -59,6 +70,101 @@ class ForwardTest(unittest.TestCase):
                                delta=result["environment"]["tsc_hz"] * 1e-6)
         self.assertAlmostEqual(result["gbit_s"], result["mpps"] * size * 8 / 1e3, delta=result["gbit_s"] * 1e-6)
         return result
+
+    def check_compared(self, result, other, packets, bad=0):
+        self.assertIs(other["valid"], True)
+        self.check_books(other, packets, result["repeats"] * result["passes"], bad)
+        self.assertGreater(other["ratio_min"], 0)
+        self.assertLessEqual(other["ratio_min"], other["ratio"])
+        self.assertLessEqual(other["ratio"], other["ratio_max"])
+
+    def test_kernels_compared_take_turns_and_have_books_of_their_own(self):
+        wish = "onion=ipsec-mb-sse,x25519=libsodium"
+        result = self.check_figure("d", 1024, 1232, *self.SMALL, "--compare-kernels", wish)
+        self.assertEqual(result["contenders"], [result["compared"]])
+        self.assertEqual(result["compared"]["kernels"], wish)
+        self.check_compared(result, result["compared"], 1024)
+
+    def test_bursts_and_garbage_are_compared_in_one_run(self):
+        result = self.check_figure("v", 1056, 256, *self.SMALL[2:], "--packets", "1056", "--compare-burst", "1",
+                                   "--compare-burst", "11", "--compare-bad-tags", "100", "--compare-bad-tags", "50")
+        others = result["contenders"]
+        self.assertEqual([(other["burst"], other["bad_tag_percent"]) for other in others],
+                         [(1, 0), (11, 0), (32, 100), (32, 50)])
+        for other, bad in zip(others, (0, 0, 1056, 528)):
+            self.check_compared(result, other, 1056, bad)
+        self.assertEqual(result["compared"], others[0])
+
+    def test_no_figure_of_anybody_where_one_has_no_right_books(self):
+        code, result, _ = bench("forward", *self.SMALL, "--same-replay-key", "--compare-bad-tags", "100")
+        self.assertEqual(code, 1)
+        self.assertIs(result["valid"], False)
+        self.assertIs(result["compared"]["valid"], True)  # garbage needs no replay key to be dropped
+        for key in FIGURES + ("ratio",):
+            self.assertNotIn(key, result)
+            self.assertNotIn(key, result["compared"])
+
+    def test_bad_tags_are_dropped_for_them_and_nothing_else_is(self):
+        for percent, bad in ((1, 10), (30, 307), (100, 1024)):
+            self.check_figure("d", 1024, 1232, *self.SMALL, "--bad-tags", str(percent), bad=bad,
+                              expected={"bad_tag_percent": percent})
+
+    def test_ipv6_frames_are_longer_and_as_right(self):
+        for packet_class, size in (("d", 1232), ("v", 256)):
+            result = self.check_figure(packet_class, 1024, size, *self.SMALL, "--ip", "6", expected={"ip": 6})
+            self.assertEqual(result["frame_bytes"], size + 62)
+
+    def test_setup_packets_are_opened_and_accepted_by_the_next_relay(self):
+        small = ("--repeats", "2", "--passes", "2")
+        for burst in ("32", "5", "1"):
+            packets = {"32": 64, "5": 60, "1": 60}[burst]
+            result = self.check_figure("s", packets, 1232, *small, "--packets", str(packets), "--burst", burst)
+            self.assertEqual(result["sessions"], packets)
+        self.check_figure("s", 60, 1232, *small, "--packets", "60", "--burst", "4", "--ip", "6", "--bad-tags", "50", bad=30,
+                          expected={"ip": 6, "bad_tag_percent": 50})
+
+    def test_setup_kernels_are_compared(self):
+        result = self.check_figure("s", 64, 1232, "--packets", "64", "--repeats", "2", "--passes", "1",
+                                   "--compare-kernels", "x25519=libsodium,onion=ipsec-mb-sse")
+        self.assertEqual(result["compared"]["kernels"], "onion=ipsec-mb-sse,x25519=libsodium")
+        self.check_compared(result, result["compared"], 64)
+
+    def test_rings_bring_the_same_packets_as_a_file(self):
+        for packet_class, size in (("d", 1232), ("v", 256)):
+            result = self.check_figure(packet_class, 1024, size, *self.SMALL, "--backend", "ring", "--bad-tags", "25",
+                                       "--compare-burst", "8", bad=256,
+                                       expected={"backend": "ring", "bad_tag_percent": 25})
+            self.check_compared(result, result["compared"], 1024, 256)
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two CPUs")
+    def test_workers_share_the_packets(self):
+        result = self.check_figure("v", 1024, 256, *self.SMALL, "--backend", "ring", "--workers", "2",
+                                   "--compare-workers", "1", expected={"backend": "ring", "workers": 2})
+        self.assertEqual(result["compared"]["workers"], 1)
+        self.check_compared(result, result["compared"], 1024)
+
+    def test_more_workers_than_cpus_are_refused(self):
+        cpus = len(os.sched_getaffinity(0))
+        if cpus >= 16:
+            self.skipTest("16 workers are the most")
+        code, result, errors = bench("forward", "--backend", "ring", "--workers", str(cpus + 1), "--packets",
+                                     str(32 * (cpus + 1)))
+        self.assertEqual(code, 4)
+        self.assertIsNone(result)
+        self.assertIn(f"there are {cpus} CPUs", errors)
+
+    def test_the_replay_set_is_as_large_as_asked_for(self):
+        small = self.check_figure("v", 1024, 256, *self.SMALL, "--replay-mpps", "0.1",
+                                  expected={"replay_rate_mpps": 0.1})
+        large = self.check_figure("v", 1024, 256, *self.SMALL, "--replay-mpps", "0.4",
+                                  expected={"replay_rate_mpps": 0.4})
+        self.assertAlmostEqual(large["replay_set_bytes"] / small["replay_set_bytes"], 4, delta=0.01)
+
+    def test_people_read_what_is_compared(self):
+        done = run("forward", *self.SMALL, "--compare-bad-tags", "100", "--compare-burst", "8")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for word in ("beside it", "100 % wrong link tags", "8 packets a burst"):
+            self.assertIn(word, done.stdout)
 
     def test_class_d_is_forwarded_and_counted_by_four(self):
         self.check_figure("d", 1024, 1232, *self.SMALL)
@@ -110,9 +216,16 @@ class ForwardTest(unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertIsNone(result)
         self.assertEqual(len(errors.splitlines()), 1, errors)
+        code, result, errors = bench("forward", *self.SMALL, "--compare-kernels", "onion=none-such")
+        self.assertNotEqual(code, 0)
+        self.assertIsNone(result)
+        self.assertIn("none-such", errors)
 
     def test_wrong_options_are_usage_errors(self):
-        for words in (("--class", "x"), ("--packets", "33"), ("--burst", "33"), ("--burst", "0"), ("--sessions", "0")):
+        for words in (("--class", "x"), ("--packets", "33"), ("--burst", "33"), ("--burst", "0"), ("--sessions", "0"),
+                      ("--ip", "5"), ("--bad-tags", "101"), ("--backend", "memif"), ("--workers", "2"),
+                      ("--compare-workers", "2"), ("--compare-burst", "33"), ("--replay-mpps", "0"),
+                      ("--packets", "32", "--compare-burst", "7")):
             self.assertEqual(run("forward", *words).returncode, 2, words)
 
 

@@ -6,73 +6,189 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <numeric>
 #include <string_view>
 
+#include "dataplane/engine/engine.hpp"
 #include "dataplane/onion/burst.hpp"
 
 namespace allium::bench {
 namespace {
 
-bool parse_size(const char* text, std::size_t low, std::size_t high, std::size_t& target) {
+enum Word : int {
+  kClass = 1,
+  kIp,
+  kSessions,
+  kPackets,
+  kRepeats,
+  kPasses,
+  kBurst,
+  kBadTags,
+  kBackend,
+  kWorkers,
+  kReplayMpps,
+  kSameReplayKey,
+  kNoHuge,
+  kCompareKernels,
+  kCompareBurst,
+  kCompareBadTags,
+  kCompareWorkers,
+};
+
+constexpr option kWords[] = {{"class", required_argument, nullptr, kClass},
+                             {"ip", required_argument, nullptr, kIp},
+                             {"sessions", required_argument, nullptr, kSessions},
+                             {"packets", required_argument, nullptr, kPackets},
+                             {"repeats", required_argument, nullptr, kRepeats},
+                             {"passes", required_argument, nullptr, kPasses},
+                             {"burst", required_argument, nullptr, kBurst},
+                             {"bad-tags", required_argument, nullptr, kBadTags},
+                             {"backend", required_argument, nullptr, kBackend},
+                             {"workers", required_argument, nullptr, kWorkers},
+                             {"replay-mpps", required_argument, nullptr, kReplayMpps},
+                             {"same-replay-key", no_argument, nullptr, kSameReplayKey},
+                             {"no-huge", no_argument, nullptr, kNoHuge},
+                             {"compare-kernels", required_argument, nullptr, kCompareKernels},
+                             {"compare-burst", required_argument, nullptr, kCompareBurst},
+                             {"compare-bad-tags", required_argument, nullptr, kCompareBadTags},
+                             {"compare-workers", required_argument, nullptr, kCompareWorkers},
+                             {nullptr, 0, nullptr, 0}};
+
+constexpr double kReplayMppsMax = 64;  // a set of 16 GB
+
+template <typename Number>
+bool parse_number(const char* text, Number low, Number high, Number& target) {
   const char* end = text + std::strlen(text);
   const auto [rest, error] = std::from_chars(text, end, target);
   return error == std::errc() && rest == end && target >= low && target <= high;
 }
 
-bool parse_class(std::string_view text, onion::PacketClass& target) {
-  target = text == "v" ? onion::PacketClass::v : onion::PacketClass::d;
-  return text == "d" || text == "v";
+bool parse_size(const char* text, std::size_t low, std::size_t high, std::size_t& target) {
+  return parse_number(text, low, high, target);
 }
 
-bool take_option(int flag, const char* value, ForwardOptions& options) {
-  switch (flag) {
-    case 'c':
-      return parse_class(value, options.packet_class);
-    case 's':
+bool parse_size(const char* text, std::size_t low, std::size_t high,
+                std::vector<std::size_t>& target) {
+  return parse_size(text, low, high, target.emplace_back());
+}
+
+/// A word and what it stands for.
+template <typename Value>
+struct Choice {
+  std::string_view word;
+  Value value;
+};
+
+template <typename Value, std::size_t kCount>
+bool parse_choice(std::string_view text, const Choice<Value> (&choices)[kCount], Value& target) {
+  for (const Choice<Value>& choice : choices) {
+    if (choice.word == text) {
+      target = choice.value;
+      return true;
+    }
+  }
+  return false;
+}
+
+constexpr Choice<onion::PacketClass> kClasses[] = {
+    {"d", onion::PacketClass::d}, {"v", onion::PacketClass::v}, {"s", onion::PacketClass::s0}};
+constexpr Choice<bool> kFamilies[] = {{"4", false}, {"6", true}};
+constexpr Choice<Backend> kBackends[] = {{"pcap", Backend::pcap}, {"ring", Backend::ring}};
+
+bool take_option(int word, const char* value, ForwardOptions& options) {
+  switch (word) {
+    case kClass:
+      return parse_choice(value, kClasses, options.packet_class);
+    case kIp:
+      return parse_choice(value, kFamilies, options.is_v6);
+    case kSessions:
       return parse_size(value, 1, 1'000'000, options.sessions);
-    case 'p':
+    case kPackets:
       return parse_size(value, 1, kLoopPacketsMax, options.packets);
-    case 'r':
+    case kRepeats:
       return parse_size(value, 1, 1000, options.repeats);
-    case 'n':
+    case kPasses:
       return parse_size(value, 1, 1000, options.passes);
-    case 'b':
+    case kBurst:
       return parse_size(value, 1, onion::kBurstMax, options.burst);
-    case 'k':
+    case kBadTags:
+      return parse_size(value, 0, 100, options.bad_tags);
+    case kBackend:
+      return parse_choice(value, kBackends, options.backend);
+    case kWorkers:
+      return parse_size(value, 1, dataplane::kWorkersMax, options.workers);
+    case kReplayMpps:
+      return parse_number(value, 0.001, kReplayMppsMax, options.replay_mpps);
+    case kSameReplayKey:
       options.same_replay_key = true;
       return true;
-    case 'h':
+    case kNoHuge:
       options.pages = dataplane::Pages::small;
       return true;
+    case kCompareKernels:
+      options.compare_kernels.emplace_back(value);
+      return true;
+    case kCompareBurst:
+      return parse_size(value, 1, onion::kBurstMax, options.compare_bursts);
+    case kCompareBadTags:
+      return parse_size(value, 0, 100, options.compare_bad_tags);
+    case kCompareWorkers:
+      return parse_size(value, 1, dataplane::kWorkersMax, options.compare_workers);
     default:
       return false;
   }
 }
 
+std::size_t workers_max(const ForwardOptions& options) {
+  std::size_t most = options.workers;
+  for (const std::size_t workers : options.compare_workers) {
+    most = std::max(most, workers);
+  }
+  return most;
+}
+
+bool go_together(const ForwardOptions& options) {
+  const std::size_t step = packet_step(options);
+  return step <= kLoopPacketsMax && options.packets % step == 0 &&
+         (options.backend == Backend::ring || workers_max(options) == 1);
+}
+
 }  // namespace
 
 std::optional<ForwardOptions> parse_forward_options(int argc, char** argv) {
-  const option known[] = {{"class", required_argument, nullptr, 'c'},
-                          {"sessions", required_argument, nullptr, 's'},
-                          {"packets", required_argument, nullptr, 'p'},
-                          {"repeats", required_argument, nullptr, 'r'},
-                          {"passes", required_argument, nullptr, 'n'},
-                          {"burst", required_argument, nullptr, 'b'},
-                          {"same-replay-key", no_argument, nullptr, 'k'},
-                          {"no-huge", no_argument, nullptr, 'h'},
-                          {nullptr, 0, nullptr, 0}};
   ForwardOptions options;
   optind = 1;
   // NOLINTNEXTLINE(concurrency-mt-unsafe): the only thread
-  for (int flag = 0; (flag = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
-    if (!take_option(flag, optarg, options)) {
+  for (int word = 0; (word = getopt_long(argc, argv, "", kWords, nullptr)) != -1;) {
+    if (!take_option(word, optarg, options)) {
       return std::nullopt;
     }
   }
-  if (optind != argc || options.packets % options.burst != 0) {
+  if (optind != argc || !go_together(options)) {
     return std::nullopt;
   }
   return options;
+}
+
+std::vector<std::size_t> bad_tag_inputs(const ForwardOptions& options) {
+  std::vector<std::size_t> inputs = {options.bad_tags};
+  for (const std::size_t percent : options.compare_bad_tags) {
+    if (std::find(inputs.begin(), inputs.end(), percent) == inputs.end()) {
+      inputs.push_back(percent);
+    }
+  }
+  return inputs;
+}
+
+std::size_t packet_step(const ForwardOptions& options) {
+  std::size_t step = options.burst * options.workers;
+  for (const std::size_t burst : options.compare_bursts) {
+    step = std::lcm(step, burst * options.workers);
+  }
+  for (const std::size_t workers : options.compare_workers) {
+    step = std::lcm(step, options.burst * workers);
+  }
+  return step;
 }
 
 std::size_t loop_packets(const ForwardOptions& options, std::size_t datagram_bytes,
@@ -80,11 +196,15 @@ std::size_t loop_packets(const ForwardOptions& options, std::size_t datagram_byt
   if (options.packets != 0) {
     return options.packets;
   }
-  std::size_t packets = std::min(kLoopBytes / datagram_bytes, kLoopPacketsMax);
+  std::size_t packets = options.packet_class == onion::PacketClass::s0
+                            ? kSetupLoopPackets
+                            : std::min(kLoopBytes / datagram_bytes, kLoopPacketsMax);
   if (memory_bytes != 0) {
-    packets = std::min(packets, memory_bytes / 2 / kPacketBufferBytes);
+    const std::size_t packet_bytes = kPacketBufferBytes * bad_tag_inputs(options).size();
+    packets = std::min(packets, memory_bytes / 2 / packet_bytes);
   }
-  return std::max<std::size_t>(packets / options.burst, 1) * options.burst;
+  const std::size_t step = packet_step(options);
+  return std::max<std::size_t>(packets / step, 1) * step;
 }
 
 }  // namespace allium::bench

@@ -6,16 +6,14 @@
 // the relay under test ran.
 //
 //   Ownership  owns all its state; borrows nothing after the constructor.
-//   Errors     packets that fail are not counted; files have Errc::io and Errc::malformed.
+//   Errors     packets that fail are not counted.
 //   Threads    one.
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "crypto_accel/base/result.hpp"
 #include "dataplane/engine/frame.hpp"
 #include "tools/bench/traffic.hpp"
 
@@ -29,10 +27,7 @@ class NextRelay {
   NextRelay(const NextRelay&) = delete;
   NextRelay& operator=(const NextRelay&) = delete;
 
-  /// Reads a pcap file of what was sent and says how many of the expected packets arrived, each counted once.
-  Result<std::size_t> count_accepted(const std::string& path);
-
-  /// The same for frames at hand, at most 32.
+  /// How many of these frames, at most 32, are expected packets that have not arrived before.
   std::size_t accept(std::vector<std::vector<std::uint8_t>> frames);
 
  private:

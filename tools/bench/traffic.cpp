@@ -2,6 +2,7 @@
 #include "tools/bench/traffic.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "crypto_accel/base/check.hpp"
 #include "crypto_accel/primitives.hpp"
@@ -19,11 +20,29 @@ using crypto_accel::ctr_xor;
 constexpr std::uint16_t kPort = 22100;
 constexpr std::uint64_t kFlow = 1;
 constexpr std::size_t kIndexBytes = 8;
-constexpr std::size_t kHeaderBytesMax = 128;  // HR of class D
+constexpr std::size_t kHeaderBytesMax = 128;       // HR of class D
+constexpr std::size_t kSetupPacketsMax = 262'144;  // that the previous relay has room for
+constexpr onion::SetupLimits kNoLimits{1, 1, 1'000'000'000, 4'000'000'000};
 
-onion::Endpoint endpoint_of(std::uint8_t host) {
-  const std::array<std::uint8_t, 4> address = {192, 0, 2, host};
-  return onion::Endpoint::from_v4(address.data(), kPort);
+// Addresses for documentation: RFC 5737, RFC 3849.
+onion::Endpoint endpoint_of(std::uint8_t host, bool is_v6) {
+  const std::array<std::uint8_t, 4> v4 = {192, 0, 2, host};
+  const std::array<std::uint8_t, 16> v6 = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0,
+                                           0,    0, 0,   0,    0, 0, 0, host};
+  return is_v6 ? onion::Endpoint::from_v6(v6.data(), kPort)
+               : onion::Endpoint::from_v4(v4.data(), kPort);
+}
+
+// A client of the previous relay.
+onion::Endpoint client() {
+  constexpr std::array<std::uint8_t, 4> kAddress = {198, 51, 100, 1};
+  return onion::Endpoint::from_v4(kAddress.data(), 40000);
+}
+
+onion::PacketType type_of(onion::PacketClass packet_class) {
+  return packet_class == onion::PacketClass::s0
+             ? onion::PacketType::s0
+             : onion::data_type(packet_class, onion::Direction::forward);
 }
 
 onion::HourKey copy_of(const onion::HourKey& source) {
@@ -53,7 +72,7 @@ Traffic::Traffic(const TrafficConfig& config, const Random& random) : config_(co
     const auto host = static_cast<std::uint8_t>(i + 1);
     Node& node = nodes_[i];
     node.id = 0x01010101U * host;
-    node.endpoint = endpoint_of(host);
+    node.endpoint = endpoint_of(host, config.is_v6);
     node.mac = {2, 0, 0, 0, 0, host};
     node.epoch.epoch = onion::epoch_of(kNowMs);
     for (Secret<16>* key : {&node.epoch.segment, &node.epoch.secret, &node.epoch.return_block,
@@ -65,6 +84,11 @@ Traffic::Traffic(const TrafficConfig& config, const Random& random) : config_(co
     node.hour.public_key = crypto_accel::x25519_public(node.hour.private_key);
   }
   link_in_ = link(kPrevious, kTested);
+  if (config.packet_class == onion::PacketClass::s0) {
+    previous_ = std::make_unique<BareRelay>(neighbour_snapshot(kPrevious), kSetupPacketsMax,
+                                            onion::DeliverySink{});
+    return;
+  }
   sessions_.reserve(config.session_count);
   for (std::size_t i = 0; i < config.session_count; ++i) {
     auto& hops = sessions_.emplace_back();
@@ -72,6 +96,8 @@ Traffic::Traffic(const TrafficConfig& config, const Random& random) : config_(co
     hops[1] = open_session(kNext, onion::NextHop::to_service(onion::Service::drop), i);
   }
 }
+
+Traffic::~Traffic() = default;
 
 onion::LinkSecrets Traffic::link(Place own, Place peer) const {
   auto secrets = onion::derive_link_secrets(
@@ -110,8 +136,7 @@ onion::HopSession Traffic::open_session(Place place, const onion::NextHop& next,
 }
 
 std::size_t Traffic::datagram_bytes() const noexcept {
-  return onion::type_info(onion::data_type(config_.packet_class, onion::Direction::forward))
-      .total_bytes;
+  return onion::type_info(type_of(config_.packet_class)).total_bytes;
 }
 
 dataplane::PortIdentity Traffic::identity() const {
@@ -133,6 +158,7 @@ control_port::SnapshotBegin Traffic::snapshot(std::uint64_t serial, const Random
   begin.hours.push_back(copy_of(node.hour));
   begin.epochs.push_back(copy_of(node.epoch));
   random(begin.epochs.back().replay.bytes());
+  begin.setup_limits = kNoLimits;
   return begin;
 }
 
@@ -144,16 +170,24 @@ std::vector<onion::PeerConfig> Traffic::peers() const {
 }
 
 onion::SnapshotConfig Traffic::next_snapshot() const {
+  return neighbour_snapshot(kNext);
+}
+
+onion::SnapshotConfig Traffic::neighbour_snapshot(Place own) const {
   onion::SnapshotConfig config;
-  config.own_id = nodes_[kNext].id;
-  config.own_endpoint = nodes_[kNext].endpoint;
-  config.peers.push_back(peer(kNext, kTested));
-  config.epochs.push_back(copy_of(nodes_[kNext].epoch));
-  config.hours.push_back(copy_of(nodes_[kNext].hour));
+  config.own_id = nodes_[own].id;
+  config.own_endpoint = nodes_[own].endpoint;
+  config.peers.push_back(peer(own, kTested));
+  config.epochs.push_back(copy_of(nodes_[own].epoch));
+  config.hours.push_back(copy_of(nodes_[own].hour));
+  config.cookie_required = false;
   return config;
 }
 
 onion::Datagram Traffic::make_datagram(std::uint64_t index, const Random& random) const {
+  if (previous_ != nullptr) {
+    return make_setup(index, random);
+  }
   const auto& hops = sessions_[index % sessions_.size()];
   const auto type = onion::data_type(config_.packet_class, onion::Direction::forward);
   std::array<std::uint8_t, onion::kDatagramBytesMax> memory{};
@@ -165,6 +199,36 @@ onion::Datagram Traffic::make_datagram(std::uint64_t index, const Random& random
   ALLIUM_CHECK(datagram);  // two hops and whole data fit in both classes
   put_link(index, *datagram);
   return *datagram;
+}
+
+// What the client sends, through the previous relay.
+onion::Datagram Traffic::make_setup(std::uint64_t index, const Random& random) const {
+  std::array<onion::SetupHop, kPlaces> hops{};
+  for (std::size_t place = 0; place < kPlaces; ++place) {
+    hops[place].onion_key = nodes_[place].hour.public_key;
+    hops[place].next = place == kNext ? onion::NextHop::to_service(onion::Service::drop)
+                                      : onion::NextHop::to_relay(nodes_[place + 1].id);
+  }
+  std::array<std::uint8_t, onion::type_info(onion::PacketType::s0).x_r_bytes> data{};
+  random(data);
+  store_be(data.data(), index, kIndexBytes);
+  onion::SetupRequest request;
+  request.type = onion::PacketType::s0;
+  request.slot = onion::slot_of(kNowMs);
+  request.hour = onion::hour_of(kNowMs);
+  request.hops = hops;
+  request.t = onion::flow_and_seq(kFlow, index);
+  request.data = data;
+  auto setup = onion::build_setup(request, random);
+  ALLIUM_CHECK(setup);  // three hops, and keys of our own
+  onion::Burst burst;
+  burst.count = 1;
+  burst.data[0] = setup->datagram.bytes.data();
+  burst.bytes[0] = static_cast<std::uint16_t>(setup->datagram.byte_count);
+  burst.source[0] = client();
+  previous_->run(burst);
+  ALLIUM_CHECK(burst.verdict[0] == onion::Verdict::forward);
+  return setup->datagram;
 }
 
 // SPEC.md section 4: the veil first, then the tag over what is sent.
@@ -194,25 +258,41 @@ Result<std::uint64_t> Traffic::index_of(const std::uint8_t* t, const std::uint8_
   return index;
 }
 
-Result<void> Traffic::write_frames(const std::string& path, std::size_t packet_count,
+Result<void> Traffic::write_frames(std::span<const FrameFile> files, std::size_t packet_count,
                                    const Random& random) const {
-  auto file = PcapWriter::create(path);
-  if (!file) {
-    return tl::unexpected(file.error());
+  std::vector<PcapWriter> writers;
+  for (const FrameFile& file : files) {
+    auto writer = PcapWriter::create(file.path);
+    if (!writer) {
+      return tl::unexpected(writer.error());
+    }
+    writers.push_back(std::move(*writer));
   }
   const dataplane::FrameAddresses addresses{nodes_[kPrevious].mac, nodes_[kTested].mac,
                                             nodes_[kPrevious].endpoint, nodes_[kTested].endpoint};
-  std::vector<std::uint8_t> frame(dataplane::kHeadersBytesV4 + datagram_bytes());
-  std::uint8_t* const payload = frame.data() + dataplane::kHeadersBytesV4;
+  std::vector<std::uint8_t> frame(headers_bytes() + datagram_bytes());
+  std::uint8_t* const payload = frame.data() + headers_bytes();
   for (std::size_t i = 0; i < packet_count; ++i) {
     const onion::Datagram datagram = make_datagram(i, random);
-    std::copy(datagram.view().begin(), datagram.view().end(), payload);
-    dataplane::write_headers(addresses, payload, datagram.byte_count);
-    if (auto added = file->add(frame); !added) {
-      return added;
+    for (std::size_t file = 0; file < files.size(); ++file) {
+      std::copy(datagram.view().begin(), datagram.view().end(), payload);
+      if (has_bad_tag(i, files[file].bad_tag_percent)) {
+        std::transform(payload + onion::kTagOffset, payload + onion::kTagOffset + onion::kTagBytes,
+                       payload + onion::kTagOffset,
+                       [](std::uint8_t byte) { return static_cast<std::uint8_t>(~byte); });
+      }
+      dataplane::write_headers(addresses, payload, datagram.byte_count);
+      if (auto added = writers[file].add(frame); !added) {
+        return added;
+      }
     }
   }
-  return file->finish();
+  for (PcapWriter& writer : writers) {
+    if (auto finished = writer.finish(); !finished) {
+      return finished;
+    }
+  }
+  return {};
 }
 
 }  // namespace allium::bench

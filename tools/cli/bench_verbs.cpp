@@ -9,8 +9,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <CLI/Config.hpp>
@@ -38,10 +40,31 @@ struct ForwardOptions {
   std::size_t repeats = 7;
   std::size_t passes = 2;
   std::size_t burst = 32;
+  std::string ip = "4";
+  std::string backend = "pcap";
+  std::size_t workers = 1;
+  std::size_t bad_tags = 0;
+  double replay_mpps = 1;
+  std::vector<std::string> compare_kernels;
+  std::vector<std::size_t> compare_bursts;
+  std::vector<std::size_t> compare_bad_tags;
+  std::vector<std::size_t> compare_workers;
   bool same_replay_key = false;
   bool no_huge = false;
   bool json = false;
 };
+
+// A loop has whole bursts of every relay that takes part.
+std::size_t packet_step(const ForwardOptions& options) {
+  std::size_t step = options.burst * options.workers;
+  for (const std::size_t burst : options.compare_bursts) {
+    step = std::lcm(step, burst * options.workers);
+  }
+  for (const std::size_t workers : options.compare_workers) {
+    step = std::lcm(step, options.burst * workers);
+  }
+  return step;
+}
 
 struct Finished {
   std::string output;
@@ -115,17 +138,62 @@ void print_counts(const json::object& result) {
 
 void print_figures(const json::object& result) {
   std::printf(
-      "class %s   %.3f Mpps  %.2f Gbit/s of UDP payload  %.0f TSC cycles a packet "
+      "class %s   %.*f Mpps  %.2f Gbit/s of UDP payload  %.0f TSC cycles a packet "
       "(median of %.0f, min %.0f, max %.0f)\n",
-      result.at("class").as_string().c_str(), real(result, "mpps"), real(result, "gbit_s"),
-      real(result, "cycles_per_packet"), real(result, "repeats"),
-      real(result, "cycles_per_packet_min"), real(result, "cycles_per_packet_max"));
+      result.at("class").as_string().c_str(), real(result, "mpps") < 0.1 ? 4 : 3,
+      real(result, "mpps"), real(result, "gbit_s"), real(result, "cycles_per_packet"),
+      real(result, "repeats"), real(result, "cycles_per_packet_min"),
+      real(result, "cycles_per_packet_max"));
   std::printf(
       "          of these the devices' own copies take about %.0f cycles: a loop without any "
       "relay, in the same run\n",
       real(result, "io_cycles_per_packet"));
   std::printf("          mean with every interruption of the run: %.0f cycles\n",
               real(result, "cycles_per_packet_mean"));
+}
+
+// What differs from the relay that was asked for.
+std::string difference(const json::object& result, const json::object& other) {
+  const std::string kernels = result.at("environment").at("kernels").as_string().c_str();
+  if (kernels != other.at("kernels").as_string().c_str()) {
+    return std::string("kernels ") + other.at("kernels").as_string().c_str();
+  }
+  for (const auto& [key, text] : {std::pair("burst", "packets a burst"),
+                                  {"bad_tag_percent", "% wrong link tags"},
+                                  {"workers", "workers"}}) {
+    if (real(result, key) != real(other, key)) {
+      return std::to_string(static_cast<int>(real(other, key))) + " " + text;
+    }
+  }
+  return "the same";
+}
+
+void print_compared(const json::object& result) {
+  const json::value* others = result.if_contains("contenders");
+  if (others == nullptr) {
+    return;
+  }
+  for (const json::value& value : others->as_array()) {
+    const json::object& other = value.as_object();
+    std::printf("beside it %.0f TSC cycles a packet, %.2f times (%.2f to %.2f): %s\n",
+                real(other, "cycles_per_packet"), real(other, "ratio"), real(other, "ratio_min"),
+                real(other, "ratio_max"), difference(result, other).c_str());
+  }
+}
+
+std::string method(const json::object& result) {
+  const bool is_ring = result.at("backend").as_string() == "ring";
+  const double workers = real(result, "workers");
+  std::string text = is_ring ? "a ring filled by the worker's own thread" : "replay file";
+  text += " -> one whole relay on ";
+  text += workers > 1 ? std::to_string(static_cast<int>(workers)) + " cores" : "one core";
+  text += " -> null device";
+  text += real(result, "ip") == 6 ? ", IPv6" : ", IPv4";
+  if (real(result, "bad_tag_percent") > 0) {
+    text += ", " + std::to_string(static_cast<int>(real(result, "bad_tag_percent"))) +
+            " % of the packets with a wrong link tag";
+  }
+  return text;
 }
 
 void print_forward(const json::object& result) {
@@ -135,16 +203,19 @@ void print_forward(const json::object& result) {
               place.at("kernels").as_string().c_str(), place.at("pages").as_string().c_str(),
               real(place, "steal_percent"), real(place, "preemptions"));
   std::printf(
-      "method    replay file -> one whole relay on one core -> null device; %.0f packets of "
-      "%.0f sessions, %.1f MB, a new replay key each pass; bursts of %.0f; medians of slices of "
-      "1024 packets; a replay set of %.0f MB\n",
-      real(result, "packets"), real(result, "sessions"), real(result, "loop_bytes") / 1e6,
-      real(result, "burst"), real(result, "replay_set_bytes") / 1e6);
+      "method    %s; %.0f packets of %.0f sessions, %.1f MB, a new replay key each pass; bursts of "
+      "%.0f; medians of slices of %.0f packets; a replay set of %.0f MB\n",
+      method(result).c_str(), real(result, "packets"), real(result, "sessions"),
+      real(result, "loop_bytes") / 1e6, real(result, "burst"), real(result, "slice_packets"),
+      real(result, "replay_set_bytes") / 1e6);
   print_counts(result);
   if (result.at("valid").as_bool()) {
     print_figures(result);
+    print_compared(result);
   } else {
-    std::printf("no figure: every packet has to be new, forwarded and right for one\n");
+    std::printf(
+        "no figure: for one every packet has to be new, forwarded and right, or dropped for the "
+        "wrong link tag that it was given\n");
   }
 }
 
@@ -159,7 +230,28 @@ void forward(const ForwardOptions& options) {
                                     "--passes",
                                     std::to_string(options.passes),
                                     "--burst",
-                                    std::to_string(options.burst)};
+                                    std::to_string(options.burst),
+                                    "--ip",
+                                    options.ip,
+                                    "--backend",
+                                    options.backend,
+                                    "--workers",
+                                    std::to_string(options.workers),
+                                    "--bad-tags",
+                                    std::to_string(options.bad_tags),
+                                    "--replay-mpps",
+                                    std::to_string(options.replay_mpps)};
+  for (const std::string& kernels : options.compare_kernels) {
+    words.insert(words.end(), {"--compare-kernels", kernels});
+  }
+  const auto add_numbers = [&](const char* word, const std::vector<std::size_t>& numbers) {
+    for (const std::size_t number : numbers) {
+      words.insert(words.end(), {word, std::to_string(number)});
+    }
+  };
+  add_numbers("--compare-burst", options.compare_bursts);
+  add_numbers("--compare-bad-tags", options.compare_bad_tags);
+  add_numbers("--compare-workers", options.compare_workers);
   if (options.packets != 0) {
     words.insert(words.end(), {"--packets", std::to_string(options.packets)});
   }
@@ -184,18 +276,43 @@ void forward(const ForwardOptions& options) {
   finish_with(finished.exit_code);
 }
 
+// Each makes one more relay, which differs in this and takes turns with the first on the same packets.
+void add_comparisons(CLI::App& verb, ForwardOptions& options) {
+  verb.add_option("--compare-kernels", options.compare_kernels,
+                  "In turns, a relay on these kernels (as ALLIUM_KERNEL) and how many times slower")
+      ->type_size(1)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  const auto add_numbers = [&](const char* name, std::vector<std::size_t>& target, int low,
+                               int high, const char* text) {
+    verb.add_option(name, target, text)
+        ->check(CLI::Range(low, high))
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  add_numbers("--compare-burst", options.compare_bursts, 1, 32, "In turns, with these bursts");
+  add_numbers("--compare-bad-tags", options.compare_bad_tags, 0, 100,
+              "In turns, with this percentage of wrong link tags");
+  add_numbers("--compare-workers", options.compare_workers, 1, 16, "In turns, on so many cores");
+}
+
 void add_forward(CLI::App& bench_verbs) {
   CLI::App* verb = bench_verbs.add_subcommand(
       "forward", "Packets a second of one whole relay on one core, from a replay file to nowhere");
   auto options = std::make_shared<ForwardOptions>();
-  verb->add_option("--class", options->packet_class, "d: 1232-byte packets, v: 256-byte packets")
-      ->check(CLI::IsMember({"d", "v"}))
+  verb->add_option("--class", options->packet_class,
+                   "d: 1232-byte packets, v: 256-byte packets, s: setup packets (S0)")
+      ->check(CLI::IsMember({"d", "v", "s"}))
+      ->capture_default_str();
+  verb->add_option("--ip", options->ip, "Addresses of the relays: 4 or 6")
+      ->check(CLI::IsMember({"4", "6"}))
       ->capture_default_str();
   verb->add_option("--sessions", options->sessions, "Sessions that the packets belong to")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  verb->add_option("--packets", options->packets,
-                   "Packets in the loop, a multiple of the burst [as many as make 36 MB]")
+  verb->add_option(
+          "--packets", options->packets,
+          "Packets in the loop, a multiple of the burst [as many as make 36 MB, 4096 of class s]")
       ->check(CLI::Range(1, 262'144));
   verb->add_option("--repeats", options->repeats, "Repeated measurements")
       ->check(CLI::Range(1, 1000))
@@ -206,6 +323,23 @@ void add_forward(CLI::App& bench_verbs) {
   verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
       ->check(CLI::Range(1, 32))
       ->capture_default_str();
+  verb->add_option("--bad-tags", options->bad_tags,
+                   "Percent of the packets that have a wrong link tag and must be dropped for it")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  verb->add_option("--backend", options->backend,
+                   "pcap: a replay file; ring: the worker's own thread puts packets into a ring")
+      ->check(CLI::IsMember({"pcap", "ring"}))
+      ->capture_default_str();
+  verb->add_option("--workers", options->workers,
+                   "Cores, each with its share of the packets; rings")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  verb->add_option("--replay-mpps", options->replay_mpps,
+                   "Packets a second that the replay set is made for, in millions")
+      ->check(CLI::Range(0.001, 64.0))
+      ->capture_default_str();
+  add_comparisons(*verb, *options);
   verb->add_flag("--same-replay-key", options->same_replay_key,
                  "Keep the replay key: every packet was seen in the pass that the next relay "
                  "checked, so all are "
@@ -214,11 +348,20 @@ void add_forward(CLI::App& bench_verbs) {
   verb->add_flag("--json", options->json, "One JSON object on standard output");
   verb->footer(
       "Examples:\n  allium bench forward --class d\n  allium bench forward --class v --json\n"
+      "  allium bench forward --class d --compare-kernels onion=ipsec-mb\n"
+      "  allium bench forward --class d --compare-bad-tags 100 --compare-burst 1\n"
       "Numbers of virtual machines are ratios, not product figures.");
   verb->callback([options] {
-    if (options->packets % options->burst != 0) {
-      std::fprintf(stderr, "error: --packets takes a multiple of --burst, here of %zu\n",
-                   options->burst);
+    const bool is_one_worker = options->workers == 1 && options->compare_workers.empty();
+    if (options->backend != "ring" && !is_one_worker) {
+      std::fprintf(stderr, "error: several workers take --backend ring: a file has one queue\n");
+      finish_with(kExitUsage);
+    }
+    if (options->packets % packet_step(*options) != 0) {
+      std::fprintf(stderr,
+                   "error: --packets takes a multiple of every burst and number of workers, here "
+                   "of %zu\n",
+                   packet_step(*options));
       finish_with(kExitUsage);
     }
     forward(*options);
