@@ -26,7 +26,7 @@ constexpr const char* kMethod[] = {
     "in every pass. No figure unless packets received, forwarded, counted by the sink and written "
     "to the replay set "
     "are one number and a second relay accepts what came out.",
-    "Cycles are those of the time stamp counter: the median of slices of 1024 packets, and of "
+    "Cycles are those of the time stamp counter: the median of short slices, and of "
     "these the median of the "
     "repeats. The range is that of the repeats, of a quotient the worst that the ranges of its "
     "parts allow.",

@@ -165,7 +165,7 @@ Result<void> check_same_work(const json::value& a, const json::value& b) {
     return {};
   }
   for (const char* key : {"class", "ip", "burst", "backend", "workers", "datagram_bytes",
-                          "bad_tags_percent", "udp_checksums"}) {
+                          "bad_tag_percent", "udp_checksums"}) {
     const std::string path = std::string("/") + key;
     if (value_text(a, path) != value_text(b, path)) {
       return fail(Errc::refused, std::string("A and B did different work: ") + key + " " +

@@ -42,6 +42,31 @@ constexpr FigureKind kKinds[] = {
      std::nullopt, 1.95, false},
 };
 
+/// A figure that is the ratio of a contender to the first relay of a run.
+struct Contest {
+  const char* figure;
+  const char* run;
+  const char* label;    ///< of the contender
+  const char* without;  ///< what it means that there is no such contender
+  bool is_inverse;      ///< cycles of a contender over the first's are wanted the other way round
+};
+
+constexpr const char* kPlainX25519 = "this CPU runs no X25519 but libsodium's";
+constexpr const char* kPlainKernel =
+    "the best kernel of this CPU is itself made of calls of ipsec-mb";
+constexpr const char* kNoSuchContender = "its run compares nothing with it";
+
+constexpr Contest kContests[] = {
+    {"d_over_ipsec_mb", "kernel_d", "ipsec-mb", kPlainKernel, false},
+    {"v_over_ipsec_mb", "kernel_v", "ipsec-mb", kPlainKernel, false},
+    {"path_opens_over_libsodium", "setup_s", "libsodium", kPlainX25519, false},
+    {"burst1_over_burst32", "burst_d", "1", kNoSuchContender, false},
+    {"burst4_over_burst32", "burst_d", "4", kNoSuchContender, false},
+    {"burst8_over_burst32", "burst_d", "8", kNoSuchContender, false},
+    {"garbage_cost_over_valid", "garbage_d", "100", kNoSuchContender, false},
+    {"two_cores_over_one", "cores_d", "2", "this machine has one core", true},
+};
+
 struct Range {
   double value = 0;
   double low = 0;
@@ -62,23 +87,25 @@ class Evidence {
                 const std::string& best_x25519) const {
     const std::string key = kind.key;
     if (key == "d_gbit_per_core") {
-      return rate(kind, "d_over_ipsec_mb", "class_d_IPv4", "/result/gbit_s");
+      return rate(kind, "kernel_d", "/result/gbit_s");
     }
     if (key == "v_mpps_per_core") {
-      return rate(kind, "v_over_ipsec_mb", "class_v_IPv4", "/result/mpps");
+      return rate(kind, "kernel_v", "/result/mpps");
     }
     if (key == "d_crypto_over_floor") {
       return over_yardstick(kind, {best_onion, "chain_l3", "d", "ipsec-mb floor_l3"}, false);
     }
     if (key == "x25519_over_libsodium") {
       return best_x25519 == "libsodium"
-                 ? missing(kind, "this CPU runs no X25519 but libsodium's")
+                 ? missing(kind, kPlainX25519)
                  : over_yardstick(kind, {best_x25519, "x25519", "", "libsodium x25519"}, true);
     }
-    if (key == "two_cores_over_one") {
-      return cores(kind);
+    for (const Contest& contest : kContests) {
+      if (key == contest.figure) {
+        return contended(kind, contest);
+      }
     }
-    return paired(kind);
+    return missing(kind, "nobody knows how to measure it");
   }
 
  private:
@@ -152,20 +179,35 @@ class Evidence {
     return figure;
   }
 
-  /// Two ways of doing it that took turns in one run.
-  Figure paired(const FigureKind& kind) const {
-    const std::string id = kind.key;
+  /// The contender with this label: its place behind the first relay, 0 where there is none.
+  static std::size_t place_of(const json::value& entry, const std::string& label) {
+    const json::array& labels = entry.at("labels").as_array();
+    const auto* const found =
+        std::find_if(labels.begin(), labels.end(),
+                     [&](const json::value& each) { return each.as_string() == label; });
+    return found == labels.end() ? 0 : static_cast<std::size_t>(found - labels.begin());
+  }
+
+  /// The ratio of two relays that took turns in one run.
+  Figure contended(const FigureKind& kind, const Contest& contest) const {
+    const std::string id = contest.run;
+    const json::value* entry = run(id);
+    const std::size_t place = entry == nullptr ? 0 : place_of(*entry, contest.label);
+    if (entry != nullptr && place == 0) {
+      return missing(kind, contest.without);
+    }
     if (const std::string problem = problem_of(id); !problem.empty()) {
       return missing(kind, problem);
     }
-    const json::value& entry = *run(id);
-    const auto ratio = number_at(entry, "/result/compared/ratio");
-    const auto low = number_at(entry, "/result/compared/ratio_min");
-    const auto high = number_at(entry, "/result/compared/ratio_max");
+    const std::string contender = "/result/contenders/" + std::to_string(place - 1);
+    const auto ratio = number_at(*entry, contender + "/ratio");
+    const auto low = number_at(*entry, contender + "/ratio_min");
+    const auto high = number_at(*entry, contender + "/ratio_max");
     if (!ratio || !low || !high) {
-      return missing(kind, id + " compares nothing");
+      return missing(kind, id + " has no ratio of " + contest.label);
     }
-    return figure_of(kind, {*ratio, *low, *high}, {id});
+    const Range range = {*ratio, *low, *high};
+    return figure_of(kind, contest.is_inverse ? Range{1, 1, 1} / range : range, {id});
   }
 
   /// A rate, and the range that the cycles of its repeats make of it.
@@ -180,30 +222,12 @@ class Evidence {
     return Range{*rate, *rate * *cycles / *high, *rate * *cycles / *low};
   }
 
-  /// Of the paired run, or where this machine has nothing to compare with, of the plain one.
-  Figure rate(const FigureKind& kind, const std::string& first, const std::string& second,
-              const char* path) const {
-    const std::string& id = problem_of(first).empty() ? first : second;
+  Figure rate(const FigureKind& kind, const std::string& id, const char* path) const {
     if (const std::string problem = problem_of(id); !problem.empty()) {
       return missing(kind, problem);
     }
     const auto range = rate_of(*run(id), path);
     return range ? figure_of(kind, *range, {id}) : missing(kind, id + " says no rate");
-  }
-
-  Figure cores(const FigureKind& kind) const {
-    const std::vector<std::string> ids = {"cores_d_2", "cores_d_1"};
-    if (run(ids[0]) == nullptr) {
-      return missing(kind, "this machine has one core");
-    }
-    for (const std::string& id : ids) {
-      if (const std::string problem = problem_of(id); !problem.empty()) {
-        return missing(kind, problem);
-      }
-    }
-    const auto two = rate_of(*run(ids[0]), "/result/mpps");
-    const auto one = rate_of(*run(ids[1]), "/result/mpps");
-    return two && one ? figure_of(kind, *two / *one, ids) : missing(kind, ids[0] + " says no rate");
   }
 
   const json::value* crypto_row(const CryptoRow& row) const {

@@ -256,10 +256,29 @@ std::string run_row(const json::value& run) {
   return row(cells + number_cell(number_at(run, "/steal_percent")));
 }
 
+// Relays that took turns with the first one of a run.
+std::string contender_rows(const json::value& run) {
+  std::string rows;
+  const json::array& labels = run.at("labels").as_array();
+  for (std::size_t i = 1; i < labels.size() && text_at(run, "/state") == "measured"; ++i) {
+    const std::string place = "/result/contenders/" + std::to_string(i - 1);
+    const auto low = number_at(run, place + "/cycles_per_packet_min");
+    const auto high = number_at(run, place + "/cycles_per_packet_max");
+    const auto ratio = number_at(run, place + "/ratio");
+    rows += row(cell("&#8195;" + html_text(text_at(labels[i], "")) + " in turns with " +
+                     html_text(text_at(labels[0], ""))) +
+                number_cell(number_at(run, place + "/cycles_per_packet")) +
+                cell(low && high ? short_number(*low) + " to " + short_number(*high) : "", "n") +
+                "<td colspan=\"5\">" + (ratio ? short_number(*ratio) + " times the cycles" : "") +
+                "</td>" + cell(html_text(text_at(run, place + "/kernels"))) + "<td></td>");
+  }
+  return rows;
+}
+
 std::string runs(const json::value& report) {
   std::string rows;
   for (const json::value& run : report.at("runs").as_array()) {
-    rows += run_row(run);
+    rows += run_row(run) + contender_rows(run);
   }
   return table(head({{"run", false},
                      {"cycles a packet", true},

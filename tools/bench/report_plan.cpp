@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <utility>
 
 #include "tools/bench/forward_options.hpp"
@@ -20,11 +21,9 @@ struct ClassOfPackets {
 };
 
 constexpr ClassOfPackets kClasses[] = {{"d", "class D", 1232}, {"v", "class V", 256}};
+constexpr ClassOfPackets kSetups = {"s", "class S", 1232};
 
-/// Kernels that only call ipsec-mb are arrangements of it: a ratio of such a one to the best of them says nothing.
-bool is_ipsec_mb(const std::string& kernel) {
-  return kernel.rfind("ipsec-mb", 0) == 0;
-}
+constexpr std::size_t kWorkersMost = 16;
 
 std::string megabytes(std::size_t bytes) {
   char text[32];
@@ -38,15 +37,15 @@ class Planner {
   Planner(const ReportSize& size, const ReportMachine& machine) : size_(size), machine_(machine) {}
 
   ReportPlan plan() {
-    add_figures();
-    add_bursts();
+    add_crypto();
     add_kernels();
+    add_setups();
+    add_bursts();
+    add_garbage();
     add_cores();
     add_stages();
-    add_garbage();
     add_classes();
     add_working_sets();
-    add_setups();
     add_checksums();
     add_replay_sets();
     return std::move(plan_);
@@ -57,25 +56,27 @@ class Planner {
 
   void add_group(ReportGroup group) { plan_.groups.push_back(std::move(group)); }
 
-  /// A run of `bench forward`; `more` are its options besides class, size and repeats.
-  PlannedRun& add_forward(const std::string& id, const std::string& packet_class,
-                          const Words& more) {
+  /// A run of `bench forward` in a plot; `more` are its options besides class, size and repeats. `step`: what the
+  /// packets of its loop are a multiple of.
+  PlannedRun& add_forward(const std::string& id, const std::string& group,
+                          const ClassOfPackets& packets, const Words& labels, const Words& more,
+                          std::size_t step = kBurst) {
     PlannedRun run;
     run.id = id;
-    run.words = {"bench", "forward", "--json", "--class", packet_class};
+    run.group = group;
+    run.series = packets.series;
+    run.labels = labels;
+    run.words = {"bench", "forward", "--json", "--class", packets.letter};
     run.words.insert(run.words.end(), more.begin(), more.end());
-    const bool has_size =
-        std::find(more.begin(), more.end(), std::string("--packets")) != more.end();
+    const bool has_size = std::find(more.begin(), more.end(), "--packets") != more.end();
     if (size_.packets != 0 && !has_size) {
-      run.words.insert(run.words.end(), {"--packets", std::to_string(size_.packets)});
-      run.words.insert(run.words.end(),
-                       {"--sessions", std::to_string(std::min(size_.packets, kSessions))});
+      const std::size_t count = (size_.packets + step - 1) / step * step;
+      run.words.insert(run.words.end(), {"--packets", std::to_string(count), "--sessions",
+                                         std::to_string(std::min(count, kSessions))});
     }
-    if (const std::size_t repeats = size_.repeats != 0 ? size_.repeats
-                                    : size_.quick      ? 3
-                                                       : 0;
-        repeats != 0) {
-      run.words.insert(run.words.end(), {"--repeats", std::to_string(repeats)});
+    if (size_.repeats != 0 || size_.quick) {
+      run.words.insert(run.words.end(),
+                       {"--repeats", std::to_string(size_.repeats != 0 ? size_.repeats : 3)});
     }
     if (size_.quick && !has_size) {
       run.words.insert(run.words.end(), {"--passes", "1"});
@@ -84,24 +85,27 @@ class Planner {
     return plan_.runs.back();
   }
 
-  PlannedRun& add_point(const char* group, const ClassOfPackets& packets, const std::string& label,
-                        const Words& more) {
-    PlannedRun& run =
-        add_forward(std::string(group) + "_" + packets.letter + "_" + label, packets.letter, more);
-    run.group = group;
-    run.series = packets.series;
-    run.label = label;
-    return run;
+  /// A run whose contenders are the further labels: each is the value of an option.
+  PlannedRun& add_contest(const std::string& group, const ClassOfPackets& packets,
+                          const std::string& option, const std::string& compare,
+                          const Words& labels, std::size_t step = kBurst) {
+    Words more;
+    if (!option.empty()) {
+      more = {option, labels.front()};
+    }
+    for (std::size_t i = 1; i < labels.size(); ++i) {
+      more.insert(more.end(), {compare, labels[i]});
+    }
+    return add_forward(group + "_" + packets.letter, group, packets, labels, more, step);
   }
 
-  void add_figures() {
-    const std::string no_kernel =
-        is_ipsec_mb(machine_.best_onion)
-            ? "the best kernel of this CPU is itself made of calls of ipsec-mb (" +
-                  machine_.best_onion + ")"
-            : "";
-    const std::string no_x25519 =
-        machine_.best_x25519 == "libsodium" ? "this CPU runs no X25519 but libsodium's" : "";
+  /// A run of its own for one point.
+  PlannedRun& add_point(const std::string& group, const ClassOfPackets& packets,
+                        const std::string& label, const Words& more) {
+    return add_forward(group + "_" + packets.letter + "_" + label, group, packets, {label}, more);
+  }
+
+  void add_crypto() {
     PlannedRun crypto;
     crypto.id = "crypto";
     crypto.words = {"bench", "crypto", "--json"};
@@ -109,16 +113,6 @@ class Planner {
       crypto.words.emplace_back("--quick");
     }
     plan_.runs.push_back(std::move(crypto));
-    add_forward("d_over_ipsec_mb", "d", {"--compare-kernels", "onion=ipsec-mb"}).impossible =
-        no_kernel;
-    add_forward("v_over_ipsec_mb", "v", {"--compare-kernels", "onion=ipsec-mb"}).impossible =
-        no_kernel;
-    add_forward("path_opens_over_libsodium", "s", {"--compare-kernels", "x25519=libsodium"})
-        .impossible = no_x25519;
-    for (const char* burst : {"1", "4", "8"}) {
-      add_forward("burst" + std::string(burst) + "_over_burst32", "d", {"--compare-burst", burst});
-    }
-    add_forward("garbage_cost_over_valid", "d", {"--compare-bad-tags", "100"});
   }
 
   void add_bursts() {
@@ -127,10 +121,23 @@ class Planner {
                "A quiet relay has short bursts, a busy one has bursts of 32: cycles a packet fall "
                "as load rises."});
     for (const ClassOfPackets& packets : kClasses) {
-      for (const char* burst : {"1", "2", "4", "8", "16", "32"}) {
-        add_point("burst", packets, burst, {"--burst", burst});
+      add_contest("burst", packets, "--burst", "--compare-burst", {"32", "16", "8", "4", "2", "1"});
+    }
+  }
+
+  /// The best kernel and, as contenders, the others; `kind` is "onion" or "x25519".
+  PlannedRun& add_kernel_contest(const std::string& group, const ClassOfPackets& packets,
+                                 const std::string& kind, const std::string& best,
+                                 const Words& kernels) {
+    Words labels = {best};
+    Words more;
+    for (const std::string& kernel : kernels) {
+      if (kernel != best) {
+        labels.push_back(kernel);
+        more.insert(more.end(), {"--compare-kernels", kind + "=" + kernel});
       }
     }
+    return add_forward(group + "_" + packets.letter, group, packets, labels, more);
   }
 
   void add_kernels() {
@@ -139,9 +146,7 @@ class Planner {
                "The whole relay with each kernel that this CPU runs; ipsec-mb is the "
                "straightforward arrangement: key expansion and every step by its API."});
     for (const ClassOfPackets& packets : kClasses) {
-      for (const std::string& kernel : machine_.onion_kernels) {
-        add_point("kernel", packets, kernel, {}).kernels = "onion=" + kernel;
-      }
+      add_kernel_contest("kernel", packets, "onion", machine_.best_onion, machine_.onion_kernels);
     }
   }
 
@@ -149,12 +154,18 @@ class Planner {
     add_group({"cores", "Cores", "workers", "mpps", PlotKind::lines,
                "Rings between cores instead of devices. Cores of a virtual machine may be two "
                "threads of one core, and others' load moves this figure most."});
+    const std::size_t most = std::min<std::size_t>(machine_.cpus, kWorkersMost);
+    Words labels;
+    std::size_t step = kBurst;
+    for (std::size_t workers = 1; workers < most; workers *= 2) {
+      labels.push_back(std::to_string(workers));
+      step = kBurst * workers;
+    }
+    labels.push_back(std::to_string(most));
     for (const ClassOfPackets& packets : kClasses) {
-      for (std::size_t workers = 1; workers <= std::min<std::size_t>(machine_.cpus, 16);
-           workers = workers < 4 ? workers + 1 : workers * 2) {
-        add_point("cores", packets, std::to_string(workers),
-                  {"--backend", "ring", "--workers", std::to_string(workers)});
-      }
+      PlannedRun& run = add_contest("cores", packets, "--workers", "--compare-workers", labels,
+                                    std::lcm(step, kBurst * most));
+      run.words.insert(run.words.end(), {"--backend", "ring"});
     }
   }
 
@@ -163,10 +174,7 @@ class Planner {
                "With the counter read between stages, which itself costs: their sum is more than "
                "the whole."});
     for (const ClassOfPackets& packets : kClasses) {
-      PlannedRun& run =
-          add_forward("stages_" + std::string(packets.letter), packets.letter, {"--stages"});
-      run.group = "stages";
-      run.series = packets.series;
+      add_forward("stages_" + std::string(packets.letter), "stages", packets, {""}, {"--stages"});
     }
   }
 
@@ -174,11 +182,8 @@ class Planner {
     add_group({"garbage", "Share of garbage", "% of packets with a wrong link tag",
                "cycles_per_packet", PlotKind::lines,
                "What somebody without keys can send: such a packet ends at its link tag."});
-    for (const char* percent : {"0", "10", "50", "90", "100"}) {
-      if (!size_.quick || percent[0] == '5') {
-        add_point("garbage", kClasses[0], percent, {"--bad-tags", percent});
-      }
-    }
+    add_contest("garbage", kClasses[0], "", "--compare-bad-tags",
+                size_.quick ? Words{"0", "100"} : Words{"0", "10", "50", "90", "100"});
   }
 
   void add_classes() {
@@ -236,13 +241,7 @@ class Planner {
   void add_setups() {
     add_group({"setup", "Path set-up", "kernel of X25519", "mpps", PlotKind::bars,
                "Setup packets through a relay in the middle of a path; one key agreement each."});
-    for (const std::string& kernel : machine_.x25519_kernels) {
-      PlannedRun& run = add_forward("setup_" + kernel, "s", {});
-      run.group = "setup";
-      run.series = "class S";
-      run.label = kernel;
-      run.kernels = "x25519=" + kernel;
-    }
+    add_kernel_contest("setup", kSetups, "x25519", machine_.best_x25519, machine_.x25519_kernels);
   }
 
   void add_checksums() {

@@ -31,12 +31,13 @@ struct ReportSize {
   std::size_t repeats = 0;  ///< of every run; 0: seven, three where it is quick
 };
 
-/// One command. `id` of a run that a figure comes from is the figure's name.
+/// One command. What is compared takes turns in one run, as contenders of its first relay.
 struct PlannedRun {
   std::string id;
-  std::string group;               ///< the plot that it is a point of; empty: of none
-  std::string series;              ///< of that plot
-  std::string label;               ///< on that plot's axis
+  std::string group;   ///< the plot that it has points of; empty: of none
+  std::string series;  ///< of that plot
+  std::vector<std::string>
+      labels;  ///< on that plot's axis: of the first relay, then of each contender
   std::vector<std::string> words;  ///< after "allium"
   std::string kernels;             ///< ALLIUM_KERNEL; empty: as it is
   std::string impossible;          ///< why this machine cannot do it; empty: it can

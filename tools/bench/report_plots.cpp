@@ -2,7 +2,10 @@
 #include "tools/bench/report_plots.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include <boost/json.hpp>
@@ -47,23 +50,58 @@ void put(Plot& plot, const std::string& series, const std::string& label, const 
   values[index] = value;
 }
 
-// Every series has a place for every label.
-void square(Plot& plot) {
+bool is_number(const std::string& text) {
+  char* end = nullptr;
+  static_cast<void>(std::strtod(text.c_str(), &end));
+  return !text.empty() && *end == '\0';
+}
+
+/// A place for every label in every series, and numbers in their order: the first relay of a run may be any of them.
+void put_in_order(Plot& plot) {
+  std::vector<std::size_t> order(plot.labels.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (std::all_of(plot.labels.begin(), plot.labels.end(), is_number)) {
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::stod(plot.labels[a]) < std::stod(plot.labels[b]);
+    });
+  }
+  const Plot before = plot;
   for (PlotSeries& series : plot.series) {
     series.values.resize(plot.labels.size());
   }
+  for (std::size_t to = 0; to < order.size(); ++to) {
+    plot.labels[to] = before.labels[order[to]];
+    for (std::size_t i = 0; i < plot.series.size(); ++i) {
+      const auto& values = before.series[i].values;
+      plot.series[i].values[to] = order[to] < values.size() ? values[order[to]] : std::nullopt;
+    }
+  }
 }
 
-std::optional<PlotValue> value_of(const json::value& run, const std::string& y_key) {
-  const auto value = number_at(run, "/result/" + y_key);
-  const auto cycles = number_at(run, "/result/cycles_per_packet");
-  const auto low = number_at(run, "/result/cycles_per_packet_min");
-  const auto high = number_at(run, "/result/cycles_per_packet_max");
-  if (!value || !cycles || !low || !high || *low <= 0) {
+/// Where a run has its n-th relay: the first, then its contenders.
+std::string place_of(std::size_t n) {
+  return n == 0 ? "/result" : "/result/contenders/" + std::to_string(n - 1);
+}
+
+/// Cycles of the n-th relay of a run, less `off`.
+std::optional<PlotValue> cycles_of(const json::value& run, std::size_t n, double off = 0) {
+  const auto cycles = number_at(run, place_of(n) + "/cycles_per_packet");
+  const auto low = number_at(run, place_of(n) + "/cycles_per_packet_min");
+  const auto high = number_at(run, place_of(n) + "/cycles_per_packet_max");
+  if (!cycles || !low || !high || *low <= off) {
     return std::nullopt;
   }
-  return y_key == kCycles ? PlotValue{*value, *low, *high}
-                          : PlotValue{*value, *value * *cycles / *high, *value * *cycles / *low};
+  return PlotValue{*cycles - off, *low - off, *high - off};
+}
+
+std::optional<PlotValue> value_of(const json::value& run, std::size_t n, const std::string& y_key) {
+  const auto cycles = cycles_of(run, n);
+  const auto tsc_hz = number_at(run, "/result/environment/tsc_hz");
+  if (y_key == kCycles || !cycles || !tsc_hz) {
+    return cycles;
+  }
+  const double mhz = *tsc_hz / 1e6;
+  return PlotValue{mhz / cycles->value, mhz / cycles->high, mhz / cycles->low};
 }
 
 const char* y_title_of(const std::string& y_key) {
@@ -83,13 +121,16 @@ ReportPlot plot_of_group(const json::value& group, const json::array& runs) {
       continue;
     }
     const std::string series = text_at(run, "/series");
-    const std::string label = text_at(run, "/label");
-    if (const auto value = value_of(run, y_key)) {
-      put(made.plot, series, label, *value);
-    }
-    if (const auto cycles = number_at(run, "/result/cycles_without_io");
-        cycles && y_key == kCycles) {
-      put(without_io, series + ", without the devices' copies", label, {*cycles, *cycles, *cycles});
+    const json::array& labels = run.at("labels").as_array();
+    for (std::size_t n = 0; n < labels.size(); ++n) {
+      const std::string label(labels[n].as_string());
+      if (const auto value = value_of(run, n, y_key)) {
+        put(made.plot, series, label, *value);
+      }
+      const auto io = number_at(run, "/result/io_cycles_per_packet");
+      if (const auto value = cycles_of(run, n, io.value_or(0)); value && io && y_key == kCycles) {
+        put(without_io, series + ", without the devices' copies", label, *value);
+      }
     }
   }
   // The same labels in the same order: both took them from the same runs.
@@ -99,7 +140,7 @@ ReportPlot plot_of_group(const json::value& group, const json::array& runs) {
       made.plot.series.push_back(std::move(series));
     }
   }
-  square(made.plot);
+  put_in_order(made.plot);
   return made;
 }
 
@@ -122,7 +163,7 @@ ReportPlot plot_of_stages(const json::value& group, const json::array& runs) {
       }
     }
   }
-  square(made.plot);
+  put_in_order(made.plot);
   return made;
 }
 
@@ -157,7 +198,7 @@ ReportPlot plot_of_crypto(const CryptoPlot& wanted, const json::array& figures) 
       }
     }
   }
-  square(made.plot);
+  put_in_order(made.plot);
   return made;
 }
 

@@ -106,9 +106,12 @@ class RunsOfPlan {
       : limits_(limits), program_(program), seconds_now_(seconds_now), begin_(seconds_now()) {}
 
   Result<json::object> run(const PlannedRun& planned) {
-    json::object entry = {
-        {"id", planned.id},       {"group", planned.group},           {"series", planned.series},
-        {"label", planned.label}, {"command", command_line(planned)}, {"kernels", planned.kernels}};
+    json::object entry = {{"id", planned.id},
+                          {"group", planned.group},
+                          {"series", planned.series},
+                          {"labels", json::array(planned.labels.begin(), planned.labels.end())},
+                          {"command", command_line(planned)},
+                          {"kernels", planned.kernels}};
     const double begin = seconds_now_();
     const double left = begin_ + limits_.report_seconds_max - begin;
     if (!planned.impossible.empty() || left <= 0) {

@@ -35,7 +35,7 @@ struct RunLimits {
   double run_seconds_max = 0;     ///< one of them
 };
 
-/// One object a run: "id", "group", "series", "label", "command", "kernels", "state", "reason", "seconds",
+/// One object a run: "id", "group", "series", "labels", "command", "kernels", "state", "reason", "seconds",
 /// "exit_code", "steal_percent", "result". "state" is "measured"; "invalid" where a measurement itself says that its
 /// books do not agree; "failed" where there is none, and "skipped" where this machine cannot do it: "reason" says why.
 /// `seconds_now` is a clock that never goes back. `progress` hears a line a run.

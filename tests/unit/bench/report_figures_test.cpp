@@ -44,15 +44,18 @@ TEST(ReportFigures, EachIsThereOnceAndInOrder) {
 
 TEST(ReportFigures, ComeFromTheResults) {
   FakeProgram program;
-  program.answers["--compare-burst 4"] = ending_in(test::paired_result(700, 1.3));
-  json::object two = test::forward_result(500);
-  two["mpps"] = 7.6;
-  program.answers["--class d --backend ring --workers 2"] = ending_in(two);
+  json::object bursts = test::forward_result(500);
+  for (const double ratio : {1.05, 1.1, 1.3, 2.0, 3.5}) {
+    test::add_contender(ratio, bursts);
+  }
+  program.answers["--class d --burst 32"] = ending_in(bursts);
   const json::value report = report_of(program);
 
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures/burst4_over_burst32"), 1.3);
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures_spread/burst4_over_burst32/low"), 1.3 * 0.9);
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures_spread/burst4_over_burst32/high"), 1.3 * 1.1);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/burst1_over_burst32"), 3.5);
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/burst8_over_burst32"), 1.1);
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures/d_over_ipsec_mb"), 4);
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures/d_crypto_over_floor"), 1.5);
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures/x25519_over_libsodium"), 7);
@@ -61,9 +64,9 @@ TEST(ReportFigures, ComeFromTheResults) {
   EXPECT_DOUBLE_EQ(*number_at(report, "/figures/v_mpps_per_core"), 4);
   EXPECT_NEAR(*number_at(report, "/figures_spread/v_mpps_per_core/low"), 4 / 1.1, 1e-9);
   EXPECT_NEAR(*number_at(report, "/figures/d_gbit_per_core"), 4 * 1.232 * 8, 1e-9);
-  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/two_cores_over_one"), 1.9);
-  EXPECT_EQ(report.at("figures_from").at("two_cores_over_one"),
-            json::value({"cores_d_2", "cores_d_1"}));
+  EXPECT_DOUBLE_EQ(*number_at(report, "/figures/two_cores_over_one"), 2);
+  EXPECT_NEAR(*number_at(report, "/figures_spread/two_cores_over_one/low"), 2 / 1.1, 1e-9);
+  EXPECT_EQ(report.at("figures_from").at("two_cores_over_one"), json::value({"cores_d"}));
 }
 
 TEST(ReportFigures, SayUnderWhichConditions) {
@@ -79,7 +82,11 @@ TEST(ReportFigures, SayUnderWhichConditions) {
 
 TEST(ReportFigures, BarsAreThoseOfTheProject) {
   FakeProgram program;
-  program.answers["--compare-bad-tags"] = ending_in(test::paired_result(700, 0.4));
+  json::object garbage = test::forward_result(700);
+  for (const double ratio : {0.9, 0.8, 0.5, 0.4}) {
+    test::add_contender(ratio, garbage);
+  }
+  program.answers["--compare-bad-tags"] = ending_in(garbage);
   const json::value report = report_of(program);
 
   EXPECT_EQ(number_at(report, "/bars/d_over_ipsec_mb/bar"), 3.0);
@@ -94,11 +101,12 @@ TEST(ReportFigures, BarsAreThoseOfTheProject) {
 }
 
 TEST(ReportFigures, InvalidBooksGiveNoFigure) {
-  json::object invalid = test::paired_result(500, 4);
+  json::object invalid = test::forward_result(500);
+  test::add_contender(4, invalid);
+  test::add_contender(4, invalid);
   invalid["valid"] = false;
   FakeProgram program;
   program.answers["--class v --compare-kernels"] = {1, false, json::serialize(invalid), ""};
-  program.answers["--class v --ip 4"] = {1, false, json::serialize(invalid), ""};
   const json::value report = report_of(program);
 
   EXPECT_TRUE(report.at("figures").at("v_over_ipsec_mb").is_null());
@@ -122,21 +130,24 @@ TEST(ReportFigures, APlainMachineNamesWhatItLacks) {
   EXPECT_NE(text_at(report, "/figures_missing/x25519_over_libsodium").find("libsodium"),
             std::string::npos);
   EXPECT_EQ(text_at(report, "/figures_missing/two_cores_over_one"), "this machine has one core");
-  // A rate needs no other kernel: it comes from the plain run.
-  EXPECT_EQ(report.at("figures_from").at("d_gbit_per_core"), json::value({"class_d_IPv4"}));
+  // A rate needs no other kernel.
+  EXPECT_EQ(report.at("figures_from").at("d_gbit_per_core"), json::value({"kernel_d"}));
 }
 
 TEST(ReportFigures, ResultsWithoutTheirNumbersGiveNoFigure) {
   FakeProgram program;
-  program.answers["--compare-burst 1"] = ending_in(test::forward_result(500));
-  program.answers["--compare-burst 8"] = ending_in(test::paired_result(500, 0));
+  program.answers["--class d --burst 32"] = ending_in(test::forward_result(500));
+  json::object nothing = test::forward_result(500);
+  for (int i = 0; i < 4; ++i) {
+    test::add_contender(0, nothing);
+  }
+  program.answers["--compare-bad-tags"] = ending_in(nothing);
   program.answers["bench crypto"] =
       ending_in({{"schema", "allium.bench.crypto/1"}, {"figures", json::array()}});
   const json::value report = report_of(program);
 
-  EXPECT_EQ(text_at(report, "/figures_missing/burst1_over_burst32"),
-            "burst1_over_burst32 compares nothing");
-  EXPECT_FALSE(text_at(report, "/figures_missing/burst8_over_burst32").empty());
+  EXPECT_EQ(text_at(report, "/figures_missing/burst1_over_burst32"), "burst_d has no ratio of 1");
+  EXPECT_FALSE(text_at(report, "/figures_missing/garbage_cost_over_valid").empty());
   EXPECT_EQ(text_at(report, "/figures_missing/d_crypto_over_floor"),
             "crypto has no chain_l3 of vaes over ipsec-mb floor_l3");
 }

@@ -46,8 +46,8 @@ TEST(ReportHtml, ShowsFiguresFirstThenTheRest) {
 
 TEST(ReportHtml, TakesNoTextForMarkup) {
   FakeProgram program;
-  program.answers["--compare-burst 1"] = {3, false, "",
-                                          "error: <script>alert(1)</script> & more\n"};
+  program.answers["--class d --burst 32"] = {3, false, "",
+                                             "error: <script>alert(1)</script> & more\n"};
   const std::string page = report_html(test::fake_report(program));
   EXPECT_FALSE(contains(page, "<script"));
   EXPECT_TRUE(contains(page, "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more"));
@@ -73,6 +73,24 @@ TEST(ReportHtml, EveryGroupWithARunHasAPlot) {
   const std::string page = report_html(report);
   EXPECT_TRUE(contains(page, "layer"));
   EXPECT_TRUE(contains(page, "<svg"));
+}
+
+TEST(ReportHtml, PointsAreContendersInTheOrderOfTheirNumbers) {
+  FakeProgram program;
+  for (const ReportPlot& made : plots_of(test::fake_report(program))) {
+    if (made.plot.x_title == "burst" && made.plot.title.rfind("Packets", 0) == 0) {
+      EXPECT_EQ(made.plot.labels, (std::vector<std::string>{"1", "2", "4", "8", "16", "32"}));
+      ASSERT_EQ(made.plot.series.size(), 4U) << "both classes, and without devices";
+      EXPECT_DOUBLE_EQ(made.plot.series[0].values[5]->value, 500);
+      EXPECT_DOUBLE_EQ(made.plot.series[0].values[0]->value, 2000);
+      EXPECT_TRUE(made.plot.series[2].is_faint);
+      EXPECT_DOUBLE_EQ(made.plot.series[2].values[0]->value, 1950);
+    }
+    if (made.plot.title == "Cores") {
+      EXPECT_EQ(made.plot.labels, (std::vector<std::string>{"1", "2"}));
+      EXPECT_DOUBLE_EQ(made.plot.series[0].values[1]->value, 8);
+    }
+  }
 }
 
 TEST(ReportHtml, WithoutAnyRunThereIsStillAPage) {

@@ -21,12 +21,13 @@ namespace allium::bench::test {
 /// Valid, with so many cycles a packet, 5 % less and 10 % more in other repeats.
 [[nodiscard]] boost::json::object forward_result(double cycles);
 
-/// The same, with the ratio of something that took turns with it, 10 % less and more.
-[[nodiscard]] boost::json::object paired_result(double cycles, double ratio);
+/// Adds a relay that took turns with the first and is so many times as dear, 10 % less and more.
+void add_contender(double ratio, boost::json::object& result);
 
 [[nodiscard]] boost::json::object crypto_result();
 
-/// Answers every command with a result, unless something else is set for a run's command line.
+/// Answers every command with a result in which every contender is four times as dear as the first relay, unless something else is
+/// set for a run's command line.
 class FakeProgram {
  public:
   Result<ProgramEnd> operator()(const std::vector<std::string>& words, const std::string& kernels,
