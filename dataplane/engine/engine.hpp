@@ -27,6 +27,7 @@
 #include "dataplane/engine/frame.hpp"
 #include "dataplane/engine/next_hop_table.hpp"
 #include "dataplane/onion/relay_snapshot.hpp"
+#include "dataplane/onion/stage_probe.hpp"
 
 struct rte_mempool;
 
@@ -59,6 +60,7 @@ struct EngineConfig {
   std::size_t parked_max = 1024;     ///< packets a worker that wait for a delay
   std::size_t unresolved_max = 256;  ///< packets a worker that wait for a neighbour
   std::size_t deliveries_max = 256;  ///< datagrams a worker on their way to the controlling side
+  onion::StageProbe probe{};         ///< measurements of one worker only
   std::vector<int> worker_cpus;      ///< worker i runs on the one at i mod size; empty: on any
 };
 

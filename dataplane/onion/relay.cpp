@@ -40,6 +40,7 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   state.open_setups(turn);
   state.open_returns(turn);
   state.check_replay(turn);
+  state.parts.probe(Stage::replay_set);
   state.encrypt_right(turn);
   for_each_lane(burst.pending(), [&](std::size_t lane) {
     switch (burst.type[lane]) {
@@ -54,6 +55,7 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   });
   state.tag_clients(turn);
   state.wipe_scratch();
+  state.parts.probe(Stage::route);
 }
 
 // The layer's left half. T in the datagram stays as it is: it is the text of the replay tag.
@@ -65,15 +67,18 @@ void Relay::State::encrypt_left(const RelayTurn& turn, PacketType type, LaneMask
   });
   batch.layer_left(layer_shape(info), lanes, ctx, read_at(turn.burst, lanes, info.t_offset),
                    read_at(turn.burst, lanes, info.x_r_offset), x_l_out);
+  parts.probe(Stage::hash);
 }
 
 LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::size_t message_bytes,
                                   std::size_t mac_offset) noexcept {
   for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
   batch.header_mac(lanes, message_at, message_bytes, mac);
-  return internal::select_lanes(lanes, [&](std::size_t lane) {
+  const LaneMask genuine = internal::select_lanes(lanes, [&](std::size_t lane) {
     return equal(mac[lane].data(), turn.burst.data[lane] + mac_offset, kBlockBytes);
   });
+  parts.probe(Stage::header_mac);
+  return genuine;
 }
 
 // Step 9. In lane order, so that of two equal packets the first goes on.
@@ -91,6 +96,7 @@ void Relay::State::check_replay(const RelayTurn& turn) noexcept {
   });
   Lanes<std::uint64_t> tag{};
   batch.replay_tag(burst.pending(), key, t, tag);
+  parts.probe(Stage::replay_tag);
   for_each_lane(burst.pending(),
                 [&](std::size_t lane) { parts.replay->prefetch(burst.slot[lane], tag[lane]); });
   for_each_lane(burst.pending(), [&](std::size_t lane) {
@@ -116,8 +122,10 @@ void Relay::State::encrypt_right(const RelayTurn& turn) noexcept {
     for_each_lane(lanes, [&](std::size_t lane) {
       store_block(turn.burst.data[lane] + info.t_offset, x_l_out[lane]);
     });
+    parts.probe(Stage::cipher);
     if (info.packet_class == PacketClass::d || info.packet_class == PacketClass::v) {
       shift_headers(turn, lanes);
+      parts.probe(Stage::header_shift);
     }
   });
 }

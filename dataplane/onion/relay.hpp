@@ -31,6 +31,7 @@
 #include "dataplane/onion/relay_snapshot.hpp"
 #include "dataplane/onion/replay_set.hpp"
 #include "dataplane/onion/setup_limiter.hpp"
+#include "dataplane/onion/stage_probe.hpp"
 
 namespace allium::onion {
 
@@ -80,6 +81,7 @@ struct RelayParts {
   SaltSource salt;
   Random random;
   DeliverySink sink;
+  StageProbe probe{};  ///< measurements only
 };
 
 class Relay {

@@ -110,11 +110,14 @@ void Relay::admit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t now
     burst.delay_10ms[lane] = 0;
     state.classify(turn, lane);
   }
+  state.parts.probe(Stage::classify);
   state.check_links(turn);
+  state.parts.probe(Stage::link_tag_in);
   state.check_slots(turn);
   state.unveil(turn);
   state.check_cookies(turn);
   state.limit_setups(turn);
+  state.parts.probe(Stage::link_veil_in);
 }
 
 // Steps 1 to 4, and the key of step 5.

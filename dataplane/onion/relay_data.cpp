@@ -47,6 +47,7 @@ void Relay::State::open_data(const RelayTurn& turn) noexcept {
     return;
   }
   open_segments(turn, lanes, candidates);
+  parts.probe(Stage::segment);
   const LaneMask sealed = turn.burst.pending() & lanes;
   const LaneMask both = sealed & candidates.valid[0] & candidates.valid[1];
   LaneMask opened = 0;
@@ -110,6 +111,7 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
   const TypeInfo& info = type_info(type);
   const bool is_backward = info.direction == Direction::backward;
   batch.derive(layer_shape(info), lanes, secret);
+  parts.probe(Stage::derive);
   if (!is_backward) {
     encrypt_left(turn, type, lanes);
   }

@@ -76,14 +76,17 @@ void Relay::transmit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t 
     write_relay_header(burst, lane, turn.epoch(), seq);
     to_relays |= lane_bit(lane);
   }
+  state.parts.probe(Stage::link_header);
   for_each_type(burst, to_relays, [&](PacketType type, LaneMask lanes) {
     const std::size_t header_bytes = type_info(type).header_bytes;
     Lanes<std::uint64_t> tag{};
     state.batch.link_veil(header_bytes, lanes, state.link_key, write_at(burst, lanes, 0));
+    state.parts.probe(Stage::link_veil_out);
     state.batch.link_tag(header_bytes, lanes, state.link_key, read_at(burst, lanes, 0), tag);
     for_each_lane(lanes, [&](std::size_t lane) {
       store_be(burst.data[lane] + kTagOffset, tag[lane], kTagBytes);
     });
+    state.parts.probe(Stage::link_tag_out);
   });
 }
 

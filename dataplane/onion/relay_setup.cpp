@@ -120,8 +120,10 @@ void Relay::State::open_setups(const RelayTurn& turn) noexcept {
     agree_on_keys(turn, *hour, same);
     waiting &= ~same;
   }
+  parts.probe(Stage::key_agreement);
   for_each_type(burst, setups & burst.pending(), [&](PacketType type, LaneMask lanes) {
     batch.derive(layer_shape(type_info(type)), lanes, secret);
+    parts.probe(Stage::derive);
     encrypt_left(turn, type, lanes);
     for_each_lane(lanes, [&](std::size_t lane) {
       const std::uint8_t* packet = burst.data[lane];
@@ -135,6 +137,7 @@ void Relay::State::open_setups(const RelayTurn& turn) noexcept {
     const LaneMask opened = check_macs(turn, lanes, kMacMessageBytes, kMacOffset);
     for_each_lane(lanes & ~opened, [&](std::size_t lane) { turn.drop(lane, Verdict::header_mac); });
     for_each_lane(opened, [&](std::size_t lane) { read_routing(turn, lane); });
+    parts.probe(Stage::routing);
   });
 }
 

@@ -160,6 +160,27 @@ class ForwardTest(unittest.TestCase):
                                   expected={"replay_rate_mpps": 0.4})
         self.assertAlmostEqual(large["replay_set_bytes"] / small["replay_set_bytes"], 4, delta=0.01)
 
+    STAGES = ["turn", "receive", "parse", "classify", "link_tag_in", "link_veil_in", "setup_wait", "key_agreement",
+              "segment", "derive", "hash", "header_mac", "routing", "replay_tag", "replay_set", "cipher",
+              "header_shift", "route", "link_header", "link_veil_out", "link_tag_out", "frame", "send", "books"]
+
+    def test_stages_are_those_of_the_class_in_their_order(self):
+        setup = {"key_agreement", "routing"}
+        data = {"segment", "header_shift"}
+        for packet_class, size, others in (("d", 1232, setup), ("v", 256, setup), ("s", 1232, data)):
+            result = self.check_figure(packet_class, 1024, size, *self.SMALL, "--stages", "--bad-tags", "25", bad=256,
+                                       expected={"bad_tag_percent": 25})
+            self.assertEqual(list(result["stages"]), [stage for stage in self.STAGES if stage not in others])
+            for stage, cycles in result["stages"].items():
+                self.assertGreater(cycles, 0, stage)
+            self.assertGreater(result["cycles_per_packet_with_stage_clock"], 0)
+            self.assertNotIn("contenders", result)
+
+    def test_no_stages_without_a_figure(self):
+        code, result, _ = bench("forward", *self.SMALL, "--same-replay-key", "--stages")
+        self.assertEqual(code, 1)
+        self.assertNotIn("stages", result)
+
     def test_people_read_what_is_compared(self):
         done = run("forward", *self.SMALL, "--compare-bad-tags", "100", "--compare-burst", "8")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -224,7 +245,8 @@ class ForwardTest(unittest.TestCase):
     def test_wrong_options_are_usage_errors(self):
         for words in (("--class", "x"), ("--packets", "33"), ("--burst", "33"), ("--burst", "0"), ("--sessions", "0"),
                       ("--ip", "5"), ("--bad-tags", "101"), ("--backend", "memif"), ("--workers", "2"),
-                      ("--compare-workers", "2"), ("--compare-burst", "33"), ("--replay-mpps", "0"),
+                      ("--compare-workers", "2"), ("--compare-burst", "33"),
+                      ("--backend", "ring", "--workers", "2", "--stages"), ("--replay-mpps", "0"),
                       ("--packets", "32", "--compare-burst", "7")):
             self.assertEqual(run("forward", *words).returncode, 2, words)
 

@@ -44,6 +44,9 @@ Result<void> Contender::start() {
   config.clock = {nullptr, standing_clock};
   config.burst_max = config_.burst;
   config.worker_count = worker_count();
+  if (config_.has_stage_clock) {
+    config.probe = stage_clock_.probe();
+  }
   auto engine = dataplane::Engine::create(config);
   if (!engine) {
     return tl::unexpected(engine.error());
@@ -83,6 +86,9 @@ Slice Contender::run_slice(std::size_t worker, std::size_t first, std::size_t pa
   Slice slice;
   std::size_t offered = 0;
   std::size_t empty_polls = 0;
+  if (config_.has_stage_clock) {
+    stage_clock_.start();
+  }
   const std::uint64_t begin = dataplane::tsc_now();
   while (slice.packets < packet_count && empty_polls < kEmptyPollsMax) {
     if (offered == slice.packets) {
@@ -105,6 +111,9 @@ bool Contender::run_share(std::size_t worker, std::vector<Slice>& slices) {
       return false;
     }
     slices.push_back(slice);
+    if (config_.has_stage_clock) {
+      stage_slices_.push_back({stage_clock_.cycles(), slice.packets});
+    }
     done += slice.packets;
   }
   return true;

@@ -18,6 +18,7 @@
 #include "dataplane/engine/engine.hpp"
 #include "tools/bench/bench_devices.hpp"
 #include "tools/bench/set_memory.hpp"
+#include "tools/bench/stage_clock.hpp"
 #include "tools/bench/traffic.hpp"
 
 namespace allium::bench {
@@ -29,6 +30,7 @@ struct ContenderConfig {
   unsigned bad_tag_percent = 0;   ///< that this input has
   std::size_t packet_count = 0;   ///< of an input, a multiple of burst * workers
   std::size_t slice_packets = 0;  ///< timed at once, a multiple of burst
+  bool has_stage_clock = false;   ///< with one worker only
   std::vector<int> cpus;          ///< a worker each; empty: one worker, in the caller's thread
   std::uint64_t replay_rate = 0;  ///< packets a second that the replay set is made for
   std::uint64_t inserts_max = 0;  ///< packets that it has to hold in any case, all of one slot
@@ -40,6 +42,12 @@ enum class Sink : std::uint8_t { count, capture };
 /// A part of a pass that was timed at once.
 struct Slice {
   std::uint64_t cycles = 0;
+  std::size_t packets = 0;
+};
+
+/// The same by stage.
+struct StageSlice {
+  StageCycles cycles{};
   std::size_t packets = 0;
 };
 
@@ -65,6 +73,11 @@ class Contender {
   Result<std::size_t> run_pass_to(NextRelay& next);
 
   [[nodiscard]] control_port::Counters counters() const;
+
+  /// Of all passes to the counting device, where there is a stage clock.
+  [[nodiscard]] const std::vector<StageSlice>& stage_slices() const noexcept {
+    return stage_slices_;
+  }
 
   /// Packets that the counting device took from this relay, by the device's own count.
   [[nodiscard]] std::uint64_t sink_count() const noexcept { return sink_count_; }
@@ -106,6 +119,8 @@ class Contender {
   std::size_t replay_lines_ = 0;
   std::unique_ptr<SetMemory> replay_;
   std::unique_ptr<SetMemory> handles_;
+  StageClock stage_clock_;
+  std::vector<StageSlice> stage_slices_;
   std::unique_ptr<dataplane::Engine> engine_;
   std::uint64_t serial_ = 0;
   std::uint64_t sink_count_ = 0;

@@ -52,6 +52,19 @@ double cycles_of_all(const WorkerSlices& workers) {
   return 1 / packets_per_cycle;
 }
 
+std::vector<double> stage_medians(const std::vector<StageSlice>& slices) {
+  std::vector<double> medians;
+  for (std::size_t stage = 0; stage < onion::kStageCount; ++stage) {
+    std::vector<double> cycles;
+    for (const StageSlice& slice : slices) {
+      cycles.push_back(static_cast<double>(slice.cycles[stage]) /
+                       static_cast<double>(slice.packets));
+    }
+    medians.push_back(median(std::move(cycles)));
+  }
+  return medians;
+}
+
 /// What was counted up to a moment.
 struct Books {
   control_port::Counters relay;
@@ -273,6 +286,10 @@ Result<void> Measurement::add_all() {
     all.push_back(first);
     all.back().cpus = cpus_for(workers);
   }
+  if (options_.stages) {
+    all.push_back(first);
+    all.back().has_stage_clock = true;
+  }
   for (const ContenderConfig& config : all) {
     if (auto added = add(config); !added) {
       return added;
@@ -392,6 +409,11 @@ Result<ForwardResult> Measurement::run() {
     judge(turn);
     result.contenders.push_back(turn.result);
   }
+  if (options_.stages) {
+    result.staged = std::move(result.contenders.back());
+    result.contenders.pop_back();
+    result.stage_cycles = stage_medians(turns_.back().contender->stage_slices());
+  }
   return result;
 }
 
@@ -399,7 +421,8 @@ Result<ForwardResult> Measurement::run() {
 
 bool ForwardResult::is_valid() const noexcept {
   return std::all_of(contenders.begin(), contenders.end(),
-                     [](const ContenderResult& one) { return one.is_valid; });
+                     [](const ContenderResult& one) { return one.is_valid; }) &&
+         (!staged || staged->is_valid);
 }
 
 Result<ForwardResult> measure_forward(const ForwardOptions& options,

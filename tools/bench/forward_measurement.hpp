@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ struct ForwardResult {
   std::size_t slice_packets = 0;
   std::vector<ContenderResult> contenders;  ///< the first is the one that was asked for
   std::vector<double> io_cycles;            ///< a repeat each
+  std::optional<ContenderResult> staged;    ///< the first with a clock of its stages
+  std::vector<double> stage_cycles;         ///< medians, by onion::Stage; 0: no such stage
   std::uint64_t tsc_hz = 0;
   bool uses_huge_pages = false;
   std::size_t replay_set_bytes = 0;  ///< of the first

@@ -27,6 +27,7 @@ enum Word : int {
   kBackend,
   kWorkers,
   kReplayMpps,
+  kStages,
   kSameReplayKey,
   kNoHuge,
   kCompareKernels,
@@ -46,6 +47,7 @@ constexpr option kWords[] = {{"class", required_argument, nullptr, kClass},
                              {"backend", required_argument, nullptr, kBackend},
                              {"workers", required_argument, nullptr, kWorkers},
                              {"replay-mpps", required_argument, nullptr, kReplayMpps},
+                             {"stages", no_argument, nullptr, kStages},
                              {"same-replay-key", no_argument, nullptr, kSameReplayKey},
                              {"no-huge", no_argument, nullptr, kNoHuge},
                              {"compare-kernels", required_argument, nullptr, kCompareKernels},
@@ -119,6 +121,9 @@ bool take_option(int word, const char* value, ForwardOptions& options) {
       return parse_size(value, 1, dataplane::kWorkersMax, options.workers);
     case kReplayMpps:
       return parse_number(value, 0.001, kReplayMppsMax, options.replay_mpps);
+    case kStages:
+      options.stages = true;
+      return true;
     case kSameReplayKey:
       options.same_replay_key = true;
       return true;
@@ -150,7 +155,8 @@ std::size_t workers_max(const ForwardOptions& options) {
 bool go_together(const ForwardOptions& options) {
   const std::size_t step = packet_step(options);
   return step <= kLoopPacketsMax && options.packets % step == 0 &&
-         (options.backend == Backend::ring || workers_max(options) == 1);
+         (options.backend == Backend::ring || workers_max(options) == 1) &&
+         (!options.stages || options.workers == 1);
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ struct ForwardOptions {
   Backend backend = Backend::pcap;
   std::size_t workers = 1;  ///< more than one with rings only
   double replay_mpps = 1;   ///< that the replay set is made for
+  bool stages = false;      ///< beside it the same relay with a clock of its stages
   bool same_replay_key = false;
   dataplane::Pages pages = dataplane::Pages::automatic;
 

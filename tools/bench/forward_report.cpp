@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "dataplane/onion/stage_probe.hpp"
 #include "tools/bench/environment.hpp"
 #include "tools/bench/forward_measurement.hpp"
 #include "tools/bench/statistics.hpp"
@@ -77,6 +78,17 @@ void add_ratio(const ContenderResult& first, const ContenderResult& other, json:
   target["ratio_max"] = *high;
 }
 
+void add_stages(const ForwardResult& result, json::object& target) {
+  json::object stages;
+  for (std::size_t i = 0; i < onion::kStageCount; ++i) {
+    if (result.stage_cycles[i] != 0) {
+      stages[onion::kStageNames[i]] = result.stage_cycles[i];
+    }
+  }
+  target["stages"] = std::move(stages);
+  target["cycles_per_packet_with_stage_clock"] = median(result.staged->cycles);
+}
+
 json::object compared_json(const ForwardResult& result, const ContenderResult& other) {
   json::object object = {{"kernels", other.kernels},
                          {"burst", other.burst},
@@ -119,6 +131,9 @@ json::object forward_json(const ForwardResult& result) {
   add_counts(first, object);
   if (result.is_valid()) {
     add_figures(result, object);
+  }
+  if (result.is_valid() && result.staged) {
+    add_stages(result, object);
   }
   json::array others;
   for (std::size_t i = 1; i < result.contenders.size(); ++i) {

@@ -49,6 +49,7 @@ struct ForwardOptions {
   std::vector<std::size_t> compare_bursts;
   std::vector<std::size_t> compare_bad_tags;
   std::vector<std::size_t> compare_workers;
+  bool stages = false;
   bool same_replay_key = false;
   bool no_huge = false;
   bool json = false;
@@ -181,6 +182,18 @@ void print_compared(const json::object& result) {
   }
 }
 
+void print_stages(const json::object& result) {
+  const json::value* stages = result.if_contains("stages");
+  if (stages == nullptr) {
+    return;
+  }
+  std::printf("by stage, with a clock that reads after each of them (%.0f cycles a packet):\n",
+              real(result, "cycles_per_packet_with_stage_clock"));
+  for (const auto& [name, cycles] : stages->as_object()) {
+    std::printf("          %-14s %7.1f\n", std::string(name).c_str(), cycles.to_number<double>());
+  }
+}
+
 std::string method(const json::object& result) {
   const bool is_ring = result.at("backend").as_string() == "ring";
   const double workers = real(result, "workers");
@@ -212,6 +225,7 @@ void print_forward(const json::object& result) {
   if (result.at("valid").as_bool()) {
     print_figures(result);
     print_compared(result);
+    print_stages(result);
   } else {
     std::printf(
         "no figure: for one every packet has to be new, forwarded and right, or dropped for the "
@@ -254,6 +268,9 @@ void forward(const ForwardOptions& options) {
   add_numbers("--compare-workers", options.compare_workers);
   if (options.packets != 0) {
     words.insert(words.end(), {"--packets", std::to_string(options.packets)});
+  }
+  if (options.stages) {
+    words.emplace_back("--stages");
   }
   if (options.same_replay_key) {
     words.emplace_back("--same-replay-key");
@@ -339,6 +356,9 @@ void add_forward(CLI::App& bench_verbs) {
                    "Packets a second that the replay set is made for, in millions")
       ->check(CLI::Range(0.001, 64.0))
       ->capture_default_str();
+  verb->add_flag(
+      "--stages", options->stages,
+      "Where the cycles go, by stage: from passes of their own, in turns with the others");
   add_comparisons(*verb, *options);
   verb->add_flag("--same-replay-key", options->same_replay_key,
                  "Keep the replay key: every packet was seen in the pass that the next relay "
@@ -355,6 +375,10 @@ void add_forward(CLI::App& bench_verbs) {
     const bool is_one_worker = options->workers == 1 && options->compare_workers.empty();
     if (options->backend != "ring" && !is_one_worker) {
       std::fprintf(stderr, "error: several workers take --backend ring: a file has one queue\n");
+      finish_with(kExitUsage);
+    }
+    if (options->stages && options->workers > 1) {
+      std::fprintf(stderr, "error: --stages is of one worker\n");
       finish_with(kExitUsage);
     }
     if (options->packets % packet_step(*options) != 0) {

@@ -22,6 +22,7 @@ namespace {
 
 using onion::Outgoing;
 using onion::PacketType;
+using onion::Stage;
 using onion::Verdict;
 
 // A device that takes nothing for this many tries is full; more would only delay the next burst.
@@ -74,6 +75,7 @@ void Worker::make_relay() {
   parts.salt = {this, take_salt};
   parts.random = random_.source();
   parts.sink = {this, deliver};
+  parts.probe = shared_.config.probe;
   relay_ = std::make_unique<onion::Relay>(parts);
 }
 
@@ -105,6 +107,7 @@ std::size_t Worker::poll() noexcept {
 
 void Worker::receive(std::size_t port_index) noexcept {
   onion::Lanes<rte_mbuf*> packets;
+  shared_.config.probe(Stage::turn);
   const std::uint16_t count = rte_eth_rx_burst(
       shared_.config.ports[port_index].dpdk_port, static_cast<std::uint16_t>(index_),
       packets.data(), static_cast<std::uint16_t>(shared_.config.burst_max));
@@ -112,12 +115,15 @@ void Worker::receive(std::size_t port_index) noexcept {
     return;
   }
   received_this_turn_ += count;
+  shared_.config.probe(Stage::receive);
   parse(port_index, std::span(packets).first(count));
+  shared_.config.probe(Stage::parse);
   if (data_.burst.count == 0) {
     return;
   }
   relay_->admit(*snapshot_, data_.burst, now_ms_);
   take_setup_lanes();
+  shared_.config.probe(Stage::setup_wait);
   relay_->process(*snapshot_, data_.burst, now_ms_);
   park_delayed(data_);
   finish(data_);
@@ -294,8 +300,11 @@ void Worker::finish(PacketBurst& packets) noexcept {
       rte_pktmbuf_free(std::exchange(packets.packet[lane], nullptr));
     }
   }
+  shared_.config.probe(Stage::frame);
   send_queued(packets);
+  shared_.config.probe(Stage::send);
   count(packets);
+  shared_.config.probe(Stage::books);
   packets.clear();
 }
 

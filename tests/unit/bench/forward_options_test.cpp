@@ -89,6 +89,8 @@ TEST(ForwardOptions, RefusesWhatIsNotOneOfThem) {
 
 TEST(ForwardOptions, RefusesWhatDoesNotGoTogether) {
   EXPECT_FALSE(parse({"--workers", "2"}));
+  EXPECT_FALSE(parse({"--backend", "ring", "--workers", "2", "--stages"}));
+  EXPECT_TRUE(parse({"--backend", "ring", "--stages"})->stages);
   EXPECT_FALSE(parse({"--compare-workers", "2"}));
   EXPECT_FALSE(parse({"--packets", "32", "--compare-burst", "7"}));
   EXPECT_FALSE(parse({"--packets", "32", "--backend", "ring", "--workers", "2"}));
