@@ -119,9 +119,9 @@ class ReportTest(Folder):
                 if run["kernels"]:
                     self.assertIn(run["kernels"], result["environment"]["kernels"])
         groups = {run["group"] for run in report["runs"]} - {""}
-        self.assertEqual(groups, {group["id"] for group in report["groups"]})
-        self.assertLessEqual({"class", "burst", "kernel", "cores", "stages", "garbage", "working_set", "setup", "checksum",
-                              "replay"}, groups)
+        self.assertEqual(groups, {group["source"] for group in report["groups"]})
+        self.assertLessEqual({"class", "burst", "kernel", "cores", "stages", "garbage", "working_set", "setup", "replay"},
+                             groups)
 
     def check_page(self, page, report):
         for word in ("http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", "<img"):

@@ -74,6 +74,7 @@ json::array groups_of(const ReportPlan& plan) {
   json::array groups;
   for (const ReportGroup& group : plan.groups) {
     groups.push_back(json::object{{"id", group.id},
+                                  {"source", group.source},
                                   {"title", group.title},
                                   {"axis", group.axis},
                                   {"y_key", group.y_key},

@@ -18,10 +18,11 @@ struct ClassOfPackets {
   const char* letter;
   const char* series;
   std::size_t datagram_bytes;
+  std::size_t quick_packets;  ///< more than a core's own caches hold
 };
 
-constexpr ClassOfPackets kClasses[] = {{"d", "class D", 1232}, {"v", "class V", 256}};
-constexpr ClassOfPackets kSetups = {"s", "class S", 1232};
+constexpr ClassOfPackets kClasses[] = {{"d", "class D", 1232, 8192}, {"v", "class V", 256, 32'768}};
+constexpr ClassOfPackets kSetups = {"s", "class S", 1232, 1024};
 
 constexpr std::size_t kWorkersMost = 16;
 
@@ -43,10 +44,12 @@ class Planner {
     add_bursts();
     add_garbage();
     add_cores();
+    // So far for figures. From here on a quick report has smaller loops.
+    quick_packets_ = size_.quick;
+    add_bursts_and_cores_of_v();
     add_stages();
     add_classes();
     add_working_sets();
-    add_checksums();
     add_replay_sets();
     return std::move(plan_);
   }
@@ -54,7 +57,12 @@ class Planner {
  private:
   using Words = std::vector<std::string>;
 
-  void add_group(ReportGroup group) { plan_.groups.push_back(std::move(group)); }
+  void add_group(ReportGroup group) {
+    if (group.source.empty()) {
+      group.source = group.id;
+    }
+    plan_.groups.push_back(std::move(group));
+  }
 
   /// A run of `bench forward` in a plot; `more` are its options besides class, size and repeats. `step`: what the
   /// packets of its loop are a multiple of.
@@ -69,8 +77,11 @@ class Planner {
     run.words = {"bench", "forward", "--json", "--class", packets.letter};
     run.words.insert(run.words.end(), more.begin(), more.end());
     const bool has_size = std::find(more.begin(), more.end(), "--packets") != more.end();
-    if (size_.packets != 0 && !has_size) {
-      const std::size_t count = (size_.packets + step - 1) / step * step;
+    const std::size_t wanted = size_.packets != 0 ? size_.packets
+                               : quick_packets_   ? packets.quick_packets
+                                                  : 0;
+    if (wanted != 0 && !has_size) {
+      const std::size_t count = (wanted + step - 1) / step * step;
       run.words.insert(run.words.end(), {"--packets", std::to_string(count), "--sessions",
                                          std::to_string(std::min(count, kSessions))});
     }
@@ -120,9 +131,12 @@ class Planner {
                PlotKind::lines,
                "A quiet relay has short bursts, a busy one has bursts of 32: cycles a packet fall "
                "as load rises."});
-    for (const ClassOfPackets& packets : kClasses) {
-      add_contest("burst", packets, "--burst", "--compare-burst", {"32", "16", "8", "4", "2", "1"});
-    }
+    add_bursts_of(kClasses[0]);
+  }
+
+  void add_bursts_of(const ClassOfPackets& packets) {
+    add_contest("burst", packets, "--burst", "--compare-burst",
+                size_.quick ? Words{"32", "8", "4", "1"} : Words{"32", "16", "8", "4", "2", "1"});
   }
 
   /// The best kernel and, as contenders, the others; `kind` is "onion" or "x25519".
@@ -154,6 +168,10 @@ class Planner {
     add_group({"cores", "Cores", "workers", "mpps", PlotKind::lines,
                "Rings between cores instead of devices. Cores of a virtual machine may be two "
                "threads of one core, and others' load moves this figure most."});
+    add_cores_of(kClasses[0]);
+  }
+
+  void add_cores_of(const ClassOfPackets& packets) {
     const std::size_t most = std::min<std::size_t>(machine_.cpus, kWorkersMost);
     Words labels;
     std::size_t step = kBurst;
@@ -162,11 +180,14 @@ class Planner {
       step = kBurst * workers;
     }
     labels.push_back(std::to_string(most));
-    for (const ClassOfPackets& packets : kClasses) {
-      PlannedRun& run = add_contest("cores", packets, "--workers", "--compare-workers", labels,
-                                    std::lcm(step, kBurst * most));
-      run.words.insert(run.words.end(), {"--backend", "ring"});
-    }
+    PlannedRun& run = add_contest("cores", packets, "--workers", "--compare-workers", labels,
+                                  std::lcm(step, kBurst * most));
+    run.words.insert(run.words.end(), {"--backend", "ring"});
+  }
+
+  void add_bursts_and_cores_of_v() {
+    add_bursts_of(kClasses[1]);
+    add_cores_of(kClasses[1]);
   }
 
   void add_stages() {
@@ -187,8 +208,13 @@ class Planner {
   }
 
   void add_classes() {
-    add_group({"class", "Classes and IP versions", "class and IP version", "cycles_per_packet",
-               PlotKind::bars, ""});
+    add_group({"class", "Classes and IP versions", "IP version", "cycles_per_packet",
+               PlotKind::bars, "", ""});
+    add_group(
+        {"checksum", "UDP checksums of what is sent", "IP version", "udp_checksum_cycles",
+         PlotKind::bars,
+         "Part of the whole relay's cost, and of the same runs; a NIC computes them for nothing.",
+         "class"});
     for (const ClassOfPackets& packets : kClasses) {
       for (const char* ip : {"4", "6"}) {
         add_point("class", packets, "IPv" + std::string(ip), {"--ip", ip});
@@ -244,17 +270,6 @@ class Planner {
     add_kernel_contest("setup", kSetups, "x25519", machine_.best_x25519, machine_.x25519_kernels);
   }
 
-  void add_checksums() {
-    add_group({"checksum", "Sent UDP checksums", "IPv4 UDP checksum", "cycles_per_packet",
-               PlotKind::bars,
-               "IPv4 allows a UDP checksum of zero and IPv6 does not; a NIC computes it for "
-               "nothing, here the core does."});
-    for (const ClassOfPackets& packets : kClasses) {
-      add_point("checksum", packets, "none", {});
-      add_point("checksum", packets, "computed", {"--udp-checksums"});
-    }
-  }
-
   void add_replay_sets() {
     add_group({"replay", "Replay set", "packets that the set is made for, Mpps",
                "cycles_per_packet", PlotKind::lines,
@@ -268,6 +283,7 @@ class Planner {
 
   ReportSize size_;
   const ReportMachine& machine_;
+  bool quick_packets_ = false;
   ReportPlan plan_;
 };
 

@@ -45,14 +45,16 @@ struct PlannedRun {
 
 enum class PlotKind : std::uint8_t { lines, bars };
 
-/// A plot: the runs that name it.
+/// A plot of the runs that name the group `source`.
 struct ReportGroup {
   std::string id;
   std::string title;
-  std::string axis;   ///< of the labels
-  std::string y_key;  ///< of a result: "cycles_per_packet", "mpps"
+  std::string axis;  ///< of the labels
+  std::string
+      y_key;  ///< of a result: "cycles_per_packet", "mpps", or what the first relay alone has
   PlotKind kind = PlotKind::lines;
-  std::string note;  ///< what a reader has to know with it
+  std::string note;      ///< what a reader has to know with it
+  std::string source{};  ///< a group's id, often its own
 };
 
 struct ReportPlan {

@@ -18,6 +18,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kCycles = "cycles_per_packet";
+constexpr const char* kMpps = "mpps";
 constexpr const char* kStages = "stages";
 
 const json::array& runs_of(const json::object& report) {
@@ -100,16 +101,20 @@ std::optional<PlotValue> value_of(const json::value& run, std::size_t n, const s
   if (y_key == kCycles || !cycles || !tsc_hz) {
     return cycles;
   }
+  if (y_key != kMpps) {
+    const auto value = number_at(run, "/result/" + y_key);
+    return value && n == 0 ? std::optional(PlotValue{*value, *value, *value}) : std::nullopt;
+  }
   const double mhz = *tsc_hz / 1e6;
   return PlotValue{mhz / cycles->value, mhz / cycles->high, mhz / cycles->low};
 }
 
 const char* y_title_of(const std::string& y_key) {
-  return y_key == "mpps" ? "Mpps" : "TSC cycles a packet";
+  return y_key == kMpps ? "Mpps" : "TSC cycles a packet";
 }
 
 ReportPlot plot_of_group(const json::value& group, const json::array& runs) {
-  const std::string id = text_at(group, "/id");
+  const std::string source = text_at(group, "/source");
   const std::string y_key = text_at(group, "/y_key");
   ReportPlot made;
   made.is_bars = text_at(group, "/kind") == "bars";
@@ -117,7 +122,7 @@ ReportPlot plot_of_group(const json::value& group, const json::array& runs) {
   made.plot = {text_at(group, "/title"), text_at(group, "/axis"), y_title_of(y_key), {}, {}};
   Plot without_io;
   for (const json::value& run : runs) {
-    if (text_at(run, "/group") != id || text_at(run, "/state") != "measured") {
+    if (text_at(run, "/group") != source || text_at(run, "/state") != "measured") {
       continue;
     }
     const std::string series = text_at(run, "/series");
