@@ -14,7 +14,8 @@ import unittest
 bin_dir = pathlib.Path()
 
 FIGURES = ("mpps", "gbit_s", "cycles_per_packet", "cycles_per_packet_min", "cycles_per_packet_max",
-           "cycles_per_packet_mean", "io_cycles_per_packet", "cycles_without_io", "spread_percent")
+           "cycles_per_packet_mean", "io_cycles_per_packet", "udp_checksum_cycles", "cycles_without_io",
+           "spread_percent")
 COUNTS = ("received", "forwarded", "counted_by_sink", "written_to_replay_set", "accepted_by_next_relay", "drops")
 PLACE = ("cpu", "cpus", "isa", "l2_bytes", "l3_bytes", "virtual", "tsc_hz", "tsc_is_constant", "huge_pages_free",
          "kernel_release", "comparative_only", "comparative_reasons")

@@ -11,6 +11,7 @@
 
 #include "dataplane/engine/device_io.hpp"
 #include "tools/bench/bench_devices.hpp"
+#include "tools/bench/checksum_cost.hpp"
 #include "tools/bench/contender.hpp"
 #include "tools/bench/environment.hpp"
 #include "tools/bench/memory_file.hpp"
@@ -126,6 +127,15 @@ std::string names_of(const crypto_accel::KernelSet& kernels) {
          ",x25519=" + std::string(kernels.x25519->name);
 }
 
+dataplane::FrameAddresses sent_addresses(const Traffic& traffic) {
+  const dataplane::PortIdentity own = traffic.identity();
+  const dataplane::PortIdentity next = traffic.next_identity();
+  return {own.mac,
+          next.mac,
+          {own.addresses.front(), own.onion_port},
+          {next.addresses.front(), next.onion_port}};
+}
+
 /// A relay and what it has done so far.
 struct Turn {
   std::unique_ptr<Contender> contender;
@@ -155,7 +165,8 @@ class Measurement {
         cpus_(own_cpus()),
         random_(worker_random_.source()),
         traffic_({options.packet_class, options.sessions, options.is_v6}, random_),
-        packets_(loop_packets(options, traffic_.datagram_bytes(), available_memory_bytes())) {}
+        packets_(loop_packets(options, traffic_.datagram_bytes(), available_memory_bytes())),
+        checksum_(sent_addresses(traffic_), traffic_.datagram_bytes(), random_) {}
 
   Result<ForwardResult> run();
 
@@ -181,6 +192,8 @@ class Measurement {
   std::unique_ptr<BenchDevices> devices_;
   std::vector<Turn> turns_;
   std::vector<double> io_cycles_;
+  ChecksumCost checksum_;
+  std::vector<double> checksum_cycles_;
 };
 
 Result<void> Measurement::bring_up() {
@@ -344,6 +357,7 @@ Result<void> Measurement::repeat(std::size_t number) {
     }
   }
   measure_io();
+  checksum_cycles_.push_back(checksum_.cycles());
   for (Turn& turn : turns_) {
     turn.end_repeat();
   }
@@ -401,6 +415,7 @@ Result<ForwardResult> Measurement::run() {
   result.frame_bytes = traffic_.headers_bytes() + traffic_.datagram_bytes();
   result.slice_packets = slice_packets(options_.packet_class, options_.burst);
   result.io_cycles = io_cycles_;
+  result.udp_checksum_cycles = checksum_cycles_;
   result.tsc_hz = dataplane::tsc_hz();
   result.uses_huge_pages = devices_->uses_huge_pages();
   result.replay_set_bytes = turns_.front().contender->replay_set_bytes();

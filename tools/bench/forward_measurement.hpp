@@ -59,6 +59,7 @@ struct ForwardResult {
   std::size_t slice_packets = 0;
   std::vector<ContenderResult> contenders;  ///< the first is the one that was asked for
   std::vector<double> io_cycles;            ///< a repeat each
+  std::vector<double> udp_checksum_cycles;  ///< a repeat each
   std::optional<ContenderResult> staged;    ///< the first with a clock of its stages
   std::vector<double> stage_cycles;         ///< medians, by onion::Stage; 0: no such stage
   std::uint64_t tsc_hz = 0;

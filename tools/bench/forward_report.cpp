@@ -54,6 +54,7 @@ void add_figures(const ForwardResult& result, json::object& target) {
   add_cycles(first, target);
   target["spread_percent"] = spread_percent(first.cycles);
   target["io_cycles_per_packet"] = median(result.io_cycles);
+  target["udp_checksum_cycles"] = median(result.udp_checksum_cycles);
   target["cycles_without_io"] = median(first.cycles) - median(result.io_cycles);
 }
 

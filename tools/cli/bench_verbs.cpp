@@ -149,6 +149,8 @@ void print_figures(const json::object& result) {
       "          of these the devices' own copies take about %.0f cycles: a loop without any "
       "relay, in the same run\n",
       real(result, "io_cycles_per_packet"));
+  std::printf("          UDP checksums of what is sent, which a NIC can compute, about %.0f\n",
+              real(result, "udp_checksum_cycles"));
   std::printf("          mean with every interruption of the run: %.0f cycles\n",
               real(result, "cycles_per_packet_mean"));
 }
