@@ -171,8 +171,9 @@ class Evidence {
     Figure figure;
     figure.kind = &kind;
     figure.value = range.value;
-    figure.low = range.low;
-    figure.high = range.high;
+    // A quotient of what was multiplied before may be a last digit off.
+    figure.low = std::min(range.low, range.value);
+    figure.high = std::max(range.high, range.value);
     for (const std::string& id : ids) {
       add_conditions(figure, id);
     }

@@ -159,6 +159,9 @@ std::string bar_of(const Plot& plot, std::size_t series, std::size_t label, doub
                     coordinate(y) + "\" width=\"" + coordinate(value->value * scale) +
                     "\" height=\"" + coordinate(kBarHeight - 2) + "\">" +
                     hint(plot.series[series], plot.labels[label], *value) + "</rect>\n";
+  if (plot.series[series].is_faint) {
+    return svg + text_at(end + 5, y + kBarHeight - 3, "start", short_number(value->value));
+  }
   svg += line("whisker", left + value->low * scale, middle - 1, left + value->high * scale,
               middle - 1);
   return svg + text_at(std::max(end, left + value->high * scale) + 5, y + kBarHeight - 3, "start",

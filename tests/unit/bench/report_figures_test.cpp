@@ -69,6 +69,23 @@ TEST(ReportFigures, ComeFromTheResults) {
   EXPECT_EQ(report.at("figures_from").at("two_cores_over_one"), json::value({"cores_d"}));
 }
 
+TEST(ReportFigures, OneRepeatIsARangeOfNothing) {
+  json::object once = test::forward_result(500);
+  for (const double cycles : {3459.3, 2571.7, 333.3, 49.49}) {
+    for (const char* key :
+         {"cycles_per_packet", "cycles_per_packet_min", "cycles_per_packet_max"}) {
+      once[key] = cycles;
+    }
+    once["mpps"] = 2100 / cycles;
+    FakeProgram program;
+    program.answers["--class v --compare-kernels"] = ending_in(once);
+    const json::value report = report_of(program);
+    const double value = *number_at(report, "/figures/v_mpps_per_core");
+    EXPECT_LE(*number_at(report, "/figures_spread/v_mpps_per_core/low"), value);
+    EXPECT_GE(*number_at(report, "/figures_spread/v_mpps_per_core/high"), value);
+  }
+}
+
 TEST(ReportFigures, SayUnderWhichConditions) {
   FakeProgram program;
   const json::value report = report_of(program);
