@@ -273,8 +273,13 @@ void measure_onion(onion::PacketClass packet_class, std::size_t samples,
   measure(chains(packet_class, "", std::make_shared<PacketRing>(kLanesMax, bytes, random)), samples,
           figures);
   const std::size_t packets = kBigRingBytes / bytes;
-  measure(chains(packet_class, "_l3", std::make_shared<PacketRing>(packets, bytes, random)),
-          samples, figures);
+  const auto ring = std::make_shared<PacketRing>(packets, bytes, random);
+  Entrants entrants = chains(packet_class, "_l3", ring);
+  for (Entrant& entrant : entrants) {
+    entrant.figure.loop_bytes = packets * bytes;
+    entrant.figure.loop_huge_percent = ring->huge_percent();
+  }
+  measure(std::move(entrants), samples, figures);
 }
 
 /// Points and scalar of a burst of key agreements.

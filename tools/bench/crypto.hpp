@@ -31,6 +31,10 @@ struct CryptoFigure {
   std::string packet_class;                    ///< "d", "v", or "" where it does not matter
   std::vector<Quartiles> cycles_per_packet{};  ///< one a burst size
 
+  /// Of the packets that it goes through, where they are more than a burst; how much of their memory is on huge pages.
+  std::size_t loop_bytes = 0;
+  double loop_huge_percent = 0;
+
   /// What it is compared with, or "": "ipsec-mb floor". Its cycles over the yardstick's, of samples in which the two
   /// took turns, one a burst size.
   std::string yardstick{};

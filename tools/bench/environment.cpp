@@ -152,6 +152,9 @@ std::vector<std::string> comparative_reasons(const boost::json::object& environm
   } else if (pages == nullptr && environment.at("huge_pages_free").to_number<double>() == 0) {
     reasons.emplace_back("no free huge pages");
   }
+  if (number_or_zero(environment, "workers") > 1) {
+    reasons.emplace_back("several workers: nobody knows whether they really ran at once");
+  }
   const double steal = number_or_zero(environment, "steal_percent");
   if (steal > kStealPercentMax) {
     reasons.push_back("the host took " + one_digit(steal) + " % of the time");

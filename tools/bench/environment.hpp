@@ -33,7 +33,7 @@ struct MachineTime {
 [[nodiscard]] boost::json::object environment();
 
 /// Why figures from here cannot stand beside those of another machine, one short phrase each; empty: they can.
-/// Looks at "virtual" and "tsc_is_constant", at "pages" or else "huge_pages_free", and at "steal_percent" and
+/// Looks at "virtual" and "tsc_is_constant", at "pages" or else "huge_pages_free", and at "workers", "steal_percent" and
 /// "spread_percent" where they are there.
 [[nodiscard]] std::vector<std::string> comparative_reasons(const boost::json::object& environment);
 

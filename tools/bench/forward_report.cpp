@@ -24,6 +24,14 @@ const char* name_of(onion::PacketClass packet_class) {
   }
 }
 
+std::size_t workers_max(const ForwardResult& result) {
+  std::size_t most = 0;
+  for (const ContenderResult& contender : result.contenders) {
+    most = std::max(most, contender.workers);
+  }
+  return most;
+}
+
 json::object place_of(const ForwardResult& result) {
   const ContenderResult& first = result.contenders.front();
   json::object place = environment();
@@ -34,6 +42,7 @@ json::object place_of(const ForwardResult& result) {
   place["steal_percent"] = result.steal_percent;
   place["spread_percent"] = spread_percent(first.cycles);
   place["preemptions"] = result.preemptions;
+  place["workers"] = workers_max(result);
   mark_comparative(place);
   return place;
 }

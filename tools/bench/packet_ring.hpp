@@ -31,7 +31,11 @@ class PacketRing {
   /// is left.
   [[nodiscard]] std::span<std::uint8_t* const> burst(std::size_t count) noexcept;
 
-  [[nodiscard]] std::size_t huge_bytes() const { return memory_.huge_bytes(); }
+  /// How much of its memory is on huge pages.
+  [[nodiscard]] double huge_percent() const {
+    return 100.0 * static_cast<double>(memory_.huge_bytes()) /
+           static_cast<double>(memory_.bytes().size());
+  }
 
  private:
   [[nodiscard]] std::uint8_t* datagram(std::size_t index) const noexcept;

@@ -265,7 +265,11 @@ class Evidence {
       return missing(kind, "crypto compares no " + row.function + " of " + row.kernel);
     }
     const Range range = {*ratio, *low, *high};
-    return figure_of(kind, is_inverse ? Range{1, 1, 1} / range : range, {id});
+    Figure figure = figure_of(kind, is_inverse ? Range{1, 1, 1} / range : range, {id});
+    if (const auto bytes = number_at(*entry, "/loop_bytes")) {
+      figure.conditions["loop_bytes"] = *bytes;
+    }
+    return figure;
   }
 
   const json::array& runs_;

@@ -445,6 +445,10 @@ json::object crypto_json(const std::vector<bench::CryptoFigure>& figures) {
     json::object object = {
         {"kernel", figure.kernel}, {"function", figure.function}, {"class", figure.packet_class}};
     put_by_burst(object, "cycles_per_packet", figure.cycles_per_packet);
+    if (figure.loop_bytes != 0) {
+      object["loop_bytes"] = figure.loop_bytes;
+      object["loop_huge_percent"] = figure.loop_huge_percent;
+    }
     if (!figure.yardstick.empty()) {
       object["yardstick"] = figure.yardstick;
       put_by_burst(object, "over_yardstick", figure.over_yardstick);

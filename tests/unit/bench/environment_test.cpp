@@ -25,7 +25,7 @@ TEST(Environment, QuietMetalIsNotComparativeOnly) {
 TEST(Environment, EachReasonIsNamed) {
   const std::pair<const char*, json::value> worse[] = {
       {"virtual", true},      {"tsc_is_constant", false}, {"pages", "4 KiB"},
-      {"steal_percent", 1.5}, {"spread_percent", 11.0},
+      {"steal_percent", 1.5}, {"spread_percent", 11.0},   {"workers", 2},
   };
   for (const auto& [key, value] : worse) {
     json::object place = quiet_metal();
