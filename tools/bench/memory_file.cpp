@@ -37,8 +37,4 @@ std::string MemoryFile::path() const {
   return "/proc/self/fd/" + std::to_string(descriptor_);
 }
 
-void MemoryFile::clear() noexcept {
-  static_cast<void>(ftruncate(descriptor_, 0) == 0);
-}
-
 }  // namespace allium::bench

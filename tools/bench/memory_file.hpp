@@ -26,9 +26,6 @@ class MemoryFile {
   /// Valid in this process while the object lives. Whoever opens it begins at the first byte.
   [[nodiscard]] std::string path() const;
 
-  /// Gives the memory back; the file is empty afterwards.
-  void clear() noexcept;
-
  private:
   explicit MemoryFile(int descriptor) noexcept : descriptor_(descriptor) {}
 

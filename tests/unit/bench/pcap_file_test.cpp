@@ -89,11 +89,5 @@ TEST(PcapFile, WhatIsNotThereIsAnErrorOfTheSystem) {
   EXPECT_EQ(PcapWriter::create("/nonexistent/file").error().code, Errc::io);
 }
 
-TEST(MemoryFile, IsEmptyAfterClear) {
-  MemoryFile file = file_of(small_file());
-  file.clear();
-  EXPECT_EQ(PcapReader::open(file.path()).error().code, Errc::malformed);
-}
-
 }  // namespace
 }  // namespace allium::bench
