@@ -238,7 +238,7 @@ class Planner {
         add_working_set(packets, 1'000'000, 512);
         add_working_set(packets, 4'000'000, 2048);
         add_working_set(packets, kLoopBytes, 4096);
-        add_working_set(packets, std::max<std::size_t>(kLoopBytes, machine_.l3_bytes) * 6 / 5,
+        add_working_set(packets, std::max<std::size_t>(kLoopBytes, machine_.l3_bytes) * 51 / 50,
                         65'536);
       }
     }
