@@ -77,8 +77,8 @@ Result<void> RelayLoop::start_devices() {
     if (!port) {
       return tl::unexpected(port.error());
     }
-    if (auto started = dataplane::start_device(*port, {1, 512}, pool_.get()); !started) {
-      return tl::unexpected(mac.error());
+    if (auto device = dataplane::start_device(*port, {1, 512}, pool_.get()); !device) {
+      return tl::unexpected(device.error());
     }
     ports_.push_back({*port, traffic_.identity()});
   }
