@@ -185,6 +185,7 @@ json::object status_json(const NodeReport& report) {
                             : json::value();
   status["records"] = {{"known", report.records_known},
                        {"taken", now.records.taken},
+                       {"older", now.records.older},
                        {"refused", now.records.refused},
                        {"last_refusal", now.records.last_refusal}};
   return status;
