@@ -167,7 +167,7 @@ Result<void> NodeService::State::open() {
       options.held);
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
-      store, identity, membership, *swarm, unix_ms, poster(),
+      store, identity, membership, *swarm, random, unix_ms, poster(),
       [this](const storage::Account& account, const storage::Message& message) {
         monitor->on_stored(account, message, unix_ms());
       },
