@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
@@ -41,6 +43,8 @@ struct NodeReport {
   std::string fetch_problem;
 
   NodeServiceStatus service;
+  std::vector<boost::asio::ip::tcp::endpoint> https_listen;  ///< as bound
+  std::vector<boost::asio::ip::tcp::endpoint> omq_listen;
   storage::StoreDisk disk;
   std::size_t records_known = 0;
 
@@ -53,6 +57,9 @@ struct NodeReport {
 
 /// Empty where the node is healthy. One line each, with what to do.
 [[nodiscard]] boost::json::array problems_of(const NodeReport& report);
+
+/// What is no fault as such, and may explain one. One line each.
+[[nodiscard]] boost::json::array notes_of(const NodeReport& report);
 
 /// allium.status/1
 [[nodiscard]] boost::json::object status_json(const NodeReport& report);

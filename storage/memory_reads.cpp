@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The reads of MemoryStore.
+// The reads of MemoryStore, but for what members missed.
 
 #include <map>
 #include <mutex>
@@ -80,34 +80,6 @@ Result<std::vector<Token>> MemoryStore::revoked(const Account& account) const {
     }
   }
   return tokens;
-}
-
-Result<std::vector<Missed>> MemoryStore::missed(const PeerKey& peer, std::uint64_t after,
-                                                std::size_t bytes_max) const {
-  const std::lock_guard lock(mutex_);
-  std::vector<Missed> records;
-  const auto queue = missed_.find(peer);
-  if (queue == missed_.end()) {
-    return records;
-  }
-  std::size_t bytes = 0;
-  for (auto it = queue->second.upper_bound(after); it != queue->second.end(); ++it) {
-    bytes += it->second.size();
-    if (bytes > bytes_max && !records.empty()) {
-      break;
-    }
-    records.push_back({it->first, it->second});
-  }
-  return records;
-}
-
-Result<std::vector<PeerKey>> MemoryStore::peers_with_missed() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<PeerKey> peers;
-  for (const auto& [peer, queue] : missed_) {
-    peers.push_back(peer);
-  }
-  return peers;
 }
 
 Result<void> MemoryStore::for_each(

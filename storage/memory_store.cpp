@@ -9,8 +9,6 @@
 namespace allium::storage {
 namespace {
 
-constexpr const char* kFullText = "the message store has reached its size limit";
-
 bool can_be_a_hash(const Hash& hash) {
   return !hash.empty() && hash.size() <= kHashCharsMax;
 }
@@ -472,70 +470,6 @@ void MemoryStore::unrevoke(const Account& account, std::vector<Token> tokens, co
   done(carry_out<std::size_t>(account, UINT64_MAX, [&](Mailbox& mailbox) {
     return say_of_tokens(mailbox, tokens, {{}, 0, when.asked, true});
   }));
-}
-
-void MemoryStore::enqueue_missed(const PeerKey& peer, std::vector<std::string> records,
-                                 Done<std::uint64_t> done) {
-  Result<std::uint64_t> last = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    std::uint64_t bytes = bytes_used_;
-    for (const std::string& record : records) {
-      bytes += kMissedBytes + record.size();
-    }
-    if (!records.empty() && bytes > with_reserve()) {
-      last = fail(Errc::full, kFullText);
-      records.clear();
-      bytes = bytes_used_;
-    }
-    for (std::string& record : records) {
-      last = next_order_++;
-      missed_[peer].emplace(*last, std::move(record));
-    }
-    bytes_used_ = bytes;
-  }
-  done(std::move(last));
-}
-
-void MemoryStore::drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) {
-  std::size_t count = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto queue = missed_.find(peer);
-    if (queue != missed_.end()) {
-      count = std::erase_if(queue->second, [&](const auto& record) {
-        bytes_used_ -= record.first <= number ? kMissedBytes + record.second.size() : 0;
-        return record.first <= number;
-      });
-      if (queue->second.empty()) {
-        missed_.erase(queue);
-      }
-    }
-  }
-  done(count);
-}
-
-void MemoryStore::erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
-                               Done<std::size_t> done) {
-  std::size_t count = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const std::uint64_t number : numbers) {
-      const auto queue = missed_.find(peer);
-      const auto record =
-          queue == missed_.end() ? decltype(queue->second.end()){} : queue->second.find(number);
-      if (queue == missed_.end() || record == queue->second.end()) {
-        continue;
-      }
-      bytes_used_ -= kMissedBytes + record->second.size();
-      queue->second.erase(record);
-      ++count;
-      if (queue->second.empty()) {
-        missed_.erase(queue);
-      }
-    }
-  }
-  done(count);
 }
 
 void MemoryStore::forget(std::uint64_t first, std::uint64_t last, Stamp before,

@@ -74,6 +74,8 @@ class MemoryStore : public MessageStore {
   [[nodiscard]] std::string id() const override;
 
  private:
+  static constexpr const char* kFullText = "the message store has reached its size limit";
+
   /// By namespace, then by order of insertion.
   using Place = std::pair<Namespace, std::uint64_t>;
 

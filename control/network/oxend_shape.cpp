@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/network/oxend_shape.hpp"
 
+#include <algorithm>
+#include <array>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
@@ -12,6 +17,8 @@
 #include <sodium.h>
 
 #include "control/network/internal/canonical_text.hpp"
+#include "control/network/network_view.hpp"
+#include "crypto_accel/base/bytes.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
@@ -77,23 +84,58 @@ json::object node_state(const ServiceNode& node, const ChainState& chain) {
   return state;
 }
 
-std::size_t limit_of(const json::object& params, std::size_t count) {
-  const json::value* limit = params.if_contains("limit");
-  const auto* number = limit == nullptr ? nullptr : limit->if_int64();
-  return number == nullptr || *number <= 0 || static_cast<std::uint64_t>(*number) > count
-             ? count
-             : static_cast<std::size_t>(*number);
-}
-
 bool is_set(const json::object& params, std::string_view name) {
   const json::value* value = params.if_contains(name);
   return value != nullptr && value->is_bool() && value->get_bool();
 }
 
+/// By legacy key. None: all.
+std::optional<std::set<NodeKey>> wanted_nodes(const json::object& params) {
+  const json::value* const value = params.if_contains("service_node_pubkeys");
+  const json::array* const list = value == nullptr ? nullptr : value->if_array();
+  if (list == nullptr || list->empty()) {
+    return std::nullopt;
+  }
+  std::set<NodeKey> wanted;
+  for (const json::value& text : *list) {
+    const auto* const hex = text.if_string();
+    if (const auto key = parse_identity_key(hex != nullptr ? std::string_view(*hex) : "")) {
+      wanted.insert(*key);
+    }
+  }
+  return wanted;
+}
+
+std::vector<const ServiceNode*> nodes_for(const ServiceNodes& nodes, const json::object& params) {
+  const std::optional<std::set<NodeKey>> wanted = wanted_nodes(params);
+  const bool active_only = is_set(params, "active_only");
+  std::vector<const ServiceNode*> chosen;
+  for (const ServiceNode& node : nodes.all()) {
+    if ((!active_only || node.swarm != kNoSwarm) && (!wanted || wanted->contains(node.legacy))) {
+      chosen.push_back(&node);
+    }
+  }
+  return chosen;
+}
+
+/// Leaves so many of them, by chance and in an order by chance; negative: all.
+void choose(std::vector<const ServiceNode*>& nodes, std::int64_t limit, const Random& random) {
+  const std::size_t count = limit < 0 || static_cast<std::uint64_t>(limit) > nodes.size()
+                                ? nodes.size()
+                                : static_cast<std::size_t>(limit);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::array<std::uint8_t, 8> drawn;
+    random(drawn);
+    // 64 bits for some thousands of nodes: nobody sees that the first ones are a little likelier.
+    std::swap(nodes[i], nodes[i + load_be(drawn.data(), drawn.size()) % (nodes.size() - i)]);
+  }
+  nodes.resize(count);
+}
+
 }  // namespace
 
 json::object service_nodes_result(const ServiceNodes& nodes, const ChainState& chain,
-                                  const json::object& params) {
+                                  const json::object& params, const Random& random) {
   const std::string hash = internal::hex_text(list_hash(nodes, chain.height));
   json::object result;
   result["height"] = chain.height;
@@ -106,15 +148,15 @@ json::object service_nodes_result(const ServiceNodes& nodes, const ChainState& c
     result["unchanged"] = true;
     return result;
   }
+  std::vector<const ServiceNode*> chosen = nodes_for(nodes, params);
+  if (const json::value* const limit = params.if_contains("limit");
+      limit != nullptr && limit->is_int64() && limit->get_int64() != 0) {
+    choose(chosen, limit->get_int64(), random);
+  }
   const std::set<std::string_view> wanted = wanted_fields(params);
-  const std::size_t limit = limit_of(params, nodes.all().size());
-  const bool active_only = is_set(params, "active_only");
   json::array states;
-  for (const ServiceNode& node : nodes.all()) {
-    if (states.size() == limit || (active_only && node.swarm == kNoSwarm)) {
-      continue;
-    }
-    json::object state = node_state(node, chain);
+  for (const ServiceNode* const node : chosen) {
+    json::object state = node_state(*node, chain);
     if (!wanted.empty()) {
       json::object some;
       for (auto& [name, value] : state) {
@@ -131,7 +173,7 @@ json::object service_nodes_result(const ServiceNodes& nodes, const ChainState& c
 }
 
 std::string json_rpc_answer(std::string_view request, const ServiceNodes& nodes,
-                            const ChainState& chain) {
+                            const ChainState& chain, const Random& random) {
   json::object answer = {{"jsonrpc", "2.0"}, {"id", nullptr}};
   const auto refuse = [&answer](int code, std::string_view message) {
     answer["error"] = json::object{{"code", code}, {"message", message}};
@@ -158,7 +200,7 @@ std::string json_rpc_answer(std::string_view request, const ServiceNodes& nodes,
   const json::value* const params = fields->if_contains("params");
   json::object result = service_nodes_result(
       nodes, chain,
-      params != nullptr && params->is_object() ? params->get_object() : json::object());
+      params != nullptr && params->is_object() ? params->get_object() : json::object(), random);
   result["status"] = "OK";
   answer["result"] = std::move(result);
   return json::serialize(answer);

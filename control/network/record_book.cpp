@@ -23,7 +23,7 @@ const RelayEntry* RecordBook::entry(const IdentityKey& identity) const noexcept 
   return found == entries_.end() ? nullptr : found->second;
 }
 
-Result<bool> RecordBook::take(const SignedNodeRecord& record, std::uint64_t now_s) {
+Result<RecordNews> RecordBook::take(const SignedNodeRecord& record, std::uint64_t now_s) {
   const Result<NodeRecord> claimed = parse_node_record(record.text);
   if (!claimed) {
     return tl::unexpected(claimed.error());
@@ -35,9 +35,11 @@ Result<bool> RecordBook::take(const SignedNodeRecord& record, std::uint64_t now_
   const auto known = pages_.find(claimed->identity);
   const std::uint64_t number = known == pages_.end() ? 0 : known->second.record.number;
   // Before the signature: what everybody sends all the time costs nothing.
-  if (claimed->number < number ||
-      (claimed->number == number && record.text == known->second.text.text)) {
-    return false;
+  if (claimed->number < number) {
+    return RecordNews::older;
+  }
+  if (claimed->number == number && record.text == known->second.text.text) {
+    return RecordNews::known;
   }
   Result<NodeRecord> verified = verify(record, claimed->identity, now_s, number);
   if (!verified) {
@@ -51,7 +53,7 @@ Result<bool> RecordBook::take(const SignedNodeRecord& record, std::uint64_t now_
     return fail(Errc::refused, "a record with other endpoints than the network document's");
   }
   pages_[claimed->identity] = {*std::move(verified), record, relay->id()};
-  return true;
+  return RecordNews::newer;
 }
 
 const NodeRecord* RecordBook::find(const IdentityKey& identity) const noexcept {

@@ -24,6 +24,9 @@
 
 namespace allium::control {
 
+/// What a record is to who knows another one.
+enum class RecordNews : std::uint8_t { newer, known, older };
+
 class RecordBook {
  public:
   /// The highest number known of each relay that has a record, by relay id.
@@ -32,8 +35,8 @@ class RecordBook {
   /// Records of relays that it does not have, or has elsewhere, are dropped.
   void set_document(std::shared_ptr<const NetworkDocument> document);
 
-  /// True: it is newer than what was known. False: it is known, or older.
-  [[nodiscard]] Result<bool> take(const SignedNodeRecord& record, std::uint64_t now_s);
+  /// Kept where it is newer; one that is not is looked at no further, nor is its signature.
+  [[nodiscard]] Result<RecordNews> take(const SignedNodeRecord& record, std::uint64_t now_s);
 
   /// None: no record of that relay.
   [[nodiscard]] const NodeRecord* find(const IdentityKey& identity) const noexcept;

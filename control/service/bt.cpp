@@ -30,9 +30,19 @@ class Parser {
   }
 
   Result<std::vector<std::string_view>> split(std::size_t elements_max) {
+    if (!skip('l')) {
+      return fail(Errc::malformed, "not a bt list");
+    }
     std::vector<std::string_view> elements;
-    if (!split(elements, elements_max)) {
-      return fail(Errc::malformed, "not a bt list: " + std::string(problem_));
+    while (!skip('e')) {
+      if (elements.size() == elements_max) {
+        return fail(Errc::full, "a bt list of more than " + std::to_string(elements_max));
+      }
+      const std::string_view begin = rest_;
+      if (!pass(1)) {
+        return fail(Errc::malformed, "not a bt list: " + std::string(problem_));
+      }
+      elements.push_back(begin.substr(0, begin.size() - rest_.size()));
     }
     if (!rest_.empty()) {
       return fail(Errc::malformed, "not bt: something follows the list");
@@ -51,23 +61,6 @@ class Parser {
       return false;
     }
     rest_.remove_prefix(1);
-    return true;
-  }
-
-  bool split(std::vector<std::string_view>& elements, std::size_t elements_max) {
-    if (!skip('l')) {
-      return refuse("no list");
-    }
-    while (!skip('e')) {
-      const std::string_view begin = rest_;
-      if (elements.size() == elements_max) {
-        return refuse("too many elements");
-      }
-      if (!pass(1)) {
-        return false;
-      }
-      elements.push_back(begin.substr(0, begin.size() - rest_.size()));
-    }
     return true;
   }
 

@@ -4,7 +4,7 @@
 // bt (bencoded) values, the other spelling of Session's RPC (session storage RPC; BEP 3). They are held as JSON values whose strings
 // are bytes: bt has integers, strings, lists and dicts, and nothing else.
 //
-//   Errors   Errc::malformed.
+//   Errors   Errc::malformed; split_bt_list() Errc::full as well.
 //   Threads  reentrant.
 //   Limits   kBtDepthMax, kBtElementsMax; integers of 64 bits, signed or not.
 
@@ -28,7 +28,7 @@ inline constexpr std::size_t kBtElementsMax = 1'000'000;
 [[nodiscard]] Result<boost::json::value> parse_bt(std::string_view text);
 
 /// The elements of a list as they are written, without making values of them. Whole and well-formed, but its dicts' keys may come
-/// twice. Errc::malformed also for more than `elements_max`.
+/// twice. Errc::full: there are more than `elements_max`; the rest is not looked at.
 [[nodiscard]] Result<std::vector<std::string_view>> split_bt_list(std::string_view text,
                                                                   std::size_t elements_max);
 

@@ -13,6 +13,7 @@
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/internal/json_fields.hpp"
+#include "control/service/internal/rpc_call.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
@@ -135,6 +136,13 @@ void Monitor::subscribe(std::string request, const Subscriber& who, std::uint64_
       list && (is_dict || std::all_of(list->begin(), list->end(), [](std::string_view element) {
                  return element.starts_with('d');
                }));
+  if (!list && list.error().code == Errc::full) {
+    answered(serialise_bt(
+        error_object(MonitorError::bad_arguments,
+                     "more than " + std::to_string(kMonitorRequestsMax) +
+                         " accounts in one message: ask for the others in further messages")));
+    return;
+  }
   if (!is_list_of_dicts) {
     answered(serialise_bt(
         error_object(MonitorError::bad_arguments, "expected a bt dict, or a list of dicts")));
@@ -146,7 +154,7 @@ void Monitor::subscribe(std::string request, const Subscriber& who, std::uint64_
     return;
   }
   if (is_dict) {
-    answered(subscribe_dict(request, who, now_ms));
+    answered(subscribe_dict(request, who, now_ms, true));
     return;
   }
   // The elements point into the text, which must not move any more.
@@ -172,18 +180,19 @@ bool Monitor::may_queue(const Subscriber& who) const {
 }
 
 std::string Monitor::subscribe_dict(std::string_view request, const Subscriber& who,
-                                    std::uint64_t now_ms) {
+                                    std::uint64_t now_ms, bool may_tell_swarm) {
   const Result<json::value> parsed = parse_bt(request);
   const auto* dict = parsed ? parsed->if_object() : nullptr;
   return serialise_bt(dict == nullptr
                           ? error_object(MonitorError::bad_arguments, "expected a bt dict")
-                          : subscribe_one(*dict, who, now_ms));
+                          : subscribe_one(*dict, who, now_ms, may_tell_swarm));
 }
 
 bool Monitor::answer_slice(Batch& batch) {
   const std::size_t end = std::min(batch.done + kMonitorSliceMax, batch.requests.size());
   for (; batch.done < end; ++batch.done) {
-    batch.answer += subscribe_dict(batch.requests[batch.done], batch.who, batch.now_ms);
+    batch.answer += subscribe_dict(batch.requests[batch.done], batch.who, batch.now_ms,
+                                   batch.answer.size() < kMonitorSwarmsBytesMax);
   }
   if (batch.done < batch.requests.size()) {
     return false;
@@ -194,7 +203,7 @@ bool Monitor::answer_slice(Batch& batch) {
 }
 
 json::object Monitor::subscribe_one(const json::object& request, const Subscriber& subscriber,
-                                    std::uint64_t now_ms) {
+                                    std::uint64_t now_ms, bool may_tell_swarm) {
   std::optional<Authentication> who = account_in(request);
   if (!who) {
     return error_object(MonitorError::bad_account,
@@ -223,13 +232,24 @@ json::object Monitor::subscribe_one(const json::object& request, const Subscribe
     return error_object(MonitorError::bad_signature, "signature verification failed");
   }
   if (!around_.membership.is_ours(who->account)) {
-    return error_object(MonitorError::wrong_swarm, "the account is of another swarm");
+    return wrong_swarm(who->account, may_tell_swarm);
   }
   const Right right = who->subaccount ? Right(who->subaccount->token) : std::nullopt;
   if (!keep(who->account, right, subscriber, {*spaces, wants_data, now_ms + kSubscriptionMs})) {
     return error_object(MonitorError::too_much, "too many subscriptions, try later");
   }
   return {{"success", 1}};
+}
+
+json::object Monitor::wrong_swarm(const storage::Account& account, bool may_tell_swarm) const {
+  json::object answer = error_object(MonitorError::wrong_swarm, "the account is of another swarm");
+  const std::optional<SwarmId> swarm = around_.membership.swarm_of(account);
+  if (may_tell_swarm && swarm) {
+    for (auto& [name, value] : internal::swarm_body(around_.membership, *swarm)) {
+      answer[name] = std::move(value);
+    }
+  }
+  return answer;
 }
 
 bool Monitor::keep(const storage::Account& account, const Right& right, const Subscriber& who,

@@ -39,6 +39,8 @@ namespace allium::control {
 inline constexpr std::uint64_t kSubscriptionMs = 65 * 60'000;
 inline constexpr std::size_t kMonitorRequestsMax = 30'000;  ///< accounts in one message
 inline constexpr std::size_t kMonitorSliceMax = 32;         ///< of them at a time
+/// Of the answer to a list: beyond it, who asks at the wrong swarm is not told where to ask, so that the whole fits into a message.
+inline constexpr std::size_t kMonitorSwarmsBytesMax = std::size_t{4} << 20;
 inline constexpr std::size_t kMonitorQueueMax = 64;  ///< messages of more than a slice that wait
 inline constexpr std::size_t kMonitorQueuePerAddressMax = 4;
 inline constexpr std::size_t kSubscriptionsMax = 1'000'000;
@@ -75,7 +77,8 @@ class Monitor {
   Monitor& operator=(const Monitor&) = delete;
 
   /// A bt dict, or a list of them; gives the answer in the same form. Whoever asks for an account again, with the same rights, adds to
-  /// what he has: namespaces, data, and time.
+  /// what he has: namespaces, data, and time. Who asks at the wrong swarm is told of the right one (snodes, swarm), as far as there
+  /// is room.
   void subscribe(std::string request, const Subscriber& who, std::uint64_t now_ms,
                  const Answered& answered);
 
@@ -121,9 +124,11 @@ class Monitor {
   };
 
   [[nodiscard]] std::string subscribe_dict(std::string_view request, const Subscriber& who,
-                                           std::uint64_t now_ms);
+                                           std::uint64_t now_ms, bool may_tell_swarm);
   boost::json::object subscribe_one(const boost::json::object& request, const Subscriber& who,
-                                    std::uint64_t now_ms);
+                                    std::uint64_t now_ms, bool may_tell_swarm);
+  [[nodiscard]] boost::json::object wrong_swarm(const storage::Account& account,
+                                                bool may_tell_swarm) const;
   [[nodiscard]] bool may_queue(const Subscriber& who) const;
   bool answer_slice(Batch& batch);
   static void merge(Subscription& known, const Subscription& more);

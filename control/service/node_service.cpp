@@ -167,7 +167,7 @@ Result<void> NodeService::State::open() {
       options.held);
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
-      store, identity, membership, *swarm, unix_ms, poster(),
+      store, identity, membership, *swarm, random, unix_ms, poster(),
       [this](const storage::Account& account, const storage::Message& message) {
         monitor->on_stored(account, message, unix_ms());
       },
@@ -470,6 +470,9 @@ NodeServiceStatus NodeService::status() const {
   NodeServiceStatus status;
   status.is_ready = state_->membership.is_ready();
   status.swarm = state_->membership.own_swarm();
+  if (const ServiceNode* const own = state_->membership.find(state_->membership.own())) {
+    status.own = *own;
+  }
   const std::vector<NodeKey> others = state_->swarm->others();
   status.members = status.swarm == kNoSwarm ? 0 : others.size() + 1;
   status.members_dead = static_cast<std::size_t>(

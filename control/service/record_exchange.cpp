@@ -107,7 +107,7 @@ void RecordExchange::publish(const SignedNodeRecord& own) {
   if (book_.document() == nullptr) {
     return;  // told when there is somebody to tell
   }
-  if (book_.take(own, around_.now_ms() / 1000).value_or(false)) {
+  if (book_.take(own, around_.now_ms() / 1000) == RecordNews::newer) {
     changed();
   }
   to_tell_.clear();
@@ -236,7 +236,7 @@ void RecordExchange::take_all(const json::value& list) {
   std::size_t refused = 0;
   for (const json::value& item : *items) {
     const auto record = record_of(item);
-    const Result<bool> taken =
+    const Result<RecordNews> taken =
         record ? book_.take(*record, now_s) : fail(Errc::malformed, "not a record");
     if (!taken) {
       ++counters_.refused;
@@ -245,9 +245,11 @@ void RecordExchange::take_all(const json::value& list) {
       if (++refused >= kRefusalsMax) {
         break;
       }
-    } else if (*taken) {
+    } else if (*taken == RecordNews::newer) {
       ++counters_.taken;
       is_any_new = true;
+    } else if (*taken == RecordNews::older) {
+      ++counters_.older;
     }
   }
   if (is_any_new) {

@@ -52,6 +52,7 @@ struct ExchangeCounters {
   std::uint64_t asked = 0;
   std::uint64_t unanswered = 0;
   std::uint64_t taken = 0;    ///< records that were newer
+  std::uint64_t older = 0;    ///< than what was known: news cross on their ways
   std::uint64_t refused = 0;  ///< records that do not hold
   std::string last_refusal;
 };

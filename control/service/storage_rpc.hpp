@@ -23,6 +23,7 @@
 #include "control/service/membership.hpp"
 #include "control/service/rpc_answer.hpp"
 #include "control/service/swarm_members.hpp"
+#include "crypto_accel/base/random.hpp"
 #include "storage/message_store.hpp"
 
 namespace allium::control {
@@ -51,6 +52,7 @@ struct RpcSurroundings {
   const IdentitySecret& identity;  ///< signs receipts
   const Membership& membership;
   SwarmMembers& swarm;
+  Random random;
   std::function<std::uint64_t()> now_ms;
   std::function<void(std::function<void()>)> post;  ///< to the service thread; any thread
   /// Told of every message of a client that is new here; may be empty.

@@ -76,7 +76,8 @@ class Registry {
     const control::ServiceNodes none;
     return {200,
             "application/json",
-            control::json_rpc_answer(request.body, state_.nodes ? *state_.nodes : none, chain),
+            control::json_rpc_answer(request.body, state_.nodes ? *state_.nodes : none, chain,
+                                     system_random()),
             {}};
   }
 

@@ -110,7 +110,8 @@ void run_active_nodes(const RpcCall& call) {
 void list_nodes(const RpcCall& call, const json::object& wanted) {
   const ChainState chain = {call.around.membership.height(), kHardfork, kStorageVersion};
   json::object body;
-  body["result"] = service_nodes_result(*call.around.membership.nodes(), chain, wanted);
+  body["result"] =
+      service_nodes_result(*call.around.membership.nodes(), chain, wanted, call.around.random);
   call.add_clock(body);
   call.reply({Status::ok, std::move(body)});
 }

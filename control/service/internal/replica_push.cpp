@@ -114,7 +114,7 @@ void ReplicaPush::send(const NodeKey& key, const Payload& payload,
     return;
   }
   if (absent_.is_dead(key)) {
-    absent_.queue(key, data_record(*payload), [done](bool) { done(); });
+    queue(key, payload, done);
     return;
   }
   const PeerParts parts = {records_in({{0, data_record(*payload)}})};
@@ -151,6 +151,12 @@ void ReplicaPush::taken(const NodeKey& key, const Payload& payload, bool is_take
     return;
   }
   absent_.set_dead(key);
+  queue(key, payload, done);
+}
+
+// Without room for it here, a member of our kind still asks for what it lacks (replica_fetch.hpp).
+void ReplicaPush::queue(const NodeKey& key, const Payload& payload,
+                        const std::function<void()>& done) {
   absent_.queue(key, data_record(*payload), [done](bool) { done(); });
 }
 

@@ -48,6 +48,7 @@ class ReplicaPush {
   void send_plain(const NodeKey& key, const Payload& payload, const std::function<void()>& done);
   void taken(const NodeKey& key, const Payload& payload, bool is_taken,
              const std::function<void()>& done);
+  void queue(const NodeKey& key, const Payload& payload, const std::function<void()>& done);
 
   const SwarmSurroundings& around_;
   AbsentMembers& absent_;

@@ -25,11 +25,11 @@ RecordBook book_of(std::uint8_t relay_count) {
 
 TEST(RecordBook, TakesWhatIsNewerAndNothingElse) {
   RecordBook book = book_of(3);
-  EXPECT_TRUE(book.take(signed_record(1), kNow).value());
-  EXPECT_FALSE(book.take(signed_record(1), kNow).value()) << "the same again";
-  EXPECT_FALSE(book.take(signed_record(1, 2), kNow).value()) << "rolled back";
+  EXPECT_EQ(book.take(signed_record(1), kNow).value(), RecordNews::newer);
+  EXPECT_EQ(book.take(signed_record(1), kNow).value(), RecordNews::known) << "the same again";
+  EXPECT_EQ(book.take(signed_record(1, 2), kNow).value(), RecordNews::older) << "rolled back";
   EXPECT_EQ(book.find(key_of(1).public_key())->number, 3U);
-  EXPECT_TRUE(book.take(signed_record(1, 4), kNow).value());
+  EXPECT_EQ(book.take(signed_record(1, 4), kNow).value(), RecordNews::newer);
   EXPECT_EQ(book.find(key_of(1).public_key())->number, 4U);
   EXPECT_EQ(book.find(key_of(2).public_key()), nullptr);
 }
@@ -37,7 +37,7 @@ TEST(RecordBook, TakesWhatIsNewerAndNothingElse) {
 TEST(RecordBook, RefusesWhatDoesNotHold) {
   RecordBook book = book_of(3);
   const auto code = [&](const SignedNodeRecord& record, std::uint64_t now_s = kNow) {
-    const Result<bool> taken = book.take(record, now_s);
+    const Result<RecordNews> taken = book.take(record, now_s);
     return taken ? Errc{} : taken.error().code;
   };
   SignedNodeRecord forged = signed_record(1);
@@ -60,7 +60,7 @@ TEST(RecordBook, KeepsAGoodRecordWhereANewerOneHasOnlyKeysOfThePast) {
   for (OnionKey& key : past.keys) {
     key.hour -= past.keys.size();
   }
-  const Result<bool> taken = book.take(sign(past, key_of(1)).value(), kNow);
+  const Result<RecordNews> taken = book.take(sign(past, key_of(1)).value(), kNow);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Errc::stale);
   EXPECT_NE(taken.error().text.find("hours are past"), std::string::npos) << taken.error().text;
@@ -69,10 +69,10 @@ TEST(RecordBook, KeepsAGoodRecordWhereANewerOneHasOnlyKeysOfThePast) {
 
 TEST(RecordBook, NamesANodeThatContradictsItself) {
   RecordBook book = book_of(2);
-  ASSERT_TRUE(book.take(signed_record(1), kNow).value());
+  ASSERT_TRUE(book.take(signed_record(1), kNow));
   NodeRecord other = test::node_record(1);
   other.keys.front().public_key[0] ^= 1;
-  const Result<bool> taken = book.take(sign(other, key_of(1)).value(), kNow);
+  const Result<RecordNews> taken = book.take(sign(other, key_of(1)).value(), kNow);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, Errc::refused);
   EXPECT_NE(taken.error().text.find("two records with one number"), std::string::npos);
@@ -82,7 +82,7 @@ TEST(RecordBook, NamesANodeThatContradictsItself) {
 TEST(RecordBook, GivesWhatAnotherLacks) {
   RecordBook book = book_of(4);
   for (std::uint8_t n = 1; n <= 3; ++n) {
-    ASSERT_TRUE(book.take(signed_record(n, 10), kNow).value());
+    ASSERT_TRUE(book.take(signed_record(n, 10), kNow));
   }
   EXPECT_EQ(book.newer_than({}, 1 << 20).size(), 3U);
   RecordBook::Numbers theirs = book.numbers();
@@ -99,7 +99,7 @@ TEST(RecordBook, CountsWhatIsMissing) {
   RecordBook book = book_of(3);
   const std::uint64_t hour = test::node_record(1).keys.front().hour;
   EXPECT_EQ(book.missing(hour), 3U);
-  ASSERT_TRUE(book.take(signed_record(1), kNow).value());
+  ASSERT_TRUE(book.take(signed_record(1), kNow));
   EXPECT_EQ(book.missing(hour), 2U);
   EXPECT_EQ(book.missing(hour + 100), 3U);
 }
@@ -107,7 +107,7 @@ TEST(RecordBook, CountsWhatIsMissing) {
 TEST(RecordBook, ForgetsRelaysThatTheDocumentHasNoLonger) {
   RecordBook book = book_of(3);
   for (std::uint8_t n = 1; n <= 3; ++n) {
-    ASSERT_TRUE(book.take(signed_record(n), kNow).value());
+    ASSERT_TRUE(book.take(signed_record(n), kNow));
   }
   book.set_document(std::make_shared<const NetworkDocument>(test::network_document(2)));
   EXPECT_EQ(book.numbers().size(), 2U);
@@ -122,7 +122,7 @@ TEST(RecordBook, ForgetsRelaysThatTheDocumentHasNoLonger) {
 TEST(RecordBook, ListsAllInTheOrderOfABundle) {
   RecordBook book = book_of(5);
   for (std::uint8_t n = 5; n >= 1; --n) {
-    ASSERT_TRUE(book.take(signed_record(n), kNow).value());
+    ASSERT_TRUE(book.take(signed_record(n), kNow));
   }
   NetworkBundle bundle;
   bundle.document = test::signed_document(test::network_document(5), {900});

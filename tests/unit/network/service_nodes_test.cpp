@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/network/service_nodes.hpp"
 
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
@@ -28,6 +34,23 @@ ServiceNode node(std::uint8_t n, SwarmId swarm) {
 
 const ServiceNodes kNodes({node(3, 7), node(1, 7), node(2, 9), node(4, kNoSwarm), node(1, 9)});
 const ChainState kChain = {12, {19, 4}, {2, 8, 0}};
+
+json::object list_of(const ServiceNodes& nodes, const json::object& params,
+                     std::uint64_t seed = 1) {
+  test::FixedRandom random(seed);
+  return service_nodes_result(nodes, kChain, params, random.source());
+}
+
+/// The last byte of each address, in the order of the answer.
+std::vector<int> numbers_of(const ServiceNodes& nodes, const json::object& params,
+                            std::uint64_t seed = 1) {
+  std::vector<int> numbers;
+  const json::object result = list_of(nodes, params, seed);
+  for (const json::value& state : result.at("service_node_states").as_array()) {
+    numbers.push_back(std::stoi(std::string(state.at("public_ip").as_string().subview(7))));
+  }
+  return numbers;
+}
 
 TEST(ServiceNodes, AreFoundByEitherKey) {
   ASSERT_EQ(kNodes.all().size(), 4U) << "of two with one key the first counts";
@@ -75,7 +98,7 @@ TEST(SnodeAddress, HasFiftyTwoCharactersOfZooksAlphabet) {
 }
 
 TEST(OxendShape, TellsEveryNodeWithAllItsFields) {
-  const json::object result = service_nodes_result(kNodes, kChain, {});
+  const json::object result = list_of(kNodes, {});
   const json::array& states = result.at("service_node_states").as_array();
   ASSERT_EQ(states.size(), 4U);
   const json::object& first = states[0].as_object();
@@ -95,7 +118,7 @@ TEST(OxendShape, GivesTheFieldsThatWereAskedForAsObjectOrAsList) {
       {"fields", {{"public_ip", true}, {"storage_port", true}, {"swarm_id", false}}}};
   const json::object as_list = {{"fields", {"public_ip", "storage_port"}}};
   for (const json::object& params : {as_object, as_list}) {
-    const json::object result = service_nodes_result(kNodes, kChain, params);
+    const json::object result = list_of(kNodes, params);
     const json::object& first = result.at("service_node_states").as_array()[0].as_object();
     EXPECT_EQ(first.size(), 2U);
     EXPECT_TRUE(first.contains("public_ip"));
@@ -103,30 +126,91 @@ TEST(OxendShape, GivesTheFieldsThatWereAskedForAsObjectOrAsList) {
 }
 
 TEST(OxendShape, HeedsLimitAndActiveOnly) {
-  const auto count = [](const json::object& params) {
-    return service_nodes_result(kNodes, kChain, params).at("service_node_states").as_array().size();
-  };
+  const auto count = [](const json::object& params) { return numbers_of(kNodes, params).size(); };
   EXPECT_EQ(count({{"active_only", true}}), 3U);
   EXPECT_EQ(count({{"limit", 2}}), 2U);
+  EXPECT_EQ(count({{"limit", 2}, {"active_only", true}}), 2U);
+  EXPECT_EQ(count({{"limit", 9}}), 4U);
   EXPECT_EQ(count({{"limit", 0}}), 4U);
   EXPECT_EQ(count({{"limit", -1}}), 4U);
   EXPECT_EQ(count({{"limit", "many"}, {"fields", 7}}), 4U) << "what it does not know it leaves";
 }
 
+TEST(OxendShape, LimitsByChanceAndInAnOrderByChance) {
+  std::map<int, int> first;
+  std::map<int, int> times;
+  constexpr int kRounds = 4000;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::vector<int> some =
+        numbers_of(kNodes, {{"limit", 2}}, static_cast<std::uint64_t>(round));
+    ASSERT_EQ(std::set<int>(some.begin(), some.end()).size(), 2U) << "each once";
+    ++first[some.front()];
+    for (const int number : some) {
+      ++times[number];
+    }
+  }
+  for (int number = 1; number <= 4; ++number) {  // five standard deviations of a fair choice
+    EXPECT_NEAR(first[number], kRounds / 4, 140) << number;
+    EXPECT_NEAR(times[number], kRounds / 2, 160) << number;
+  }
+}
+
+TEST(OxendShape, ShufflesAllWhereTheLimitIsNegativeAndNoneWhereThereIsNoLimit) {
+  const std::vector<int> in_order = {1, 2, 3, 4};
+  std::set<std::vector<int>> orders;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    EXPECT_EQ(numbers_of(kNodes, {{"limit", 0}}, seed), in_order);
+    EXPECT_EQ(numbers_of(kNodes, {}, seed), in_order);
+    std::vector<int> all = numbers_of(kNodes, {{"limit", -1}}, seed);
+    orders.insert(all);
+    std::sort(all.begin(), all.end());
+    EXPECT_EQ(all, in_order);
+  }
+  EXPECT_EQ(orders.size(), 24U) << "every order comes up";
+}
+
+TEST(OxendShape, TellsOfTheNodesThatWereAskedFor) {
+  std::vector<ServiceNode> nodes;
+  for (std::uint8_t n = 1; n <= 4; ++n) {
+    ServiceNode& one = nodes.emplace_back(node(n, n == 4 ? kNoSwarm : 7));
+    one.legacy.fill(static_cast<std::uint8_t>(n + 0xa0));  // asked for by this one, not by ed25519
+  }
+  const ServiceNodes known(nodes);
+  const auto hex = [](std::string_view byte) {
+    std::string text;
+    for (int i = 0; i < 32; ++i) {
+      text += byte;
+    }
+    return text;
+  };
+  const auto asked = [&](const json::array& keys, json::object params = {}) {
+    params["service_node_pubkeys"] = keys;
+    return numbers_of(known, params);
+  };
+  EXPECT_EQ(asked({hex("a2")}), std::vector<int>{2});
+  EXPECT_EQ(asked({hex("A3"), hex("a1"), hex("a3")}), (std::vector<int>{1, 3}));
+  EXPECT_EQ(asked({}), (std::vector<int>{1, 2, 3, 4})) << "none is all";
+  EXPECT_TRUE(asked({hex("02")}).empty()) << "an ed25519 key that is no legacy key";
+  EXPECT_TRUE(asked({"a2", 5, nullptr}).empty()) << "no keys at all are not all nodes";
+  EXPECT_EQ(asked({hex("a2"), hex("a4")}, {{"active_only", true}}), std::vector<int>{2});
+  EXPECT_EQ(asked({hex("a2"), hex("a4")}, {{"limit", 1}}).size(), 1U);
+  EXPECT_EQ(numbers_of(known, {{"service_node_pubkeys", hex("a2")}}).size(), 4U) << "no list";
+}
+
 TEST(OxendShape, SaysUnchangedToWhoKnowsTheList) {
-  const json::object first = service_nodes_result(kNodes, kChain, {});
-  const json::object again =
-      service_nodes_result(kNodes, kChain, {{"poll_block_hash", first.at("block_hash")}});
+  const json::object first = list_of(kNodes, {});
+  const json::object again = list_of(kNodes, {{"poll_block_hash", first.at("block_hash")}});
   EXPECT_EQ(again.at("unchanged"), true);
   EXPECT_FALSE(again.contains("service_node_states"));
-  const json::object other = service_nodes_result(ServiceNodes({node(1, 7)}), kChain,
-                                                  {{"poll_block_hash", first.at("block_hash")}});
+  const json::object other =
+      list_of(ServiceNodes({node(1, 7)}), {{"poll_block_hash", first.at("block_hash")}});
   EXPECT_FALSE(other.contains("unchanged"));
 }
 
 TEST(OxendShape, AnswersJsonRpc) {
   const auto ask = [](std::string_view request) {
-    return json::parse(json_rpc_answer(request, kNodes, kChain)).as_object();
+    test::FixedRandom random(1);
+    return json::parse(json_rpc_answer(request, kNodes, kChain, random.source())).as_object();
   };
   const json::object list = ask(
       R"({"jsonrpc":"2.0","id":"7","method":"get_n_service_nodes","params":{"active_only":true,"limit":2,)"

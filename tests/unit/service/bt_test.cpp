@@ -57,7 +57,9 @@ TEST(Bt, SplitsAListWithoutReadingIt) {
   const auto parts = split_bt_list("ld1:ai1eeli2ee1:xi3ee", 4);
   ASSERT_TRUE(parts);
   EXPECT_EQ(*parts, (std::vector<std::string_view>{"d1:ai1ee", "li2ee", "1:x", "i3e"}));
-  EXPECT_FALSE(split_bt_list("ld1:ai1eeli2ee1:xi3ee", 3));
+  const auto too_many = split_bt_list("ld1:ai1eeli2ee1:xi3ee", 3);
+  ASSERT_FALSE(too_many);
+  EXPECT_EQ(too_many.error().code, Errc::full);
   EXPECT_EQ(split_bt_list("le", 0)->size(), 0U);
   for (const std::string_view text : {"", "l", "de", "i1e", "lde", "lee", "ld1:aee", "lixee"}) {
     EXPECT_FALSE(split_bt_list(text, 10)) << text;

@@ -8,6 +8,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/omq/omq_message.hpp"
 #include "tests/unit/service/swarm_world.hpp"
 
 namespace allium::control::test {
@@ -246,6 +247,40 @@ TEST_F(MonitorTest, SaysWhatIsWrongByNumber) {
   EXPECT_EQ(error(good), 6);
 }
 
+TEST_F(MonitorTest, TellsWhoAsksAtTheWrongSwarmOfTheRightOne) {
+  world.add_node();
+  world.assign({kNoSwarm, 7});
+  const json::object answer = subscribe(request("11", false));
+  EXPECT_EQ(answer.at("errcode"), 6);
+  EXPECT_EQ(answer.at("swarm"), "7");
+  const json::array& snodes = answer.at("snodes").as_array();
+  ASSERT_EQ(snodes.size(), 1U);
+  EXPECT_EQ(snodes[0].at("pubkey_ed25519"), to_hex(world.node(1).key()));
+  EXPECT_EQ(snodes[0].at("port_omq").as_int64(),
+            world.node(0).membership.nodes()->find_ed25519(world.node(1).key())->omq_port);
+}
+
+TEST_F(MonitorTest, KeepsTheAnswerToAListWithinAMessageHoweverManyAskAtTheWrongSwarm) {
+  constexpr std::size_t kBareBytes = 80;  // errcode and error alone
+  static_assert(kMonitorSwarmsBytesMax + kMonitorRequestsMax * kBareBytes < kOmqMessageBytesMax);
+  while (world.size() < 11) {
+    world.add_node();
+  }
+  std::vector<SwarmId> swarms(world.size(), 7);
+  swarms.front() = kNoSwarm;
+  world.assign(swarms);
+  const json::array list(2'000, request("11", false));
+  const std::string text = ask(serialise_bt(list));
+  const json::array answers = parse_bt(text)->as_array();
+  ASSERT_EQ(answers.size(), list.size());
+  EXPECT_EQ(answers.front().at("snodes").as_array().size(), 10U);
+  EXPECT_EQ(answers.back().at("errcode"), 6);
+  EXPECT_FALSE(answers.back().as_object().contains("snodes"));
+  EXPECT_LT(serialise_bt(answers.back()).size(), kBareBytes);
+  EXPECT_LT(text.size(), kMonitorSwarmsBytesMax + serialise_bt(answers.front()).size() +
+                             list.size() * kBareBytes);
+}
+
 TEST_F(MonitorTest, AnswersAListWithAListAndNonsenseWithOne) {
   const json::array list = {request("11", false), json::object{}};
   const json::array answers = parse_bt(ask(serialise_bt(list)))->as_array();
@@ -317,7 +352,10 @@ TEST_F(MonitorTest, SaysSoWhenAnAddressAsksForTooMuch) {
 
 TEST_F(MonitorTest, BoundsWhatOneConnectionMayAskFor) {
   json::array list(kMonitorRequestsMax + 1, json::object{});
-  EXPECT_TRUE(parse_bt(ask(serialise_bt(list)))->is_object());
+  const json::object answer = parse_bt(ask(serialise_bt(list)))->as_object();
+  EXPECT_EQ(answer.at("errcode"), 1);
+  EXPECT_NE(answer.at("error").as_string().find("more than 30000 accounts"), json::string::npos)
+      << answer.at("error");
 }
 
 }  // namespace

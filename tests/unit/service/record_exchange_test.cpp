@@ -192,20 +192,59 @@ TEST(RecordExchange, GoesOnWithWhatAnEarlierProcessKnew) {
       << "at once, and nothing that does not hold";
 }
 
+std::string told(const SignedNodeRecord& record) {
+  return "d1:rll" + std::to_string(record.text.size()) + ":" + record.text +
+         "64:" + std::string(record.signature.begin(), record.signature.end()) + "eee";
+}
+
 TEST(RecordExchange, RefusesForgeriesAndSaysSo) {
   RecordWorld world(2);
   world.nodes_[0]->start();
   SignedNodeRecord forged = sign(test::node_record(2), test::key_of(2)).value();
   forged.signature[1] ^= 1;
-  const std::string signature(forged.signature.begin(), forged.signature.end());
-  const std::string question =
-      "d1:rll" + std::to_string(forged.text.size()) + ":" + forged.text + "64:" + signature + "eee";
   PeerParts answer;
-  world.nodes_[0]->exchange.answer(question, [&](PeerParts parts) { answer = std::move(parts); });
+  world.nodes_[0]->exchange.answer(told(forged),
+                                   [&](PeerParts parts) { answer = std::move(parts); });
   ASSERT_EQ(answer.size(), 1U);
   EXPECT_EQ(world.nodes_[0]->exchange.counters().refused, 1U);
   EXPECT_FALSE(world.nodes_[0]->exchange.counters().last_refusal.empty());
   EXPECT_TRUE(world.nodes_[0]->exchange.book().numbers().empty());
+}
+
+TEST(RecordExchange, CountsWhatIsOlderAndDoesNotCallItRefused) {
+  RecordWorld world(2);
+  world.nodes_[0]->start();
+  RecordExchange& exchange = world.nodes_[0]->exchange;
+  const auto tell = [&exchange](std::uint64_t number) {
+    NodeRecord record = test::node_record(2);
+    record.number = number;
+    exchange.answer(told(sign(record, test::key_of(2)).value()), [](const PeerParts&) {});
+  };
+  tell(5);
+  tell(5);
+  EXPECT_EQ(exchange.counters().older, 0U) << "known is not older";
+  tell(4);
+  EXPECT_EQ(exchange.counters().taken, 1U);
+  EXPECT_EQ(exchange.counters().older, 1U);
+  EXPECT_EQ(exchange.counters().refused, 0U);
+  EXPECT_EQ(exchange.book().find(test::key_of(2).public_key())->number, 5U);
+}
+
+TEST(RecordExchange, RefusesARecordWhoseHoursArePastAndSaysSo) {
+  RecordWorld world(2);
+  world.nodes_[0]->start();
+  RecordExchange& exchange = world.nodes_[0]->exchange;
+  NodeRecord record = test::node_record(2);
+  exchange.answer(told(sign(record, test::key_of(2)).value()), [](const PeerParts&) {});
+  ++record.number;
+  for (OnionKey& key : record.keys) {
+    key.hour -= 10;
+  }
+  exchange.answer(told(sign(record, test::key_of(2)).value()), [](const PeerParts&) {});
+  EXPECT_EQ(exchange.counters().taken, 1U);
+  EXPECT_EQ(exchange.counters().refused, 1U);
+  EXPECT_NE(exchange.counters().last_refusal.find("its hours are past"), std::string::npos);
+  EXPECT_EQ(*exchange.book().find(test::key_of(2).public_key()), test::node_record(2));
 }
 
 TEST(RecordExchange, DoesNotHearThousandsOfForgeriesToTheEnd) {

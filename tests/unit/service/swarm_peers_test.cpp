@@ -81,6 +81,24 @@ TEST(DeadMember, OfTheOtherKindGetsTheMessages) {
   EXPECT_FALSE(world.node(1).served.contains("sn.allium_late"));
 }
 
+TEST(DeadMember, TellsWhoMonitorsOfCommandsThatComeLateAndNotOfCopies) {
+  for (const bool is_of_our_kind : {true, false}) {
+    SwarmWorld world(3);
+    const TestAccount owner(5, 1);
+    world.call(0, "store", owner.store("one", world.now_ms));
+    TestNode& late = world.node(2);
+    late.is_of_our_kind = is_of_our_kind;
+    late.is_up = false;
+    world.call(0, "store", owner.store("two", world.now_ms));
+    late.is_up = true;
+    world.run(30'000);
+    ASSERT_EQ(sorted_data(world, 2, owner), (std::vector<std::string>{"one", "two"}));
+    EXPECT_EQ(world.node(1).monitored, (std::vector<std::string>{"one", "two"}));
+    EXPECT_EQ(late.monitored, is_of_our_kind ? (std::vector<std::string>{"one", "two"})
+                                             : std::vector<std::string>{"one"});
+  }
+}
+
 TEST(DeadMember, HearsOfWhatReplacedAMessageOfAPublicOutbox) {
   SwarmWorld world(3);
   world.start(0);

@@ -68,7 +68,10 @@ class TestNode::Transport final : public PeerTransport {
 };
 
 TestNode::TestNode(SwarmWorld& world, std::uint8_t number)
-    : identity(secret_of('n', number)), membership(identity.public_key()), world_(world) {
+    : identity(secret_of('n', number)),
+      membership(identity.public_key()),
+      world_(world),
+      random_(number) {
   restart();
 }
 
@@ -94,7 +97,18 @@ void TestNode::restart() {
                         [this](const std::string& text) { held = text; }},
       held);
   rpc_ = std::make_unique<StorageRpc>(
-      RpcSurroundings{*store_, identity, membership, *swarm_, now, post, {}, {}, {}});
+      RpcSurroundings{*store_,
+                      identity,
+                      membership,
+                      *swarm_,
+                      random_.source(),
+                      now,
+                      post,
+                      [this](const storage::Account&, const storage::Message& message) {
+                        monitored.push_back(message.data);
+                      },
+                      {},
+                      {}});
 }
 
 void TestNode::restart_empty() {

@@ -24,6 +24,7 @@
 #include "control/service/storage_rpc.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "storage/memory_store.hpp"
+#include "tests/unit/network/test_network.hpp"
 
 namespace allium::control::test {
 
@@ -99,10 +100,11 @@ class TestNode {
   Membership membership;
   bool is_up = true;
   std::uint64_t clock_behind_ms = 0;
-  bool is_of_our_kind = true;       ///< false: answers as the peers' software does
-  std::set<std::string> served;     ///< commands that came
-  std::set<std::string> silent_on;  ///< commands that it does not answer
-  std::uint64_t late_takes_ms = 0;  ///< its reply to sn.allium_late
+  bool is_of_our_kind = true;          ///< false: answers as the peers' software does
+  std::set<std::string> served;        ///< commands that came
+  std::set<std::string> silent_on;     ///< commands that it does not answer
+  std::uint64_t late_takes_ms = 0;     ///< its reply to sn.allium_late
+  std::vector<std::string> monitored;  ///< data of the messages that whoever monitors is told of
   std::optional<PeerParts> lie;  ///< what it answers to a client's commands, and does not do them
 
   [[nodiscard]] SlowQueueStore& store() noexcept { return *store_; }
@@ -119,6 +121,7 @@ class TestNode {
   class Transport;
 
   SwarmWorld& world_;
+  test::FixedRandom random_;
   std::unique_ptr<SlowQueueStore> store_ = std::make_unique<SlowQueueStore>();
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<SwarmPeers> swarm_;
