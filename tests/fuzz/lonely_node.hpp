@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/service/storage_rpc.hpp"
+#include "crypto_accel/base/random.hpp"
 #include "storage/memory_store.hpp"
 
 namespace allium::control {
@@ -40,6 +41,7 @@ struct LonelyNode {
                   identity,
                   membership,
                   alone,
+                  system_random(),
                   [] { return kNowMs; },
                   [](const std::function<void()>& what) { what(); },
                   {},

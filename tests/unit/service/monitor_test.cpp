@@ -255,7 +255,7 @@ TEST_F(MonitorTest, TellsWhoAsksAtTheWrongSwarmOfTheRightOne) {
   EXPECT_EQ(answer.at("swarm"), "7");
   const json::array& snodes = answer.at("snodes").as_array();
   ASSERT_EQ(snodes.size(), 1U);
-  EXPECT_EQ(snodes[0].at("pubkey_ed25519"), to_hex(world.node(1).key()));
+  EXPECT_EQ(snodes[0].at("pubkey_ed25519").as_string(), to_hex(world.node(1).key()));
   EXPECT_EQ(snodes[0].at("port_omq").as_int64(),
             world.node(0).membership.nodes()->find_ed25519(world.node(1).key())->omq_port);
 }

@@ -387,6 +387,7 @@ TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
                   node.identity,
                   node.membership,
                   nobody,
+                  system_random(),
                   [&] { return world.now_ms; },
                   [](const std::function<void()>& what) { what(); },
                   {},
