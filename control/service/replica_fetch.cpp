@@ -27,14 +27,12 @@ using internal::while_alive;
 
 constexpr std::string_view kHeldFirstLine = "allium-held 1";
 constexpr std::size_t kHeldNodesMax = 100'000;
-/// Of two good nodes.
-constexpr std::uint64_t kClocksApartMs = 4'000;
 
 // Which swarm each node was in, and in which store the messages are: a word about another store says nothing of this one.
 std::string held_text(const ServiceNodes& network, const std::string& store,
-                      std::uint64_t since_ms) {
+                      std::uint64_t gaining_ms) {
   std::ostringstream text;
-  text << kHeldFirstLine << "\nstore " << store << "\nsince " << since_ms << '\n';
+  text << kHeldFirstLine << "\nstore " << store << "\ngaining " << gaining_ms << '\n';
   for (const ServiceNode& node : network.all()) {
     text << to_hex(node.ed25519) << ' ' << swarm_id_text(node.swarm) << '\n';
   }
@@ -42,7 +40,7 @@ std::string held_text(const ServiceNodes& network, const std::string& store,
 }
 
 std::shared_ptr<const ServiceNodes> parse_held(std::string_view text, const std::string& store,
-                                               std::uint64_t& since_ms) {
+                                               std::uint64_t& gaining_ms) {
   std::istringstream lines{std::string(text)};
   std::string line;
   if (!std::getline(lines, line) || line != kHeldFirstLine || !std::getline(lines, line) ||
@@ -50,7 +48,7 @@ std::shared_ptr<const ServiceNodes> parse_held(std::string_view text, const std:
     return nullptr;
   }
   std::string word;
-  if (!(lines >> word >> since_ms) || word != "since") {
+  if (!(lines >> word >> gaining_ms) || word != "gaining") {
     return nullptr;
   }
   std::vector<ServiceNode> nodes;
@@ -184,12 +182,11 @@ class Page {
 }  // namespace
 
 ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held)
-    : around_(std::move(surroundings)),
-      held_(parse_held(held, around_.store.id(), held_since_ms_)) {}
+    : around_(std::move(surroundings)), held_(parse_held(held, around_.store.id(), gaining_ms_)) {}
 
 void ReplicaFetch::set_held(std::shared_ptr<const ServiceNodes> network) {
   held_ = std::move(network);
-  held_since_ms_ = around_.now_ms();
+  gaining_ms_ = 0;
   done_.clear();
   forgotten_.clear();
   keep_held();
@@ -197,7 +194,7 @@ void ReplicaFetch::set_held(std::shared_ptr<const ServiceNodes> network) {
 
 void ReplicaFetch::keep_held() {
   if (around_.on_held) {
-    around_.on_held(held_ ? held_text(*held_, around_.store.id(), held_since_ms_) : std::string());
+    around_.on_held(held_ ? held_text(*held_, around_.store.id(), gaining_ms_) : std::string());
   }
 }
 
@@ -269,6 +266,10 @@ void ReplicaFetch::plan() {
     }
   }
   open_ = std::move(wanted);
+  if (!open_.empty() && gaining_ms_ == 0) {
+    gaining_ms_ = around_.now_ms();
+    keep_held();
+  }
   go_on();
 }
 
@@ -384,12 +385,11 @@ void ReplicaFetch::forget_then_ask(const PointRange& points) {
     forgotten_.insert({points.first, points.last});
     go_on();
   };
-  around_.store.forget(
-      points.first, points.last, storage::stamp_of(held_since_ms_ + kClocksApartMs),
-      [post = around_.post,
-       then = while_alive(is_alive_, std::move(done))](const Result<std::size_t>& count) {
-        post([then, is_done = count.has_value()]() mutable { then(is_done); });
-      });
+  around_.store.forget(points.first, points.last, storage::stamp_of(gaining_ms_),
+                       [post = around_.post, then = while_alive(is_alive_, std::move(done))](
+                           const Result<std::size_t>& count) {
+                         post([then, is_done = count.has_value()]() mutable { then(is_done); });
+                       });
 }
 
 void ReplicaFetch::take_revocations(const Part& part, std::string_view text,

@@ -10,8 +10,7 @@
 //   From whom    the members, in the network it was whole for, of the swarms whose accounts are its own now. Where it knows of none:
 //                    the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
 //   Before           a copy of what was not its own meanwhile is worth nothing: what was deleted since would come back. When the first
-//                    of those it asks has answered, it erases its own, and then takes theirs. Its own copy is what it took before it was whole
-//                    for that other network: what has come since is news, which may have been handed to it before anybody has answered.
+//                    of those it asks has answered, it erases its own, and then takes theirs.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
 //                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK", messages (serialise_replicas), and where to go on
 //                    (a bt dict of `a` and `h`), empty at the end; or a status and a text. Only what is the asking node's own.
@@ -115,12 +114,12 @@ class ReplicaFetch {
 
   FetchSurroundings around_;
   // Read with held_: made before it, or it would be 0 again after that.
-  std::uint64_t held_since_ms_ = 0;  ///< when the store was found whole for held_
+  std::uint64_t gaining_ms_ = 0;  ///< since when there has been something to fetch; 0: not
   std::shared_ptr<const ServiceNodes>
       held_;  ///< the network that the store is whole for; null: none
   std::vector<Part> open_;
   std::set<std::tuple<NodeKey, std::uint64_t, std::uint64_t>> done_;  ///< since held_
-  std::set<std::pair<std::uint64_t, std::uint64_t>> forgotten_;       ///< ranges, since held_
+  std::set<std::pair<std::uint64_t, std::uint64_t>> forgotten_;  ///< ranges, since held_
   bool is_busy_ = false;
   FetchCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
