@@ -16,7 +16,7 @@ packages_build=(
 # Besides, to test them.
 packages_test=(
   git libgtest-dev libgmock-dev libssl-dev python3-cryptography python3-nacl python3-zmq
-  libfaketime shellcheck clang-format util-linux valgrind
+  libfaketime shellcheck clang-format util-linux valgrind qemu-user
 )
 
 # Besides, for --long: fuzzing with libFuzzer.

@@ -119,7 +119,7 @@ class ReplicaFetch {
       held_;  ///< the network that the store is whole for; null: none
   std::vector<Part> open_;
   std::set<std::tuple<NodeKey, std::uint64_t, std::uint64_t>> done_;  ///< since held_
-  std::set<std::pair<std::uint64_t, std::uint64_t>> forgotten_;  ///< ranges, since held_
+  std::set<std::pair<std::uint64_t, std::uint64_t>> forgotten_;       ///< ranges, since held_
   bool is_busy_ = false;
   FetchCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

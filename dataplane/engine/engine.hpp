@@ -65,7 +65,7 @@ struct EngineConfig {
   std::size_t setups_waiting_max = 256;  ///< setup packets a worker that wait to be opened
   unsigned setup_share_percent = 25;     ///< of a worker's time while data comes, 1 to 100
   std::vector<int> worker_cpus;          ///< worker i runs on the one at i mod size; empty: on any
-  onion::StageProbe probe{};         ///< measurements of one worker only
+  onion::StageProbe probe{};             ///< measurements of one worker only
 };
 
 /// The memory of the replay set and the handle table, mapped by whoever owns the file descriptors.
