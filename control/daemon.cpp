@@ -266,8 +266,6 @@ NodeReport Daemon::State::report() const {
   report.registry_problem = network.problem();
   report.fetch_problem = network.fetch_problem();
   report.service = service->status();
-  report.https_listen = service->https_endpoints();
-  report.omq_listen = service->omq_endpoints();
   report.records_known = service->records().numbers().size();
   report.kernel_clock = read_kernel_clock();
   report.clock_offset_ms = dataplane.clock_offset_ms();

@@ -3,16 +3,13 @@
 
 #include <sys/timex.h>
 
-#include <algorithm>
 #include <array>
-#include <set>
 #include <string_view>
 #include <utility>
 
 #include "control/service/encoding.hpp"
 
 namespace allium::control {
-namespace asio = boost::asio;
 namespace json = boost::json;
 
 namespace {
@@ -41,19 +38,6 @@ json::object dataplane_json(const DataplaneState& dp, const FastLaneCounters& fa
 
 std::string mib(std::uint64_t bytes) {
   return std::to_string(bytes >> 20);
-}
-
-/// Each once, rising.
-std::string ports_text(const std::vector<asio::ip::tcp::endpoint>& endpoints) {
-  std::set<std::uint16_t> ports;
-  for (const asio::ip::tcp::endpoint& endpoint : endpoints) {
-    ports.insert(endpoint.port());
-  }
-  std::string text;
-  for (const std::uint16_t port : ports) {
-    text += (text.empty() ? "" : ", ") + std::to_string(port);
-  }
-  return text;
 }
 
 json::object omq_status(const OmqCounters& omq) {
@@ -147,31 +131,6 @@ json::array problems_of(const NodeReport& report) {
   return found;
 }
 
-json::array notes_of(const NodeReport& report) {
-  json::array found;
-  if (!report.service.own) {
-    return found;
-  }
-  const auto compare = [&found](std::string_view what, std::string_view table, std::uint16_t port,
-                                const std::vector<asio::ip::tcp::endpoint>& listen) {
-    const bool is_there = std::any_of(listen.begin(), listen.end(), [port](const auto& endpoint) {
-      return endpoint.port() == port;
-    });
-    if (is_there || listen.empty()) {
-      return;
-    }
-    found.emplace_back("the network document has " + std::string(what) + " port " +
-                       std::to_string(port) + " for this node, which listens on " +
-                       ports_text(listen) +
-                       ": as it should be where that port is forwarded to it; "
-                       "otherwise nobody finds it: change " +
-                       std::string(table) + " listen, or ask the authorities for another document");
-  };
-  compare("HTTPS", "[https]", report.service.own->https_port, report.https_listen);
-  compare("OMQ", "[omq]", report.service.own->omq_port, report.omq_listen);
-  return found;
-}
-
 json::object status_json(const NodeReport& report) {
   const NodeServiceStatus& now = report.service;
   json::array problem_list = problems_of(report);
@@ -180,7 +139,6 @@ json::object status_json(const NodeReport& report) {
   status["version"] = ALLIUM_VERSION;
   status["healthy"] = problem_list.empty();
   status["problems"] = std::move(problem_list);
-  status["notes"] = notes_of(report);
   status["node"] = to_hex(report.node);
   status["uptime_s"] = report.now_s - report.started_s;
   status["ready"] = now.is_ready;

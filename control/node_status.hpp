@@ -10,9 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
@@ -43,8 +41,6 @@ struct NodeReport {
   std::string fetch_problem;
 
   NodeServiceStatus service;
-  std::vector<boost::asio::ip::tcp::endpoint> https_listen;  ///< as bound
-  std::vector<boost::asio::ip::tcp::endpoint> omq_listen;
   storage::StoreDisk disk;
   std::size_t records_known = 0;
 
@@ -57,9 +53,6 @@ struct NodeReport {
 
 /// Empty where the node is healthy. One line each, with what to do.
 [[nodiscard]] boost::json::array problems_of(const NodeReport& report);
-
-/// What is no fault as such, and may explain one. One line each.
-[[nodiscard]] boost::json::array notes_of(const NodeReport& report);
 
 /// allium.status/1
 [[nodiscard]] boost::json::object status_json(const NodeReport& report);

@@ -470,9 +470,6 @@ NodeServiceStatus NodeService::status() const {
   NodeServiceStatus status;
   status.is_ready = state_->membership.is_ready();
   status.swarm = state_->membership.own_swarm();
-  if (const ServiceNode* const own = state_->membership.find(state_->membership.own())) {
-    status.own = *own;
-  }
   const std::vector<NodeKey> others = state_->swarm->others();
   status.members = status.swarm == kNoSwarm ? 0 : others.size() + 1;
   status.members_dead = static_cast<std::size_t>(

@@ -18,7 +18,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,7 +62,6 @@ struct NodeServiceOptions {
 struct NodeServiceStatus {
   bool is_ready = false;
   SwarmId swarm = kNoSwarm;
-  std::optional<ServiceNode> own;  ///< this node as the network has it; none: it has not
   std::size_t members = 0;         ///< of the swarm, with this node
   std::size_t members_dead = 0;    ///< as this node sees it
   std::size_t members_behind = 0;  ///< that answer, and that this node has something for still

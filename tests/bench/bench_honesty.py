@@ -164,13 +164,15 @@ class ForwardTest(unittest.TestCase):
         self.assertAlmostEqual(normal["replay_set_bytes"] / small["replay_set_bytes"], 16, delta=0.01)
 
     STAGES = ["turn", "receive", "parse", "classify", "link_tag_in", "link_veil_in", "setup_wait", "key_agreement",
-              "segment", "derive", "hash", "header_mac", "routing", "replay_tag", "replay_set", "cipher",
+              "segment", "derive", "hash", "layer", "header_mac", "routing", "replay_tag", "replay_set", "cipher",
               "header_shift", "route", "link_header", "link_veil_out", "link_tag_out", "frame", "send", "books"]
 
     def test_stages_are_those_of_the_class_in_their_order(self):
         setup = {"key_agreement", "routing"}
         data = {"segment", "header_shift"}
-        for packet_class, size, others in (("d", 1232, setup), ("v", 256, setup), ("s", 1232, data)):
+        # Class D goes in waves, hash beside cipher.
+        for packet_class, size, others in (("d", 1232, setup | {"hash"}), ("v", 256, setup | {"layer"}),
+                                           ("s", 1232, data | {"layer"})):
             result = self.check_figure(packet_class, 1024, size, *self.SMALL, "--stages", "--bad-tags", "25", bad=256,
                                        expected={"bad_tag_percent": 25})
             self.assertEqual(list(result["stages"]), [stage for stage in self.STAGES if stage not in others])

@@ -15,7 +15,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -348,8 +347,8 @@ class Node:
 
     def __init__(self, folder, max_bytes="64MiB", **changes):
         self.folder, self.socket, self.log = folder, folder / "s", folder / "log"
-        self.https, self.omq = free_ports(2)
-        text, _ = configuration(folder, https__listen=f'["127.0.0.1:{self.https}"]', omq__listen=f'["127.0.0.1:{self.omq}"]',
+        https, omq = free_ports(2)
+        text, _ = configuration(folder, https__listen=f'["127.0.0.1:{https}"]', omq__listen=f'["127.0.0.1:{omq}"]',
                                 storage__max_bytes=f'"{max_bytes}"', **changes)
         (folder / "allium.toml").write_text(text)
 
@@ -460,41 +459,17 @@ def signed_by_seed(folder, text):
     return done.stdout.hex()
 
 
-def write_document(folder, service=""):
-    now = int(time.time())
-    text = (f"allium-network 1\nserial 7\nvalid-from {now - 100}\nvalid-until {now + 200_000}\nrelays 1\n"
-            f"relay {PUBLIC_KEY} - 1 192.0.2.7:22100\n{service}")
-    (folder / "network").write_text(f"allium-network-bundle 1\n{text}signatures 1\nauthority {PUBLIC_KEY} {signed_by_seed(folder, text)}\nrecords 0\n")
-
-
 def a_document_without_service_nodes_is_said(folder):
     if not has_openssl():
         return
     new_identity(folder)
-    write_document(folder)
+    now = int(time.time())
+    text = (f"allium-network 1\nserial 7\nvalid-from {now - 100}\nvalid-until {now + 200_000}\nrelays 1\n"
+            f"relay {PUBLIC_KEY} - 1 192.0.2.7:22100\n")
+    (folder / "network").write_text(f"allium-network-bundle 1\n{text}signatures 1\nauthority {PUBLIC_KEY} {signed_by_seed(folder, text)}\nrecords 0\n")
     with Node(folder, network__authorities=f'["{PUBLIC_KEY}"]') as node:
         problems = json.loads(node.status("--json").stdout)["problems"]
     expect(len(problems) == 1 and problems[0].startswith("the network document has no service node (no 'service' line"), str(problems))
-
-
-def ports_that_the_document_has_otherwise_are_noted(folder):
-    if not has_openssl():
-        return
-    new_identity(folder)
-    other = free_ports(1)[0]
-    node = Node(folder, network__authorities=f'["{PUBLIC_KEY}"]')
-    for https, omq in ((node.https, node.omq), (other, node.omq), (node.https, other), (other, other)):
-        write_document(folder, f"service 0000000000000007 {https} {omq}\n")
-        with node:
-            told = json.loads(node.status("--json").stdout)
-            text = node.status().stdout
-        shutil.rmtree(folder / "data")
-        expect(told["healthy"] and not told["problems"], f"it may be forwarded: {told['problems']}")
-        expected = [f"the network document has {name} port {other} for this node, which listens on {own}: "
-                    for name, said, own in (("HTTPS", https, node.https), ("OMQ", omq, node.omq)) if said != own]
-        notes = told["notes"]
-        expect(len(notes) == len(expected) and all(note.startswith(words) for note, words in zip(notes, expected)), f"{expected}: {notes}")
-        expect(text.count("\nnote     the network document has ") == len(expected), text)
 
 
 def a_disk_that_fills_up_is_said_early(folder):
@@ -518,7 +493,7 @@ def has_openssl():
     return any(os.access(f"{folder}/openssl", os.X_OK) for folder in os.environ.get("PATH", "").split(":"))
 
 
-STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problems": [], "notes": [], "node": SEED, "uptime_s": 1, "swarm": None,
+STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problems": [], "node": SEED, "uptime_s": 1, "swarm": None,
           "members": 1, "members_dead": 0, "members_behind": 0, "store": {"messages": 0, "accounts": 0, "used_bytes": 0, "limit_bytes": 0},
           "requests": {"rpc": 0, "onion": 0, "rate_limited": 0},
           "omq": {"received": 0, "requested": 0, "timeouts": 0, "refused_busy": 0, "refused_clients": 0, "unsent_full": 0, "cut_slow": 0},
@@ -596,8 +571,7 @@ def status_tells_of_packets_and_records(folder):
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request, errors_repeat_no_secret,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
-         a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said,
-         ports_that_the_document_has_otherwise_are_noted, a_disk_that_fills_up_is_said_early,
+         a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
          status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
          status_tells_of_packets_and_records)
 

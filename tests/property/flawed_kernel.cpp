@@ -214,9 +214,13 @@ void replay_tag_of_payload(void* state, LaneMask lanes, const Lanes<const AesKey
   Lanes<Block> text{};
   Lanes<const std::uint8_t*> text_at{};
   for_each_lane(lanes, [&](std::size_t lane) {
-    const std::size_t x_r_offset =
-        onion::kLinkHeaderBytes + own.shape.header_bytes + onion::kTBytes;
-    text[lane] = load_block(t[lane]) ^ load_block(own.opened[lane] + x_r_offset);
+    text[lane] = load_block(t[lane]);
+    const bool is_data = own.shape.packet_class == 1 || own.shape.packet_class == 2;
+    const std::uint8_t* x_r =
+        own.opened[lane] + onion::kLinkHeaderBytes + own.shape.header_bytes + onion::kTBytes;
+    for (std::size_t i = 0; is_data && i < own.shape.x_r_bytes; i += kBlockBytes) {
+      text[lane] = text[lane] ^ load_block(x_r + i);
+    }
     text_at[lane] = text[lane].data();
   });
   replay_tag(state, lanes, key, text_at, tag);

@@ -65,7 +65,7 @@ TEST(FlawedRelay, WhoseFloorFallsIsFoundByClockSteps) {
   expect_found(replays(with(Flaw::floor_falls), Between::clock_steps, 1), 16);
 }
 
-TEST(FlawedRelay, WithTheReplayTagOfItsOutputIsFoundByChangedCopies) {
+TEST(FlawedRelay, WithTheReplayTagOfItsPayloadIsFoundByChangedCopies) {
   expect_found(one_capture_one_use(with(Flaw::replay_of_payload), 9), 3);
 }
 

@@ -291,9 +291,6 @@ std::string status_text(const json::object& status) {
   for (const json::value& problem : status.at("problems").as_array()) {
     text += fmt::format("problem  {}\n", std::string_view(problem.as_string()));
   }
-  for (const json::value& note : status.at("notes").as_array()) {
-    text += fmt::format("note     {}\n", std::string_view(note.as_string()));
-  }
   return text;
 }
 
