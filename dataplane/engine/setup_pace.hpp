@@ -39,7 +39,7 @@ class SetupPace {
   struct Turn {
     std::uint64_t now_ms = 0;
     std::size_t received = 0;  ///< packets of any kind
-    std::size_t data = 0;      ///< of these all but the setup packets that wait now
+    std::size_t data = 0;      ///< of these, what was admitted and is no setup packet
     std::size_t waiting = 0;   ///< setup packets, also of earlier turns
   };
 

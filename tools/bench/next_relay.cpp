@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "crypto_accel/base/check.hpp"
 #include "tools/bench/bare_relay.hpp"
 
 namespace allium::bench {
@@ -71,22 +70,25 @@ NextRelay::NextRelay(const Traffic& traffic, std::size_t packet_count)
 NextRelay::~NextRelay() = default;
 
 std::size_t NextRelay::accept(std::vector<std::vector<std::uint8_t>> frames) {
-  ALLIUM_CHECK(frames.size() <= onion::kBurstMax);
-  onion::Burst burst;
-  for (auto& frame : frames) {
-    const auto parsed = dataplane::parse_frame(frame, state_->identity);
-    if (!parsed || parsed->source.address != state_->source ||
-        !has_right_checksums(frame, parsed->source.is_v4())) {
-      continue;
-    }
-    frame.resize(parsed->payload_offset + onion::kDatagramBytesMax);  // room that a relay may use
-    const std::size_t lane = burst.count++;
-    burst.data[lane] = frame.data() + parsed->payload_offset;
-    burst.bytes[lane] = static_cast<std::uint16_t>(parsed->payload_bytes);
-    burst.source[lane] = parsed->source;
-  }
   const std::size_t before = state_->accepted;
-  state_->relay.run(burst);
+  // A turn of the relay before may send more than a burst: what waited, and what came.
+  for (std::size_t next = 0; next < frames.size();) {
+    onion::Burst burst;
+    for (; next < frames.size() && burst.count < onion::kBurstMax; ++next) {
+      std::vector<std::uint8_t>& frame = frames[next];
+      const auto parsed = dataplane::parse_frame(frame, state_->identity);
+      if (!parsed || parsed->source.address != state_->source ||
+          !has_right_checksums(frame, parsed->source.is_v4())) {
+        continue;
+      }
+      frame.resize(parsed->payload_offset + onion::kDatagramBytesMax);  // room that a relay may use
+      const std::size_t lane = burst.count++;
+      burst.data[lane] = frame.data() + parsed->payload_offset;
+      burst.bytes[lane] = static_cast<std::uint16_t>(parsed->payload_bytes);
+      burst.source[lane] = parsed->source;
+    }
+    state_->relay.run(burst);
+  }
   return state_->accepted - before;
 }
 

@@ -27,7 +27,7 @@ class NextRelay {
   NextRelay(const NextRelay&) = delete;
   NextRelay& operator=(const NextRelay&) = delete;
 
-  /// How many of these frames, at most 32, are expected packets that have not arrived before.
+  /// How many of these frames are expected packets that have not arrived before.
   std::size_t accept(std::vector<std::vector<std::uint8_t>> frames);
 
  private:

@@ -87,7 +87,7 @@ std::size_t Worker::poll() noexcept {
   published_ = shared_.snapshot.load(std::memory_order_acquire);
   next_hops_ = shared_.next_hops.load(std::memory_order_acquire);
   received_this_turn_ = 0;
-  setups_this_turn_ = 0;
+  data_this_turn_ = 0;
   if (published_ != nullptr && relay_ != nullptr) {
     snapshot_ = published_->relay.get();
     now_ms_ = shared_.config.clock.now_ms(shared_.config.clock.state);
@@ -192,10 +192,11 @@ void Worker::take_setup_lanes() noexcept {
     const bool is_setup = burst.type[lane] == PacketType::s0 || burst.type[lane] == PacketType::s1;
     setup_lanes |= onion::LaneMask{is_setup} << lane;
   }
+  // What was dropped on the way here is no data that has to be served.
+  data_this_turn_ += static_cast<std::size_t>(std::popcount(burst.pending() & ~setup_lanes));
   if (setup_lanes == 0) {
     return;
   }
-  setups_this_turn_ += static_cast<std::size_t>(std::popcount(setup_lanes));
   const std::size_t waiting_before = setups_.size();
   const std::size_t count = std::exchange(burst.count, 0);
   for (std::size_t lane = 0; lane < count; ++lane) {
@@ -224,8 +225,7 @@ std::uint64_t Worker::now_tsc() const noexcept {
 }
 
 void Worker::run_setups() noexcept {
-  const std::size_t data_count = received_this_turn_ - setups_this_turn_;
-  if (!setup_pace_.enter_turn({now_ms_, received_this_turn_, data_count, setups_.size()})) {
+  if (!setup_pace_.enter_turn({now_ms_, received_this_turn_, data_this_turn_, setups_.size()})) {
     return;
   }
   const std::uint64_t begin_tsc = now_tsc();

@@ -121,9 +121,9 @@ class Worker {
   const NextHopTable* next_hops_ = nullptr;
   std::uint64_t now_ms_ = 0;
   std::size_t received_this_turn_ = 0;
-  std::size_t setups_this_turn_ = 0;  ///< of these
-  bool has_news_ = false;             ///< something for the main thread
-  std::uint64_t bell_ms_ = 0;         ///< when it was told last
+  std::size_t data_this_turn_ = 0;  ///< of these: admitted, and no setup packets
+  bool has_news_ = false;           ///< something for the main thread
+  std::uint64_t bell_ms_ = 0;       ///< when it was told last
 
   PacketBurst data_;
   PacketBurst other_;  ///< setup packets, parked packets and answers on their way out
