@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -280,6 +281,8 @@ Result<bool> stop_devnet() {
     }
     return remove_runtime_directory(directory);
   }
+  // Held by the supervisor until its process has ended, whatever has become of the file's name.
+  const int lock = open(directory.lock().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   const auto asked = ask_supervisor(R"({"verb":"down"})", 5000);
   for (int tries = 0; tries < 100 && running_supervisor(); ++tries) {
     if (!asked && tries == 0) {
@@ -291,7 +294,17 @@ Result<bool> stop_devnet() {
     poll(nullptr, 0, 50);
   }
   if (running_supervisor()) {
+    if (lock >= 0) {
+      close(lock);
+    }
     return fail(Errc::timeout, "the supervisor (pid " + std::to_string(*pid) + ") does not end");
+  }
+  // It answers no more, but may still be about to remove its folder: two at that would leave half of it.
+  for (int tries = 0; lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) != 0 && tries < 100; ++tries) {
+    poll(nullptr, 0, 50);
+  }
+  if (lock >= 0) {
+    close(lock);
   }
   // The supervisor has removed its folder, unless it had to be killed.
   if (access(directory.mark().c_str(), F_OK) != 0) {
