@@ -2,9 +2,10 @@
 #include "crypto_accel/base/secret.hpp"
 
 #include <cstdint>
-#include <cstring>
 
 #include <sodium.h>
+
+#include "crypto_accel/base/bytes.hpp"
 
 namespace allium {
 
@@ -19,11 +20,8 @@ bool equal(const void* left, const void* right, std::size_t byte_count) noexcept
   std::uint64_t difference = 0;
   std::size_t i = 0;
   for (; i + sizeof difference <= byte_count; i += sizeof difference) {
-    std::uint64_t x = 0;
-    std::uint64_t y = 0;
-    std::memcpy(&x, a + i, sizeof x);
-    std::memcpy(&y, b + i, sizeof y);
-    difference |= x ^ y;
+    difference |=
+        internal::load_word<std::uint64_t>(a + i) ^ internal::load_word<std::uint64_t>(b + i);
     // The compiler does not know what is in it, so it cannot leave the loop early.
     asm("" : "+r"(difference));
   }

@@ -21,4 +21,10 @@ bool cpu_has_vaes_avx512() noexcept {
          __builtin_cpu_supports("avx512vl") != 0;
 }
 
+bool cpu_has_avx512_ifma() noexcept {
+  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("bmi2") != 0 &&
+         __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+         __builtin_cpu_supports("avx512ifma") != 0;
+}
+
 }  // namespace allium::crypto_accel

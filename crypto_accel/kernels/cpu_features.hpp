@@ -17,4 +17,7 @@ namespace allium::crypto_accel {
 /// The same and AVX-512 F, BW, DQ, VL, with the registers switched on by the system.
 [[nodiscard]] bool cpu_has_vaes_avx512() noexcept;
 
+/// AVX-512 F, DQ and IFMA, AVX2, BMI2, with the registers switched on by the system.
+[[nodiscard]] bool cpu_has_avx512_ifma() noexcept;
+
 }  // namespace allium::crypto_accel

@@ -136,7 +136,7 @@ ALLIUM_INLINE __m128i sum_of_lanes(Vec value) {
   return value;
 }
 
-ALLIUM_INLINE void clear_vector_registers() {
+void clear_registers() {
   _mm256_zeroall();
 }
 

@@ -19,8 +19,6 @@
 namespace allium::crypto_accel {
 namespace {
 
-constexpr std::size_t kHeaderBytesMax = 656;  // S1
-constexpr std::size_t kXRBytesMax = 1072;     // D: 67 blocks, so byte 15 of a counter never carries
 constexpr std::size_t kShiftBytes = 32;
 constexpr std::size_t kVeilIvBytes = 8;  // the part of LL before the tag
 constexpr std::size_t kLinkMessageBytesMax = kBlockBytes + kHeaderBytesMax + kBlockBytes;
@@ -79,10 +77,6 @@ void for_each_lane(LaneMask lanes, Function function) noexcept {
   for (; lanes != 0; lanes &= lanes - 1) {
     function(static_cast<std::size_t>(std::countr_zero(lanes)));
   }
-}
-
-bool is_whole_blocks(std::size_t byte_count) noexcept {
-  return byte_count % kBlockBytes == 0;
 }
 
 // ---- CTR ----

@@ -147,7 +147,7 @@ ALLIUM_INLINE __m128i sum_of_lanes(Vec value) {
   return _mm_xor_si128(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
 }
 
-ALLIUM_INLINE void clear_vector_registers() {
+void clear_registers() {
   _mm256_zeroall();
 }
 

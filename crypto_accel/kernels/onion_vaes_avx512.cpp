@@ -172,7 +172,7 @@ ALLIUM_INLINE __m128i sum_of_lanes(Vec value) {
 }
 
 // VZEROALL does not know the upper half of the registers.
-ALLIUM_INLINE void clear_vector_registers() {
+void clear_registers() {
   asm volatile(
       "vzeroall\n\t"
       "vpxorq %%zmm16, %%zmm16, %%zmm16\n\t"

@@ -18,9 +18,7 @@
 namespace allium::crypto_accel {
 namespace {
 
-constexpr std::size_t kHeaderBytesMax = 656;  // S1
-constexpr std::size_t kXRBytesMin = 128;      // V
-constexpr std::size_t kXRBytesMax = 1072;     // D: 67 blocks, so byte 15 of a counter never carries
+constexpr std::size_t kXRBytesMin = 128;  // V
 constexpr std::size_t kHeaderBytesMin = 32;
 constexpr std::size_t kSpillBytes =
     4096;  // below a caller, that the frames of the vector code reach
@@ -30,10 +28,6 @@ static_assert(offsetof(AesKey, encrypt) == 0 && offsetof(AesKey, decrypt) == kDe
               offsetof(AesKey, subkey_one) == kSubkeyOffset);
 static_assert(offsetof(LinkKey, mac) == 0 && offsetof(LinkKey, veil) == kVeilOffset);
 static_assert(sizeof(Lanes<Block>) == kLanesMax * kBlockBytes);
-
-bool is_whole_blocks(std::size_t byte_count) noexcept {
-  return byte_count % kBlockBytes == 0;
-}
 
 void check_x_r(const LayerShape& shape) noexcept {
   ALLIUM_CHECK(is_whole_blocks(shape.x_r_bytes) && shape.x_r_bytes >= kXRBytesMin &&

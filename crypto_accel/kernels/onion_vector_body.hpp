@@ -1091,10 +1091,6 @@ void link_veil(std::size_t header_bytes, std::uint32_t lanes, const LinkKey* con
   }
 }
 
-void clear_registers() {
-  clear_vector_registers();
-}
-
 constexpr VectorFunctions kFunctions{
     expand_key, decrypt_blocks, encrypt_blocks, derive,   layer_left,      header_mac, layer_right,
     layer_both, header_shift,   replay_tag,     link_tag, clear_registers, link_veil};

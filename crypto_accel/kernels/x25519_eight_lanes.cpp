@@ -3,11 +3,10 @@
 // Says whether this machine runs the AVX-512 code, and stands before it. Compiled for the baseline, as all but
 // x25519_avx512_ifma.cpp is.
 
-#include <cpuid.h>
-
 #include <sodium.h>
 
 #include "crypto_accel/base/check.hpp"
+#include "crypto_accel/kernels/cpu_features.hpp"
 #include "crypto_accel/kernels/x25519_avx512_ifma.hpp"
 #include "crypto_accel/kernels/x25519_variants.hpp"
 
@@ -22,41 +21,10 @@ constexpr std::size_t kFewestPoints = 2;
 // More than the frames of `multiply` and what it calls, which spill the state of the ladder: 10 KB optimised.
 constexpr std::size_t kSpillBytes = std::size_t{32} << 10;
 
-struct Registers {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-};
-
-Registers cpuid(unsigned leaf) noexcept {
-  Registers answer;
-  __get_cpuid_count(leaf, 0, &answer.eax, &answer.ebx, &answer.ecx, &answer.edx);
-  return answer;
-}
-
-// Which registers the OS saves at a switch; a CPU may have instructions whose registers it does not.
-unsigned saved_registers() noexcept {
-  unsigned low = 0;
-  unsigned high = 0;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return low;
-}
-
-bool is_able() noexcept {
-  constexpr unsigned kOsxsave = 1U << 27;  // leaf 1, ECX
-  constexpr unsigned kAvx2 = 1U << 5;      // leaf 7, EBX, with the next ones
-  constexpr unsigned kBmi2 = 1U << 8;
-  constexpr unsigned kAvx512f = 1U << 16;
-  constexpr unsigned kAvx512dq = 1U << 17;
-  constexpr unsigned kAvx512ifma = 1U << 21;
-  constexpr unsigned kNeeded = kAvx2 | kBmi2 | kAvx512f | kAvx512dq | kAvx512ifma;
-  constexpr unsigned kSaved = 0xe6;  // SSE, AVX, masks, upper halves of zmm0 to 15, zmm16 to 31
-  return (cpuid(1).ecx & kOsxsave) != 0 && (saved_registers() & kSaved) == kSaved &&
-         (cpuid(7).ebx & kNeeded) == kNeeded;
-}
-
 }  // namespace
 
 bool supported() noexcept {
-  static const bool both_run = x25519_libsodium::supported() && is_able();
+  static const bool both_run = x25519_libsodium::supported() && cpu_has_avx512_ifma();
   return both_run;
 }
 

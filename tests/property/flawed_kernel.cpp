@@ -33,7 +33,6 @@ struct FlawedState {
   void* sound = nullptr;
   LayerShape shape{};
   Lanes<Block> secret{};
-  Lanes<Block> x_l_out{};
   Lanes<std::array<std::uint8_t, 1072>> undone{};
   Lanes<const std::uint8_t*> datagram{};
   Lanes<const std::uint8_t*> opened{};  ///< the datagram whose segment was opened
@@ -98,7 +97,6 @@ void layer_left(void* state, const LayerShape& shape, LaneMask lanes, const Lane
   FlawedState& own = state_of(state);
   remember(own, shape, lanes, x_l);
   sound_kernel().layer_left(own.sound, shape, lanes, ctx, x_l, x_r, x_l_out);
-  for_each_lane(lanes, [&](std::size_t lane) { own.x_l_out[lane] = x_l_out[lane]; });
 }
 
 void layer_left_undone(void* state, const LayerShape& shape, LaneMask lanes,
