@@ -13,6 +13,8 @@
 #include <cstring>
 #include <span>
 
+#include "crypto_accel/base/bytes.hpp"
+
 namespace allium {
 
 /// Overwrites memory in a way that the compiler may not leave out.
@@ -20,6 +22,16 @@ void wipe(void* memory, std::size_t byte_count) noexcept;
 
 /// Constant-time comparison of `byte_count` bytes.
 [[nodiscard]] bool equal(const void* left, const void* right, std::size_t byte_count) noexcept;
+
+/// The same for two blocks, in place.
+[[nodiscard]] inline bool equal_blocks(const std::uint8_t* left,
+                                       const std::uint8_t* right) noexcept {
+  using internal::load_word;
+  std::uint64_t low = load_word<std::uint64_t>(left) ^ load_word<std::uint64_t>(right);
+  // The compiler does not know what is in it, so it cannot leave after the first half.
+  asm("" : "+r"(low));
+  return (low | (load_word<std::uint64_t>(left + 8) ^ load_word<std::uint64_t>(right + 8))) == 0;
+}
 
 template <std::size_t N>
 class Secret {

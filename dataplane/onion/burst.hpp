@@ -9,6 +9,8 @@
 //              and challenges are built in place.
 //   Threads    one.
 
+#include <emmintrin.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -24,6 +26,17 @@ static_assert(kBurstMax == crypto_accel::kLanesMax);
 
 using crypto_accel::LaneMask;
 using crypto_accel::Lanes;
+
+/// The lanes whose byte is `value`, all at once.
+template <typename Byte>
+LaneMask lanes_with(const Lanes<Byte>& bytes, Byte value) noexcept {
+  static_assert(sizeof(bytes) == kBurstMax && kBurstMax == 2 * sizeof(__m128i));
+  const auto* half = reinterpret_cast<const __m128i*>(bytes.data());
+  const __m128i wanted = _mm_set1_epi8(static_cast<char>(value));
+  const int low = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(half), wanted));
+  const int high = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(half + 1), wanted));
+  return static_cast<LaneMask>(low) | static_cast<LaneMask>(high) << 16;
+}
 
 /// Payloads from this size on are hashed and ciphered in waves of so many lanes: long enough for the one to hide
 /// behind the other, few enough for the first and the last wave, which are alone, to weigh little.
@@ -51,6 +64,7 @@ struct Target {
   bool to_relay = false;
   std::uint32_t relay_id = 0;  ///< to_relay only
   Endpoint endpoint;           ///< always; a relay's is that of the document
+  std::uint32_t peer_index = 0;  ///< of a relay: where the snapshot had it; a later one may have it elsewhere
 };
 
 struct Burst {
@@ -74,11 +88,7 @@ struct Burst {
 
   /// Lanes whose verdict is still pending.
   [[nodiscard]] LaneMask pending() const noexcept {
-    LaneMask mask = 0;
-    for (std::size_t lane = 0; lane < count; ++lane) {
-      mask |= LaneMask{verdict[lane] == Verdict::pending} << lane;
-    }
-    return mask;
+    return lanes_with(verdict, Verdict::pending) & crypto_accel::first_lanes(count);
   }
 };
 

@@ -4,6 +4,8 @@
 // A UDP address. IPv4 is kept as ::ffff:a.b.c.d, so an IPv4-mapped IPv6 address *is* the IPv4 address
 // everywhere (SPEC.md section 4).
 
+#include <emmintrin.h>
+
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -32,10 +34,12 @@ struct Endpoint {
   [[nodiscard]] const std::uint8_t* v4() const noexcept { return address.data() + 12; }
 
   static Endpoint from_v4(const std::uint8_t* four_bytes, std::uint16_t port_number) noexcept {
+    // Stored whole: what is written in parts and read at once, as copies do, waits for all parts.
+    const std::uint64_t last_word =
+        0xffff0000 | std::uint64_t{allium::internal::load_word<std::uint32_t>(four_bytes)} << 32;
+    const __m128i whole = _mm_set_epi64x(static_cast<long long>(last_word), 0);
     Endpoint endpoint;
-    endpoint.address[10] = 0xff;
-    endpoint.address[11] = 0xff;
-    std::memcpy(endpoint.address.data() + 12, four_bytes, 4);
+    std::memcpy(endpoint.address.data(), &whole, sizeof whole);
     endpoint.port = port_number;
     return endpoint;
   }

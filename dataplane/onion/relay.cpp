@@ -34,9 +34,11 @@ void Relay::process(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t n
   const RelayTurn turn{snapshot, burst, now_ms};
   state.to_tag = 0;
   state.ciphered = 0;
-  for_each_lane(burst.pending(), [&](std::size_t lane) {
-    burst.outgoing[lane] = Outgoing::none;
-    state.x_l[lane] = load_block(burst.data[lane] + type_info(burst.type[lane]).t_offset);
+  for_each_type(burst, burst.pending(), [&](PacketType type, LaneMask lanes) {
+    const std::size_t t_offset = type_info(type).t_offset;
+    for_each_lane(lanes, [&](std::size_t lane) {
+      state.x_l[lane] = load_block(burst.data[lane] + t_offset);
+    });
   });
   state.open_data(turn);
   state.open_setups(turn);
@@ -82,7 +84,7 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
   for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
   batch.header_mac(lanes, message_at, message_bytes, mac);
   const LaneMask genuine = select_lanes(lanes, [&](std::size_t lane) {
-    return equal(mac[lane].data(), turn.burst.data[lane] + mac_offset, kBlockBytes);
+    return equal_blocks(mac[lane].data(), turn.burst.data[lane] + mac_offset);
   });
   parts.probe(Stage::header_mac);
   return genuine;
@@ -92,10 +94,17 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
 // worked on; what does not open leaves nothing in the set.
 void Relay::State::look_ahead_replay(const RelayTurn& turn, LaneMask lanes) noexcept {
   const Burst& burst = turn.burst;
+  // Slots are those of now, the one before and the one behind (step 6), so there are at most three keys.
+  std::array<const RelaySnapshot::Epoch*, 3> epochs;
+  for (std::size_t i = 0; i < epochs.size(); ++i) {
+    epochs[i] = turn.snapshot.epoch(epoch_of_slot(turn.slot - 1 + i));
+  }
   Lanes<const crypto_accel::AesKey*> key{};
   Lanes<const std::uint8_t*> t{};
   const LaneMask keyed = select_lanes(lanes, [&](std::size_t lane) {
-    const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(epoch_of_slot(burst.slot[lane]));
+    const std::uint64_t above_lowest = burst.slot[lane] - (turn.slot - 1);
+    const RelaySnapshot::Epoch* epoch =
+        above_lowest < epochs.size() ? epochs[above_lowest] : nullptr;
     key[lane] = epoch != nullptr ? &epoch->replay : nullptr;
     t[lane] = x_l[lane].data();
     return epoch != nullptr;
@@ -143,7 +152,7 @@ void Relay::State::encrypt_right(const RelayTurn& turn) noexcept {
     });
     parts.probe(Stage::cipher);
     if (info.packet_class == PacketClass::d || info.packet_class == PacketClass::v) {
-      shift_headers(turn, lanes);
+      shift_headers(turn, type, lanes);
       parts.probe(Stage::header_shift);
     }
   });
@@ -155,24 +164,28 @@ Verdict Relay::State::route(const RelayTurn& turn, const internal::Next& hop,
     case NextType::relay: {
       const auto id = static_cast<std::uint32_t>(load_be(hop.bytes.data(), 4));
       const RelaySnapshot::Peer* peer = turn.snapshot.peer_by_id(id);
-      if (peer == nullptr || peer->link(turn.epoch()) == nullptr) {
+      if (peer == nullptr || peer->link(turn.epoch) == nullptr) {
         return Verdict::no_route;
       }
-      target = {true, id, peer->endpoint};
+      target.to_relay = true;
+      target.relay_id = id;
+      target.endpoint = peer->endpoint;
+      target.peer_index = turn.snapshot.index_of(*peer);
       return Verdict::pending;
     }
     case NextType::v4:
       target = {false, 0,
                 Endpoint::from_v4(hop.bytes.data(),
-                                  static_cast<std::uint16_t>(load_be(hop.bytes.data() + 4, 2)))};
+                                  static_cast<std::uint16_t>(load_be(hop.bytes.data() + 4, 2))),
+                0};
       return Verdict::pending;
     case NextType::handle: {
       const std::optional<Endpoint> client =
-          parts.handles->find(load_be(hop.bytes.data(), hop.bytes.size()), turn.epoch());
+          parts.handles->find(load_be(hop.bytes.data(), hop.bytes.size()), turn.epoch);
       if (!client) {
         return Verdict::handle;
       }
-      target = {false, 0, *client};
+      target = {false, 0, *client, 0};
       return Verdict::pending;
     }
     case NextType::service:
@@ -193,7 +206,7 @@ void Relay::State::send_on(const RelayTurn& turn, std::size_t lane,
   burst.outgoing[lane] = Outgoing::forward;
   burst.bytes[lane] = info.total_bytes;
   if (info.direction == Direction::backward) {
-    burst.slot[lane] = turn.slot();
+    burst.slot[lane] = turn.slot;
     to_tag |= burst.target[lane].to_relay ? 0 : lane_bit(lane);
   }
 }
@@ -218,7 +231,6 @@ void Relay::State::tag_clients(const RelayTurn& turn) noexcept {
 }
 
 void Relay::State::wipe_scratch() noexcept {
-  batch.clear_traces();
   wipe(secret.data(), sizeof secret);
   wipe(w.data(), sizeof w);
   // Few bursts have any of these, and they are large.

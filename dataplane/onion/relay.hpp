@@ -7,7 +7,8 @@
 //
 //   admit()     steps 1 to 7: what is dropped before any key of a layer is touched; challenges.
 //   process()   steps 8 to 12: layers, replay, services, routes.
-//   transmit()  step 13: new link header, tag and veil, or client tag.
+//   transmit()  step 13: new link header, tag and veil, or client tag. It ends the work on a burst also where nothing
+//               is sent: until then keys may be in the registers and on the stack.
 //
 // Between admit() and process() a caller may move lanes to another burst (setup packets wait for full
 // X25519 batches); between process() and transmit() it may park lanes whose delay is not over.

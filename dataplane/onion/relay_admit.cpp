@@ -14,7 +14,6 @@ using internal::for_each_lane;
 using internal::for_each_type;
 using internal::lane_bit;
 using internal::read_at;
-using internal::select_lanes;
 using internal::write_at;
 
 namespace {
@@ -33,24 +32,6 @@ bool is_length(std::size_t byte_count) noexcept {
   return byte_count == kChallengeBytes || byte_count == kSmallBytes || byte_count == kLargeBytes;
 }
 
-// The link of the epoch that `key_id` names, if that is the one of now or within the skew of it.
-const RelaySnapshot::Link* accepted_link(const RelaySnapshot::Peer& peer, std::uint8_t key_id,
-                                         std::uint64_t now_ms) noexcept {
-  const std::uint64_t now = epoch_of(now_ms);
-  const std::uint64_t into_ms = now_ms - now * kEpochMs;
-  const auto link_if = [&](bool is_accepted, std::uint64_t epoch) {
-    const bool is_named = is_accepted && static_cast<std::uint8_t>(epoch) == key_id;
-    return is_named ? peer.link(epoch) : nullptr;
-  };
-  if (const auto* link = link_if(true, now)) {
-    return link;
-  }
-  if (const auto* link = link_if(into_ms < kSkewMs, now - 1)) {
-    return link;
-  }
-  return link_if(kEpochMs - into_ms <= kSkewMs, now + 1);
-}
-
 using Cookie = std::array<std::uint8_t, kLastBytes>;
 
 Cookie cookie_of(const RelaySnapshot::Epoch& epoch, const Endpoint& client) noexcept {
@@ -64,7 +45,7 @@ Cookie cookie_of(const RelaySnapshot::Epoch& epoch, const Endpoint& client) noex
 }
 
 bool has_cookie(const RelayTurn& turn, std::size_t lane) noexcept {
-  for (const std::uint64_t number : {turn.epoch(), turn.epoch() - 1}) {
+  for (const std::uint64_t number : {turn.epoch, turn.epoch - 1}) {
     const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(number);
     if (epoch == nullptr) {
       continue;
@@ -81,7 +62,7 @@ bool has_cookie(const RelayTurn& turn, std::size_t lane) noexcept {
 void challenge(const RelayTurn& turn, std::size_t lane) noexcept {
   Burst& burst = turn.burst;
   turn.drop(lane, Verdict::cookie);
-  const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(turn.epoch());
+  const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(turn.epoch);
   if (epoch == nullptr) {
     return;
   }
@@ -95,20 +76,31 @@ void challenge(const RelayTurn& turn, std::size_t lane) noexcept {
   burst.type[lane] = PacketType::c;
   burst.bytes[lane] = kChallengeBytes;
   burst.outgoing[lane] = Outgoing::challenge;
-  burst.target[lane] = {false, 0, burst.source[lane]};
+  burst.target[lane] = {false, 0, burst.source[lane], 0};
 }
 
 }  // namespace
 
+// A link may be of the epoch of now or of one within the skew of it (section 4).
+AcceptedEpochs::AcceptedEpochs(std::uint64_t now_ms) noexcept : now(epoch_of(now_ms)), other(now) {
+  const std::uint64_t into_ms = now_ms - now * kEpochMs;
+  if (into_ms < kSkewMs) {
+    other = now - 1;
+  } else if (kEpochMs - into_ms <= kSkewMs) {
+    other = now + 1;
+  }
+}
+
 void Relay::admit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t now_ms) noexcept {
   State& state = *state_;
   const RelayTurn turn{snapshot, burst, now_ms};
-  state.parts.replay->raise_floor(turn.slot() - 1);
+  const AcceptedEpochs epochs(now_ms);
+  state.parts.replay->raise_floor(turn.slot - 1);
+  burst.verdict.fill(Verdict::pending);
+  burst.outgoing.fill(Outgoing::none);
+  burst.delay_10ms.fill(0);
   for (std::size_t lane = 0; lane < burst.count; ++lane) {
-    burst.verdict[lane] = Verdict::pending;
-    burst.outgoing[lane] = Outgoing::none;
-    burst.delay_10ms[lane] = 0;
-    state.classify(turn, lane);
+    state.classify(turn, epochs, lane);
   }
   state.parts.probe(Stage::classify);
   state.check_links(turn);
@@ -121,7 +113,8 @@ void Relay::admit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t now
 }
 
 // Steps 1 to 4, and the key of step 5.
-void Relay::State::classify(const RelayTurn& turn, std::size_t lane) noexcept {
+void Relay::State::classify(const RelayTurn& turn, const AcceptedEpochs& epochs,
+                            std::size_t lane) noexcept {
   Burst& burst = turn.burst;
   if (!is_length(burst.bytes[lane])) {
     return turn.drop(lane, Verdict::length);
@@ -140,31 +133,35 @@ void Relay::State::classify(const RelayTurn& turn, std::size_t lane) noexcept {
   }
   burst.type[lane] = static_cast<PacketType>(nibble);
   const RelaySnapshot::Peer* peer = turn.snapshot.peer_by_endpoint(burst.source[lane]);
-  const bool is_own = burst.source[lane] == turn.snapshot.own_endpoint();
   burst.from_relay[lane] = peer != nullptr;
-  burst.previous[lane] = peer != nullptr ? peer->id : 0;
-  if (peer == nullptr && !is_own) {
+  if (peer == nullptr) {
+    burst.previous[lane] = 0;
+    if (burst.source[lane] == turn.snapshot.own_endpoint()) {
+      return turn.drop(lane, Verdict::ll_key);
+    }
     return info.from_client ? void() : turn.drop(lane, Verdict::type);
   }
-  const RelaySnapshot::Link* link =
-      peer != nullptr ? accepted_link(*peer, packet[kKeyIdOffset], turn.now_ms) : nullptr;
+  burst.previous[lane] = peer->id;
+  const std::optional<std::uint64_t> epoch = epochs.named_by(packet[kKeyIdOffset]);
+  const RelaySnapshot::Link* link = epoch ? peer->link(*epoch) : nullptr;
   if (link == nullptr) {
     return turn.drop(lane, Verdict::ll_key);
   }
   link_key[lane] = &link->in;
 }
 
+LaneMask Relay::State::from_relays(const Burst& burst) const noexcept {
+  return burst.pending() & lanes_with(burst.from_relay, true);
+}
+
 void Relay::State::check_links(const RelayTurn& turn) noexcept {
   Burst& burst = turn.burst;
-  const LaneMask from_relays =
-      select_lanes(burst.pending(), [&](std::size_t lane) { return burst.from_relay[lane]; });
-  for_each_type(burst, from_relays, [&](PacketType type, LaneMask lanes) {
+  for_each_type(burst, from_relays(burst), [&](PacketType type, LaneMask lanes) {
     Lanes<std::uint64_t> tag;
     batch.link_tag(type_info(type).header_bytes, lanes, link_key, read_at(burst, lanes, 0), tag);
+    static_assert(kTagBytes == sizeof tag[0]);
     for_each_lane(lanes, [&](std::size_t lane) {
-      std::array<std::uint8_t, kTagBytes> expected;
-      store_be(expected.data(), tag[lane], expected.size());
-      if (!equal(expected.data(), burst.data[lane] + kTagOffset, expected.size())) {
+      if (tag[lane] != load_be(burst.data[lane] + kTagOffset, kTagBytes)) {
         turn.drop(lane, Verdict::ll_tag);
       }
     });
@@ -175,7 +172,7 @@ void Relay::State::check_slots(const RelayTurn& turn) noexcept {
   const std::uint64_t floor = parts.replay->floor();
   for_each_lane(turn.burst.pending(), [&](std::size_t lane) {
     const std::optional<std::uint64_t> slot =
-        slot_near(turn.slot(), turn.burst.data[lane][kSlotOffset]);
+        slot_near(turn.slot, turn.burst.data[lane][kSlotOffset]);
     if (!slot || *slot < floor) {
       return turn.drop(lane, Verdict::slot);
     }
@@ -185,9 +182,7 @@ void Relay::State::check_slots(const RelayTurn& turn) noexcept {
 
 void Relay::State::unveil(const RelayTurn& turn) noexcept {
   Burst& burst = turn.burst;
-  const LaneMask from_relays =
-      select_lanes(burst.pending(), [&](std::size_t lane) { return burst.from_relay[lane]; });
-  for_each_type(burst, from_relays, [&](PacketType type, LaneMask lanes) {
+  for_each_type(burst, from_relays(burst), [&](PacketType type, LaneMask lanes) {
     batch.link_veil(type_info(type).header_bytes, lanes, link_key, write_at(burst, lanes, 0));
   });
 }

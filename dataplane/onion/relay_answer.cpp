@@ -14,7 +14,6 @@ namespace allium::onion {
 
 using internal::lane_bit;
 using internal::Next;
-using internal::PlainSegment;
 
 namespace {
 
@@ -49,19 +48,19 @@ bool is_reply_block_of(const Block& secret, PacketClass packet_class,
 // The segment of a reply block and its session secret, under the epoch whose MAC holds.
 std::optional<Next> open_reply_block(const RelayTurn& turn, PacketClass packet_class,
                                      const std::uint8_t* reply_block, Block& secret) noexcept {
-  for (const std::uint64_t number : {turn.epoch(), turn.epoch() - 1}) {
+  for (const std::uint64_t number : {turn.epoch, turn.epoch - 1}) {
     const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(number);
     if (epoch == nullptr) {
       continue;
     }
-    const PlainSegment opened(
-        crypto_accel::aes_decrypt(epoch->segment_raw, load_block(reply_block)));
-    if (opened.judge(Direction::backward, unit10_of(turn.now_ms)) != Verdict::pending) {
+    const Block plain = crypto_accel::aes_decrypt(epoch->segment_raw, load_block(reply_block));
+    if (internal::judge_segment(plain, Direction::backward, unit10_of(turn.now_ms)) !=
+        Verdict::pending) {
       continue;
     }
-    secret = crypto_accel::aes_encrypt(epoch->secret_raw, internal::secret_input(opened.segment));
+    secret = crypto_accel::aes_encrypt(epoch->secret_raw, internal::secret_input_of_plain(plain));
     if (is_reply_block_of(secret, packet_class, reply_block)) {
-      return opened.segment.next;
+      return internal::next_of_segment(plain);
     }
   }
   wipe(secret.data(), secret.size());
@@ -115,7 +114,7 @@ void Relay::State::originate(const RelayTurn& turn, std::size_t lane, const Orig
   const TypeInfo& info = type_info(origin.type);
   const LaneMask only = lane_bit(lane);
   burst.type[lane] = origin.type;
-  burst.slot[lane] = turn.slot();
+  burst.slot[lane] = turn.slot;
   burst.bytes[lane] = info.total_bytes;
   burst.outgoing[lane] = Outgoing::answer;
   burst.target[lane] = origin.target;

@@ -3,6 +3,7 @@
 // D and V packets on their way (SPEC.md sections 6 and 8).
 
 #include <cstring>
+#include <type_traits>
 
 #include "dataplane/onion/internal/relay_state.hpp"
 
@@ -11,7 +12,6 @@ namespace allium::onion {
 using internal::for_each_lane;
 using internal::for_each_type;
 using internal::lane_bit;
-using internal::PlainSegment;
 using internal::read_at;
 using internal::select_lanes;
 using internal::write_at;
@@ -22,11 +22,6 @@ constexpr std::size_t kSegmentOffset = kLinkHeaderBytes;
 constexpr std::size_t kMacOffset = kSegmentOffset + kSegmentBytes;
 constexpr std::size_t kBetaOffset = kMacOffset + kBlockBytes;
 
-bool is_data(PacketType type) noexcept {
-  const PacketClass packet_class = type_info(type).packet_class;
-  return packet_class == PacketClass::d || packet_class == PacketClass::v;
-}
-
 constexpr std::size_t mac_message_bytes(const TypeInfo& info) noexcept {
   return 3 * kBlockBytes + info.header_bytes - kHeaderBlockBytes;
 }
@@ -34,8 +29,10 @@ constexpr std::size_t mac_message_bytes(const TypeInfo& info) noexcept {
 }  // namespace
 
 void Relay::State::open_data(const RelayTurn& turn) noexcept {
-  const LaneMask lanes = select_lanes(
-      turn.burst.pending(), [&](std::size_t lane) { return is_data(turn.burst.type[lane]); });
+  const Burst& burst = turn.burst;
+  const LaneMask lanes =
+      burst.pending() & (lanes_with(burst.type, PacketType::df) | lanes_with(burst.type, PacketType::db) |
+                         lanes_with(burst.type, PacketType::vf) | lanes_with(burst.type, PacketType::vb));
   if (lanes == 0) {
     return;
   }
@@ -63,7 +60,7 @@ void Relay::State::open_data(const RelayTurn& turn) noexcept {
 LaneMask Relay::State::open_segments(const RelayTurn& turn, LaneMask lanes, std::uint64_t age,
                                      Lanes<Verdict>& verdict) noexcept {
   const Burst& burst = turn.burst;
-  const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(turn.epoch() - age);
+  const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(turn.epoch - age);
   if (lanes == 0 || epoch == nullptr) {
     return 0;
   }
@@ -72,14 +69,14 @@ LaneMask Relay::State::open_segments(const RelayTurn& turn, LaneMask lanes, std:
   batch.decrypt_blocks(epoch->segment, lanes, read_at(burst, lanes, kSegmentOffset), plain);
   const std::uint64_t unit10 = unit10_of(turn.now_ms);
   const LaneMask valid = select_lanes(lanes, [&](std::size_t lane) {
-    const PlainSegment opened(plain[lane]);
-    const Verdict judged = opened.judge(type_info(burst.type[lane]).direction, unit10);
+    const Verdict judged =
+        internal::judge_segment(plain[lane], type_info(burst.type[lane]).direction, unit10);
     if (judged != Verdict::pending) {
       verdict[lane] = judged == Verdict::fs_expired ? judged : verdict[lane];
       return false;
     }
-    next[lane] = opened.segment.next;
-    input[lane] = secret_input(opened.segment);
+    next[lane] = internal::next_of_segment(plain[lane]);
+    input[lane] = internal::secret_input_of_plain(plain[lane]);
     return true;
   });
   batch.encrypt_blocks(epoch->secret, valid, input, secret);
@@ -117,16 +114,23 @@ LaneMask Relay::State::open_data_layer(const RelayTurn& turn, PacketType type,
 void Relay::State::write_mac_messages(const RelayTurn& turn, const TypeInfo& info,
                                       LaneMask lanes) noexcept {
   const bool is_backward = info.direction == Direction::backward;
-  const std::size_t beta_bytes = info.header_bytes - kHeaderBlockBytes;
-  for_each_lane(lanes, [&](std::size_t lane) {
-    const std::uint8_t* packet = turn.burst.data[lane];
-    std::uint8_t* text = message[lane].data();
-    store_block(text, layer_context(info.direction, static_cast<std::uint8_t>(info.packet_class),
-                                    is_backward ? 0 : turn.burst.slot[lane]));
-    std::memcpy(text + kBlockBytes, packet + kSegmentOffset, kSegmentBytes);
-    std::memcpy(text + 2 * kBlockBytes, packet + kBetaOffset, beta_bytes);
-    store_block(text + 2 * kBlockBytes + beta_bytes, Block{});
-  });
+  // Of a size that the compiler knows, so that it copies in place.
+  const auto write = [&](auto beta_bytes) {
+    for_each_lane(lanes, [&](std::size_t lane) {
+      const std::uint8_t* packet = turn.burst.data[lane];
+      std::uint8_t* text = message[lane].data();
+      store_block(text, layer_context(info.direction, static_cast<std::uint8_t>(info.packet_class),
+                                      is_backward ? 0 : turn.burst.slot[lane]));
+      std::memcpy(text + kBlockBytes, packet + kSegmentOffset, kSegmentBytes);
+      std::memcpy(text + 2 * kBlockBytes, packet + kBetaOffset, beta_bytes);
+      store_block(text + 2 * kBlockBytes + beta_bytes, Block{});
+    });
+  };
+  if (info.packet_class == PacketClass::d) {
+    write(std::integral_constant<std::size_t, kHeaderBlockBytes*(kBlocksD - 1)>());
+  } else {
+    write(std::integral_constant<std::size_t, kHeaderBlockBytes*(kBlocksV - 1)>());
+  }
 }
 
 // Steps 8 to 10 but for the header: the hash of a wave of lanes beside the cipher of the one before, which has passed
@@ -172,13 +176,14 @@ LaneMask Relay::State::check_last_macs(const RelayTurn& turn, LaneMask lanes) no
 }
 
 // A terminal has no use for the header, so its lanes are left out.
-void Relay::State::shift_headers(const RelayTurn& turn, LaneMask lanes) noexcept {
+void Relay::State::shift_headers(const RelayTurn& turn, PacketType type,
+                                 LaneMask lanes) noexcept {
   const LaneMask passing =
       select_lanes(lanes, [&](std::size_t lane) { return next[lane].type != NextType::service; });
-  for_each_type(turn.burst, passing, [&](PacketType type, LaneMask same) {
-    batch.header_shift(layer_shape(type_info(type)), same, w,
-                       write_at(turn.burst, same, kSegmentOffset));
-  });
+  if (passing != 0) {
+    batch.header_shift(layer_shape(type_info(type)), passing, w,
+                       write_at(turn.burst, passing, kSegmentOffset));
+  }
 }
 
 void Relay::State::finish_data(const RelayTurn& turn, std::size_t lane) noexcept {

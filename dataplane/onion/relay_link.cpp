@@ -30,13 +30,15 @@ void write_client_header(const Burst& burst, std::size_t lane) noexcept {
   std::copy_n(burst.client_tag[lane].data(), kLastBytes, packet + kLastOffset);
 }
 
+// All that stands before the tag, as one word.
 void write_relay_header(const Burst& burst, std::size_t lane, std::uint64_t epoch,
                         std::uint64_t seq) noexcept {
-  std::uint8_t* packet = burst.data[lane];
-  write_first_byte(burst, lane);
-  packet[kKeyIdOffset] = static_cast<std::uint8_t>(epoch);
-  packet[kSlotOffset] = static_cast<std::uint8_t>(burst.slot[lane]);
-  store_be(packet + kSeqOffset, seq, kSeqBytes);
+  static_assert(kKeyIdOffset == 1 && kSlotOffset == 2 && kSeqOffset == 3 && kSeqBytes == 5);
+  const std::uint64_t type = static_cast<std::uint8_t>(burst.type[lane]);
+  store_be(burst.data[lane],
+           std::uint64_t{kVersion} << 60 | type << 56 | (epoch & 0xff) << 48 |
+               (burst.slot[lane] & 0xff) << 40 | seq,
+           kTagOffset);
 }
 
 void cannot_send(const RelayTurn& turn, std::size_t lane, Verdict reason) noexcept {
@@ -59,21 +61,22 @@ void Relay::transmit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t 
       write_client_header(burst, lane);
       continue;
     }
-    const RelaySnapshot::Peer* peer = snapshot.peer_by_id(burst.target[lane].relay_id);
-    const RelaySnapshot::Link* link = peer != nullptr ? peer->link(turn.epoch()) : nullptr;
+    const RelaySnapshot::Peer* peer =
+        snapshot.peer_by_id(burst.target[lane].relay_id, burst.target[lane].peer_index);
+    const RelaySnapshot::Link* link = peer != nullptr ? peer->link(turn.epoch) : nullptr;
     if (link == nullptr) {
       cannot_send(turn, lane, Verdict::no_route);
       continue;
     }
     const SequenceSource& source = state.parts.sequence;
     std::uint64_t seq = 0;
-    if (!source.take(source.state, turn.epoch(), seq) || seq > kSeqMax) {
+    if (!source.take(source.state, turn.epoch, seq) || seq > kSeqMax) {
       cannot_send(turn, lane, Verdict::tx_full);
       continue;
     }
     burst.target[lane].endpoint = peer->endpoint;
     state.link_key[lane] = &link->out;
-    write_relay_header(burst, lane, turn.epoch(), seq);
+    write_relay_header(burst, lane, turn.epoch, seq);
     to_relays |= lane_bit(lane);
   }
   state.parts.probe(Stage::link_header);
@@ -88,9 +91,8 @@ void Relay::transmit(const RelaySnapshot& snapshot, Burst& burst, std::uint64_t 
     });
     state.parts.probe(Stage::link_tag_out);
   });
-  if (to_relays != 0) {
-    state.batch.clear_traces();
-  }
+  // Of all that was done since admit().
+  state.batch.clear_traces();
 }
 
 }  // namespace allium::onion

@@ -35,7 +35,7 @@ struct Opened {
 Opened open_block(const RelayTurn& turn, const std::uint8_t* packet) noexcept {
   Opened opened;
   const std::uint8_t first = packet[kStackOffset];
-  const std::uint64_t number = turn.epoch() - ((turn.epoch() ^ first) & 1);
+  const std::uint64_t number = turn.epoch - ((turn.epoch ^ first) & 1);
   const RelaySnapshot::Epoch* epoch = turn.snapshot.epoch(number);
   // Before anything is sliced by it: nobody has authenticated the depth yet.
   opened.depth = first >> 1 & 3;

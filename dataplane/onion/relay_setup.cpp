@@ -103,7 +103,7 @@ void Relay::State::open_setups(const RelayTurn& turn) noexcept {
     return;
   }
   Lanes<const HourKey*> key{};
-  const bool can_issue = turn.snapshot.epoch(turn.epoch()) != nullptr;
+  const bool can_issue = turn.snapshot.epoch(turn.epoch) != nullptr;
   for_each_lane(waiting, [&](std::size_t lane) {
     const std::uint8_t parity = (burst.data[lane][kEphOffset + kEphBytes - 1] & kParityMask) >> 7;
     key[lane] = can_issue ? hour_key(turn, parity) : nullptr;
@@ -240,7 +240,7 @@ Verdict Relay::State::previous_hop(const RelayTurn& turn, std::size_t lane,
     store_be(previous.bytes.data() + 4, source.port, 2);
     return Verdict::pending;
   }
-  const std::optional<std::uint64_t> handle = parts.handles->use(source, turn.epoch());
+  const std::optional<std::uint64_t> handle = parts.handles->use(source, turn.epoch);
   if (!handle) {
     return Verdict::handle;
   }
@@ -252,14 +252,14 @@ Verdict Relay::State::previous_hop(const RelayTurn& turn, std::size_t lane,
 // REC': this hop's segments and secret in front, what was there behind, all under the hop's mask.
 Verdict Relay::State::add_record(const RelayTurn& turn, std::size_t lane, const Next& previous,
                                  std::uint8_t* record) noexcept {
-  const RelaySnapshot::Epoch& epoch = *turn.snapshot.epoch(turn.epoch());
+  const RelaySnapshot::Epoch& epoch = *turn.snapshot.epoch(turn.epoch);
   std::uint64_t salt = 0;
-  if (!parts.salt.take(parts.salt.state, turn.epoch(), salt) || salt > internal::kSaltMax) {
+  if (!parts.salt.take(parts.salt.state, turn.epoch, salt) || salt > internal::kSaltMax) {
     return Verdict::tx_full;
   }
   internal::Segment segment;
   segment.next = next[lane];
-  segment.exp = expiry_of_epoch(turn.epoch());
+  segment.exp = expiry_of_epoch(turn.epoch);
   store_be(segment.salt.data(), salt, segment.salt.size());
   std::memmove(record + kRecordStepBytes, record, kRecordBytes - kRecordStepBytes);
   store_block(record, internal::seal_segment(epoch, Direction::forward, segment));
@@ -289,7 +289,7 @@ Verdict Relay::State::add_record(const RelayTurn& turn, std::size_t lane, const 
 void Relay::State::push_return_block(const RelayTurn& turn, std::size_t lane,
                                      const Next& previous) noexcept {
   constexpr std::size_t kTextBytes = kBlockBytes + 6 + 2;
-  const RelaySnapshot::Epoch& epoch = *turn.snapshot.epoch(turn.epoch());
+  const RelaySnapshot::Epoch& epoch = *turn.snapshot.epoch(turn.epoch);
   const Setup& own = setup[lane];
   const std::size_t live_bytes = kReturnBlockBytes * own.depth;
   std::uint8_t* stack = turn.burst.data[lane] + kStackOffset;
@@ -303,7 +303,7 @@ void Relay::State::push_return_block(const RelayTurn& turn, std::size_t lane,
                                                                     crypto_accel::kGcmNonceBytes);
   parts.random(nonce);
   const auto depth_bits = static_cast<unsigned>(own.depth << kNonceDepthShift);
-  const auto epoch_bit = static_cast<unsigned>(turn.epoch() & 1);
+  const auto epoch_bit = static_cast<unsigned>(turn.epoch & 1);
   nonce[0] = static_cast<std::uint8_t>((nonce[0] & kNonceRandomMask) | depth_bits | epoch_bit);
   std::uint8_t* text = stack + crypto_accel::kGcmNonceBytes;
   store_block(text, own.k_ret);

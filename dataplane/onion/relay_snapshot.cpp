@@ -58,15 +58,6 @@ std::string id_text(std::uint32_t id) {
 
 }  // namespace
 
-const RelaySnapshot::Link* RelaySnapshot::Peer::link(std::uint64_t epoch) const noexcept {
-  for (std::size_t i = 0; i < link_count; ++i) {
-    if (link_epochs[i] == epoch) {
-      return &links[i];
-    }
-  }
-  return nullptr;
-}
-
 Result<std::unique_ptr<const RelaySnapshot>> RelaySnapshot::build(const SnapshotConfig& config,
                                                                   OnionBatch& batch) {
   if (const Result<void> counts = check_counts(config); !counts) {
@@ -130,15 +121,6 @@ RelaySnapshot::~RelaySnapshot() {
   }
 }
 
-const RelaySnapshot::Epoch* RelaySnapshot::epoch(std::uint64_t epoch) const noexcept {
-  for (std::size_t i = 0; i < epoch_count_; ++i) {
-    if (epochs_[i].epoch == epoch) {
-      return &epochs_[i];
-    }
-  }
-  return nullptr;
-}
-
 const HourKey* RelaySnapshot::hour(std::uint64_t hour) const noexcept {
   for (const HourKey& key : hours_) {
     if (key.hour == hour) {
@@ -146,17 +128,6 @@ const HourKey* RelaySnapshot::hour(std::uint64_t hour) const noexcept {
     }
   }
   return nullptr;
-}
-
-const RelaySnapshot::Peer* RelaySnapshot::peer_by_endpoint(
-    const Endpoint& endpoint) const noexcept {
-  const std::optional<std::uint32_t> found = by_endpoint_.find(endpoint);
-  return found ? &peers_[*found] : nullptr;
-}
-
-const RelaySnapshot::Peer* RelaySnapshot::peer_by_id(std::uint32_t id) const noexcept {
-  const std::optional<std::uint32_t> found = by_id_.find(id);
-  return found ? &peers_[*found] : nullptr;
 }
 
 }  // namespace allium::onion

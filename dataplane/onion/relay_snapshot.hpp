@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -96,7 +97,14 @@ class RelaySnapshot {
     std::array<Link, kEpochsMax> links;
 
     /// Null where there is no key for that epoch.
-    [[nodiscard]] const Link* link(std::uint64_t epoch) const noexcept;
+    [[nodiscard]] const Link* link(std::uint64_t epoch) const noexcept {
+      for (std::size_t i = 0; i < link_count; ++i) {
+        if (link_epochs[i] == epoch) {
+          return &links[i];
+        }
+      }
+      return nullptr;
+    }
   };
 
   /// Expands every key with `batch`'s kernel. Fails with Errc::full beyond a limit, Errc::malformed on
@@ -113,14 +121,39 @@ class RelaySnapshot {
 
   [[nodiscard]] bool cookie_required() const noexcept { return cookie_required_; }
 
-  [[nodiscard]] const Epoch* epoch(std::uint64_t epoch) const noexcept;
+  [[nodiscard]] const Epoch* epoch(std::uint64_t epoch) const noexcept {
+    for (std::size_t i = 0; i < epoch_count_; ++i) {
+      if (epochs_[i].epoch == epoch) {
+        return &epochs_[i];
+      }
+    }
+    return nullptr;
+  }
+
   [[nodiscard]] const HourKey* hour(std::uint64_t hour) const noexcept;
 
   [[nodiscard]] std::span<const Peer> peers() const noexcept { return peers_; }
 
   /// Null for an unknown source.
-  [[nodiscard]] const Peer* peer_by_endpoint(const Endpoint& endpoint) const noexcept;
-  [[nodiscard]] const Peer* peer_by_id(std::uint32_t id) const noexcept;
+  [[nodiscard]] const Peer* peer_by_endpoint(const Endpoint& endpoint) const noexcept {
+    const std::optional<std::uint32_t> found = by_endpoint_.find(endpoint);
+    return found ? &peers_[*found] : nullptr;
+  }
+
+  [[nodiscard]] const Peer* peer_by_id(std::uint32_t id) const noexcept {
+    const std::optional<std::uint32_t> found = by_id_.find(id);
+    return found ? &peers_[*found] : nullptr;
+  }
+
+  /// The same for who has been found before, in this snapshot or another one: `index` is where.
+  [[nodiscard]] const Peer* peer_by_id(std::uint32_t id, std::uint32_t index) const noexcept {
+    return index < peers_.size() && peers_[index].id == id ? &peers_[index] : peer_by_id(id);
+  }
+
+  /// Of a peer of this snapshot, for the look-up above.
+  [[nodiscard]] std::uint32_t index_of(const Peer& peer) const noexcept {
+    return static_cast<std::uint32_t>(&peer - peers_.data());
+  }
 
  private:
   RelaySnapshot();

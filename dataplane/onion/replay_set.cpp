@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/onion/replay_set.hpp"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <bit>
 #include <new>
@@ -19,6 +21,44 @@ constexpr std::uint64_t kMagic = 0x616c6c3152504c31;  // "all1RPL1": the layout'
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(sizeof(std::atomic<std::uint32_t>) * ReplaySet::kPlacesPerLine == kLineBytes);
+
+using Place = std::atomic<std::uint32_t>;
+
+/// What stands in a line: bit i for place i.
+struct LineContent {
+  unsigned empty;
+  unsigned same;  ///< as the fingerprint
+};
+
+// All places at once: how full a line is is chance, which branches lose. A place is read whole, as aligned 32 bits
+// are by any load on x86; the language, and so the thread sanitizer, knows that of atomic loads alone.
+LineContent look_at(const Place* line, std::uint32_t fingerprint) noexcept {
+  static_assert(ReplaySet::kPlacesPerLine == 16);
+  LineContent content{};
+#if defined(__SANITIZE_THREAD__)
+  for (unsigned place = 0; place < ReplaySet::kPlacesPerLine; ++place) {
+    const std::uint32_t seen = line[place].load(std::memory_order_acquire);
+    content.empty |= unsigned{seen == 0} << place;
+    content.same |= unsigned{seen == fingerprint} << place;
+  }
+#else
+  const auto* quarters = reinterpret_cast<const __m128i*>(line);
+  const __m128i wanted = _mm_set1_epi32(static_cast<int>(fingerprint));
+  const __m128i nothing = _mm_setzero_si128();
+  const __m128i places[4] = {_mm_load_si128(quarters), _mm_load_si128(quarters + 1),
+                             _mm_load_si128(quarters + 2), _mm_load_si128(quarters + 3)};
+  const auto bits = [&places](__m128i value) {
+    const __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(places[0], value),
+                                        _mm_cmpeq_epi32(places[1], value));
+    const __m128i high = _mm_packs_epi32(_mm_cmpeq_epi32(places[2], value),
+                                         _mm_cmpeq_epi32(places[3], value));
+    return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(low, high)));
+  };
+  content = {bits(nothing), bits(wanted)};
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+  return content;
+}
 
 }  // namespace
 
@@ -46,7 +86,7 @@ std::size_t ReplaySet::lines_for(std::uint64_t packets_per_second) noexcept {
 }
 
 Result<ReplaySet> ReplaySet::attach(std::span<std::byte> memory, std::size_t lines,
-                                    std::uint64_t floor_if_new) {
+                                    std::uint64_t floor_if_new, Inserters inserters) {
   if (!std::has_single_bit(lines) || lines > kLinesMax || memory.size() != bytes_needed(lines)) {
     return fail(Errc::malformed, "the replay set's memory has another size than its lines need");
   }
@@ -55,6 +95,7 @@ Result<ReplaySet> ReplaySet::attach(std::span<std::byte> memory, std::size_t lin
   set.header_ = std::launder(reinterpret_cast<Header*>(memory.data()));
   set.lines_memory_ = memory.data() + sizeof(Header);
   set.lines_ = lines;
+  set.has_one_inserter_ = inserters == Inserters::one;
   Header& header = *set.header_;
   const std::uint64_t magic = header.magic.load(std::memory_order_acquire);
   if (magic == 0) {
@@ -87,7 +128,9 @@ ReplayAnswer ReplaySet::test_and_set(std::uint64_t slot, std::uint64_t tag) noex
   }
   const ReplayAnswer answer = insert(slot, tag);
   // Whoever cleared the generation took its name away first, so an unchanged name means that the
-  // insert went to ground that was still ours.
+  // insert went to ground that was still ours. A single inserter's plain store may become visible after this load. If
+  // the name goes in between, the slot is closed for good, and all that can be left is a fingerprint too many in the
+  // next generation: one packet in 2^32 of those that pick its line.
   if (name_of(slot).load(std::memory_order_seq_cst) != name) {
     return ReplayAnswer::closed;
   }
@@ -99,16 +142,22 @@ ReplayAnswer ReplaySet::insert(std::uint64_t slot, std::uint64_t tag) const noex
   const std::uint32_t fingerprint = std::max(static_cast<std::uint32_t>(tag >> 32), 1U);
   const std::size_t line_count = std::min(kProbeLinesMax, lines_);
   for (std::size_t step = 0; step < line_count; ++step) {
-    std::atomic<std::uint32_t>* line = line_of(slot, (tag & 0xffffffff) + step);
-    for (std::size_t place = 0; place < kPlacesPerLine; ++place) {
-      std::uint32_t seen = line[place].load(std::memory_order_acquire);
-      if (seen == 0 &&
-          line[place].compare_exchange_strong(seen, fingerprint, std::memory_order_seq_cst)) {
-        return ReplayAnswer::fresh;
-      }
-      if (seen == fingerprint) {
+    Place* line = line_of(slot, (tag & 0xffffffff) + step);
+    for (LineContent content = look_at(line, fingerprint); (content.same | content.empty) != 0;
+         content = look_at(line, fingerprint)) {
+      if (content.same != 0) {
         return ReplayAnswer::replay;
       }
+      Place& place = line[std::countr_zero(content.empty)];
+      if (has_one_inserter_) {
+        place.store(fingerprint, std::memory_order_release);
+        return ReplayAnswer::fresh;
+      }
+      std::uint32_t seen = 0;
+      if (place.compare_exchange_strong(seen, fingerprint, std::memory_order_seq_cst)) {
+        return ReplayAnswer::fresh;
+      }
+      // Another thread was faster; what it put there may be the same.
     }
   }
   return ReplayAnswer::full;

@@ -14,7 +14,8 @@
 //   Units      slots are absolute (Unix time / 8 s).
 //   Ownership  borrows the memory; it must outlive the object. Layout in README.md.
 //   Errors     attach refuses memory of another size or layout version.
-//   Threads    test_and_set, raise_floor, floor: any. clear_some: one thread at a time.
+//   Threads    test_and_set: one, or any, as attach was told; raise_floor, floor: any. clear_some: one thread at a
+//              time, beside all others.
 //   Limits     capacity() packets a slot at 3/4 load; beyond kProbeLinesMax full lines: full.
 //   Cost       one cache line a packet in the normal case; `prefetch` starts its load early.
 
@@ -35,6 +36,9 @@ enum class ReplayAnswer : std::uint8_t {
   full,    ///< more packets than the set was sized for: verdict `rate`
 };
 
+/// Who calls test_and_set: a thread that is alone needs no locked instruction.
+enum class Inserters : std::uint8_t { one, many };
+
 class ReplaySet {
  public:
   static constexpr std::size_t kPlacesPerLine = 16;
@@ -49,7 +53,8 @@ class ReplaySet {
   /// Takes `memory` into use: all-zero memory becomes an empty set whose floor is `floor_if_new`;
   /// memory that held a set goes on as it was. Requires 64-byte alignment.
   static Result<ReplaySet> attach(std::span<std::byte> memory, std::size_t lines,
-                                  std::uint64_t floor_if_new);
+                                  std::uint64_t floor_if_new,
+                                  Inserters inserters = Inserters::many);
 
   /// True where attach found all-zero memory.
   [[nodiscard]] bool was_new() const noexcept { return was_new_; }
@@ -102,6 +107,7 @@ class ReplaySet {
   std::size_t lines_ = 0;
   std::array<std::size_t, kGenerations> cleared_lines_{};  ///< of generations without a name
   bool was_new_ = false;
+  bool has_one_inserter_ = false;
 };
 
 }  // namespace allium::onion

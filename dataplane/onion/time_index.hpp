@@ -44,12 +44,9 @@ constexpr std::uint16_t expiry_of_epoch(std::uint64_t epoch) noexcept {
 
 /// The slot among {c, c-1, c+1} whose low byte is `low`; none: the packet is stale (section 3).
 constexpr std::optional<std::uint64_t> slot_near(std::uint64_t current, std::uint8_t low) noexcept {
-  for (const std::uint64_t slot : {current, current - 1, current + 1}) {
-    if (static_cast<std::uint8_t>(slot) == low) {
-      return slot;
-    }
-  }
-  return std::nullopt;
+  const auto above_lowest =
+      static_cast<std::uint8_t>(low - static_cast<std::uint8_t>(current - 1));
+  return above_lowest <= 2 ? std::optional(current - 1 + above_lowest) : std::nullopt;
 }
 
 }  // namespace allium::onion

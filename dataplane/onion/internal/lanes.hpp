@@ -33,7 +33,7 @@ LaneMask select_lanes(LaneMask lanes, Predicate predicate) noexcept {
 }
 
 inline LaneMask lanes_of_type(const Burst& burst, LaneMask lanes, PacketType type) noexcept {
-  return select_lanes(lanes, [&](std::size_t lane) { return burst.type[lane] == type; });
+  return lanes & lanes_with(burst.type, type);
 }
 
 /// function(type, mask) for every packet type that some of `lanes` have: the kernels want lanes of one

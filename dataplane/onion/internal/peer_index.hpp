@@ -31,6 +31,7 @@ class PeerIndex {
     system_random()({reinterpret_cast<std::uint8_t*>(hash_key_.data()), sizeof hash_key_});
     // At most half full, so that a run of full places is short, and there is always one to stop at.
     places_.assign(std::bit_ceil(2 * count + 2), Place{});
+    mask_ = places_.size() - 1;
     count_left_ = count;
   }
 
@@ -62,18 +63,18 @@ class PeerIndex {
 
   // Where the key is, or the free place where its search ends.
   [[nodiscard]] std::size_t place_of(const Key& key) const noexcept {
-    const std::size_t mask = places_.size() - 1;
-    std::size_t index = static_cast<std::size_t>(hash(key)) & mask;
+    std::size_t index = static_cast<std::size_t>(hash(key)) & mask_;
     while (places_[index].is_taken && places_[index].key != key) {
-      index = (index + 1) & mask;
+      index = (index + 1) & mask_;
     }
     return index;
   }
 
   [[nodiscard]] std::uint64_t hash(const Endpoint& endpoint) const noexcept {
-    return fold(load_be(endpoint.address.data(), 8) ^ hash_key_[0],
-                load_be(endpoint.address.data() + 8, 8) ^ hash_key_[1] ^
-                    std::uint64_t{endpoint.port} << 48);
+    using allium::internal::load_word;
+    return fold(load_word<std::uint64_t>(endpoint.address.data()) ^ hash_key_[0],
+                load_word<std::uint64_t>(endpoint.address.data() + 8) ^ hash_key_[1] ^
+                    endpoint.port);
   }
 
   [[nodiscard]] std::uint64_t hash(std::uint32_t id) const noexcept {
@@ -88,6 +89,7 @@ class PeerIndex {
   }
 
   std::vector<Place> places_;
+  std::size_t mask_ = 0;  ///< of a place
   std::size_t count_left_ = 0;
   std::array<std::uint64_t, 2> hash_key_{};
 };

@@ -21,15 +21,36 @@ namespace allium::onion {
 
 /// What all steps of a call work on.
 struct RelayTurn {
+  RelayTurn(const RelaySnapshot& the_snapshot, Burst& the_burst, std::uint64_t the_now_ms) noexcept
+      : snapshot(the_snapshot),
+        burst(the_burst),
+        now_ms(the_now_ms),
+        slot(slot_of(the_now_ms)),
+        epoch(epoch_of(the_now_ms)) {}
+
   const RelaySnapshot& snapshot;
   Burst& burst;
   std::uint64_t now_ms;
-
-  [[nodiscard]] std::uint64_t slot() const noexcept { return slot_of(now_ms); }
-
-  [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_of(now_ms); }
+  std::uint64_t slot;
+  std::uint64_t epoch;
 
   void drop(std::size_t lane, Verdict reason) const noexcept { burst.verdict[lane] = reason; }
+};
+
+/// The epochs whose links are good at a moment: one, near its ends two.
+struct AcceptedEpochs {
+  explicit AcceptedEpochs(std::uint64_t now_ms) noexcept;
+
+  /// By the low byte.
+  [[nodiscard]] std::optional<std::uint64_t> named_by(std::uint8_t key_id) const noexcept {
+    if (static_cast<std::uint8_t>(now) == key_id) {
+      return now;
+    }
+    return static_cast<std::uint8_t>(other) == key_id ? std::optional(other) : std::nullopt;
+  }
+
+  std::uint64_t now;
+  std::uint64_t other;  ///< the same where there is no other
 };
 
 /// A backward packet that is about to start here: everything but its seq and its X_R.
@@ -49,7 +70,9 @@ struct Relay::State {
   State& operator=(const State&) = delete;
 
   // relay_admit.cpp: steps 1 to 7.
-  void classify(const RelayTurn& turn, std::size_t lane) noexcept;
+  void classify(const RelayTurn& turn, const AcceptedEpochs& epochs, std::size_t lane) noexcept;
+  /// Pending lanes with a link.
+  [[nodiscard]] LaneMask from_relays(const Burst& burst) const noexcept;
   void check_links(const RelayTurn& turn) noexcept;
   void check_slots(const RelayTurn& turn) noexcept;
   void unveil(const RelayTurn& turn) noexcept;
@@ -60,7 +83,7 @@ struct Relay::State {
   void open_data(const RelayTurn& turn) noexcept;
   void open_setups(const RelayTurn& turn) noexcept;
   void open_returns(const RelayTurn& turn) noexcept;
-  void shift_headers(const RelayTurn& turn, LaneMask lanes) noexcept;
+  void shift_headers(const RelayTurn& turn, PacketType type, LaneMask lanes) noexcept;
   void finish_data(const RelayTurn& turn, std::size_t lane) noexcept;
   void finish_setup(const RelayTurn& turn, std::size_t lane) noexcept;
   void finish_return(const RelayTurn& turn, std::size_t lane) noexcept;
