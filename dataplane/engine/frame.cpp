@@ -22,9 +22,26 @@ constexpr std::uint64_t kDoNotFragment = 0x4000;  // identification 0 stands bef
 constexpr std::size_t kIpV4Bytes = 20;
 constexpr std::size_t kIpV6Bytes = 40;
 
-bool is_own_address(const PortIdentity& identity, const onion::Endpoint& target) noexcept {
+/// An address in two words, as they lie.
+struct AddressWords {
+  std::uint64_t high;
+  std::uint64_t low;
+
+  static AddressWords v4(const std::uint8_t* four_bytes) noexcept {
+    return {0, 0xffff0000 |
+                   std::uint64_t{allium::internal::load_word<std::uint32_t>(four_bytes)} << 32};
+  }
+
+  static AddressWords v6(const std::uint8_t* sixteen_bytes) noexcept {
+    return {allium::internal::load_word<std::uint64_t>(sixteen_bytes),
+            allium::internal::load_word<std::uint64_t>(sixteen_bytes + 8)};
+  }
+};
+
+bool is_own_address(const PortIdentity& identity, AddressWords target) noexcept {
   return std::any_of(identity.addresses.begin(), identity.addresses.end(), [&](const auto& own) {
-    return same_block(own.data(), target.address.data());
+    const AddressWords words = AddressWords::v6(own.data());
+    return ((words.high ^ target.high) | (words.low ^ target.low)) == 0;
   });
 }
 
@@ -43,110 +60,111 @@ bool can_be_source(const onion::Endpoint& source) noexcept {
          (load_be(source.address.data(), 8) != 0 || load_be(source.address.data() + 8, 8) > 1);
 }
 
-// `udp` is what the IP header says the datagram is.
-std::optional<ParsedFrame> parse_udp(Bytes udp, std::size_t udp_offset,
-                                     const PortIdentity& identity, onion::Endpoint source,
-                                     const onion::Endpoint& target) noexcept {
+// `udp` is what the IP header says the datagram is. `parsed` has the source's address.
+inline bool parse_udp(Bytes udp, const PortIdentity& identity, AddressWords target,
+                      ParsedFrame& parsed) noexcept {
   if (udp.size() < kUdpBytes) {
-    return std::nullopt;
+    return false;
   }
   const std::size_t udp_bytes = load_be(udp.data() + 4, 2);
   if (load_be(udp.data() + 2, 2) != identity.onion_port || udp_bytes < kUdpBytes ||
       udp_bytes > udp.size() || !is_own_address(identity, target)) {
-    return std::nullopt;
+    return false;
   }
-  source.port = static_cast<std::uint16_t>(load_be(udp.data(), 2));
-  if (!can_be_source(source)) {
-    return std::nullopt;
-  }
-  return ParsedFrame{udp_offset + kUdpBytes, udp_bytes - kUdpBytes, source};
+  parsed.payload_bytes = udp_bytes - kUdpBytes;
+  parsed.source.port = static_cast<std::uint16_t>(load_be(udp.data(), 2));
+  return can_be_source(parsed.source);
 }
 
-std::optional<ParsedFrame> parse_v4(Bytes packet, const PortIdentity& identity) noexcept {
+inline bool parse_v4(Bytes packet, const PortIdentity& identity, ParsedFrame& parsed) noexcept {
   if (packet.size() < kIpV4Bytes || packet[0] >> 4 != 4) {
-    return std::nullopt;
+    return false;
   }
   const std::size_t header_bytes = (packet[0] & 15U) * std::size_t{4};
   const std::size_t total_bytes = load_be(packet.data() + 2, 2);
   const bool is_fragment = (load_be(packet.data() + 6, 2) & 0x3fff) != 0;
   if (header_bytes < kIpV4Bytes || total_bytes < header_bytes || total_bytes > packet.size() ||
       packet[9] != kProtocolUdp || is_fragment) {
-    return std::nullopt;
+    return false;
   }
-  return parse_udp(packet.subspan(header_bytes, total_bytes - header_bytes),
-                   kEthernetBytes + header_bytes, identity,
-                   onion::Endpoint::from_v4(packet.data() + 12, 0),
-                   onion::Endpoint::from_v4(packet.data() + 16, 0));
+  parsed.payload_offset = kEthernetBytes + header_bytes + kUdpBytes;
+  parsed.source = onion::Endpoint::from_v4(packet.data() + 12, 0);
+  return parse_udp(packet.subspan(header_bytes, total_bytes - header_bytes), identity,
+                   AddressWords::v4(packet.data() + 16), parsed);
 }
 
-std::optional<ParsedFrame> parse_v6(Bytes packet, const PortIdentity& identity) noexcept {
+inline bool parse_v6(Bytes packet, const PortIdentity& identity, ParsedFrame& parsed) noexcept {
   if (packet.size() < kIpV6Bytes || packet[0] >> 4 != 6) {
-    return std::nullopt;
+    return false;
   }
   const std::size_t payload_bytes = load_be(packet.data() + 4, 2);
   if (packet[6] != kProtocolUdp || payload_bytes > packet.size() - kIpV6Bytes) {
-    return std::nullopt;
+    return false;
   }
-  const onion::Endpoint source = onion::Endpoint::from_v6(packet.data() + 8, 0);
-  if (source.is_v4()) {
-    return std::nullopt;  // an IPv4 address has no place in an IPv6 header
-  }
-  return parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), kEthernetBytes + kIpV6Bytes, identity,
-                   source, onion::Endpoint::from_v6(packet.data() + 24, 0));
+  parsed.payload_offset = kEthernetBytes + kIpV6Bytes + kUdpBytes;
+  parsed.source = onion::Endpoint::from_v6(packet.data() + 8, 0);
+  // An IPv4 address has no place in an IPv6 header.
+  return !parsed.source.is_v4() &&
+         parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), identity,
+                   AddressWords::v6(packet.data() + 24), parsed);
 }
 
 // Carries come in again at the low end. As often as they can come: how often they do is a coin toss that a loop's branch
-// would lose.
+// would lose. Of less than 2^36.
 std::uint64_t to_16_bits(std::uint64_t sum) noexcept {
   sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);
   return (sum & 0xffff) + (sum >> 16);
 }
 
-// Words as they lie, each less 2^15, as signed numbers, two to a 32-bit sum: so whole registers are added. Of the
-// first bytes, a multiple of 64; returns how many.
-__attribute__((target("avx2"))) std::size_t add_wide(const std::uint8_t* bytes,
-                                                     std::size_t byte_count,
-                                                     __m128i& sums) noexcept {
-  constexpr std::size_t kRegisterBytes = 32;
+// The sum of four signed numbers.
+std::int32_t sum_of(__m128i numbers) noexcept {
+  numbers = _mm_add_epi32(numbers, _mm_unpackhi_epi64(numbers, numbers));
+  return _mm_cvtsi128_si32(_mm_add_epi32(numbers, _mm_shuffle_epi32(numbers, 0x55)));
+}
+
+constexpr std::size_t kWideBytes = 64;
+
+// Words as they lie, each less 2^15, as signed numbers, two to a 32-bit sum: so whole registers are added.
+__attribute__((target("avx2"))) std::int32_t sum_wide(const std::uint8_t* bytes,
+                                                      const std::uint8_t* end) noexcept {
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256i bias = _mm256_set1_epi16(-0x8000);
   __m256i first = _mm256_setzero_si256();
   __m256i second = _mm256_setzero_si256();
-  std::size_t i = 0;
-  for (; i + 2 * kRegisterBytes <= byte_count; i += 2 * kRegisterBytes) {
-    const auto* at = reinterpret_cast<const __m256i*>(bytes + i);
+  for (; bytes != end; bytes += kWideBytes) {
+    const auto* at = reinterpret_cast<const __m256i*>(bytes);
     const __m256i low = _mm256_xor_si256(_mm256_loadu_si256(at), bias);
     const __m256i high = _mm256_xor_si256(_mm256_loadu_si256(at + 1), bias);
     first = _mm256_add_epi32(first, _mm256_madd_epi16(low, ones));
     second = _mm256_add_epi32(second, _mm256_madd_epi16(high, ones));
   }
   first = _mm256_add_epi32(first, second);
-  sums = _mm_add_epi32(_mm256_castsi256_si128(first), _mm256_extracti128_si256(first, 1));
-  return i;
+  return sum_of(_mm_add_epi32(_mm256_castsi256_si128(first), _mm256_extracti128_si256(first, 1)));
 }
 
 // The ones' complement sum of RFC 1071 over big-endian words; an odd last byte counts as a high byte. The sum
-// does not depend on the order of bytes but for an exchange at its end (RFC 1071, 2.B).
+// does not depend on the order of bytes but for an exchange at its end (RFC 1071, 2.B). Below 2^17.
 std::uint64_t word_sum(const std::uint8_t* bytes, std::size_t byte_count) noexcept {
-  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
   constexpr std::size_t kRegisterBytes = 16;
   static_assert(onion::kDatagramBytesMax * std::size_t{0x8000} <= 0x7fffffff);
   const __m128i ones = _mm_set1_epi16(1);
   const __m128i bias = _mm_set1_epi16(-0x8000);
-  __m128i sums = _mm_setzero_si128();
-  std::size_t i = has_avx2 ? add_wide(bytes, byte_count, sums) : 0;
-  for (; i + kRegisterBytes <= byte_count; i += kRegisterBytes) {
-    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
-    sums = _mm_add_epi32(sums, _mm_madd_epi16(_mm_xor_si128(words, bias), ones));
+  std::size_t i = 0;
+  std::int64_t total = 0;
+  if (__builtin_cpu_supports("avx2") != 0) {
+    i = byte_count / kWideBytes * kWideBytes;
+    total = sum_wide(bytes, bytes + i);
   }
-  std::array<std::int32_t, 4> parts{};
-  std::memcpy(parts.data(), &sums, sizeof parts);
-  std::int64_t total = static_cast<std::int64_t>(i / 2) * 0x8000;
-  for (const std::int32_t part : parts) {
-    total += part;
+  if (i + kRegisterBytes <= byte_count) {
+    __m128i sums = _mm_setzero_si128();
+    for (; i + kRegisterBytes <= byte_count; i += kRegisterBytes) {
+      const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + i));
+      sums = _mm_add_epi32(sums, _mm_madd_epi16(_mm_xor_si128(words, bias), ones));
+    }
+    total += sum_of(sums);
   }
+  total += static_cast<std::int64_t>(i / 2) * 0x8000;
   for (; i + 2 <= byte_count; i += 2) {
     std::uint16_t word = 0;
     std::memcpy(&word, bytes + i, sizeof word);
@@ -163,63 +181,63 @@ std::uint16_t folded(std::uint64_t sum) noexcept {
 
 }  // namespace
 
-std::optional<ParsedFrame> parse_frame(Bytes frame, const PortIdentity& identity) noexcept {
+bool parse_frame(Bytes frame, const PortIdentity& identity, ParsedFrame& parsed) noexcept {
   if (frame.size() < kEthernetBytes ||
       load_be(identity.mac.data(), 4) != load_be(frame.data(), 4) ||
       load_be(identity.mac.data() + 4, 2) != load_be(frame.data() + 4, 2)) {
-    return std::nullopt;
+    return false;
   }
   const Bytes packet = frame.subspan(kEthernetBytes);
   switch (load_be(frame.data() + 12, 2)) {
     case kEtherTypeV4:
-      return parse_v4(packet, identity);
+      return parse_v4(packet, identity, parsed);
     case kEtherTypeV6:
-      return parse_v6(packet, identity);
+      return parse_v6(packet, identity, parsed);
     default:
-      return std::nullopt;
+      return false;
   }
 }
 
-void write_headers(const FrameAddresses& addresses, std::uint8_t* payload,
-                   std::size_t payload_bytes) noexcept {
-  const bool is_v4 = addresses.target.is_v4();
+std::size_t write_headers(const FramePlaces& places, std::uint8_t* payload,
+                          std::size_t payload_bytes) noexcept {
+  const AddressWords source = AddressWords::v6(places.source_address.data());
+  const AddressWords target = AddressWords::v6(places.target_address.data());
+  const bool is_v4 = target.high == 0 && static_cast<std::uint32_t>(target.low) == 0xffff0000;
   const std::size_t udp_bytes = kUdpBytes + payload_bytes;
   std::uint8_t* udp = payload - kUdpBytes;
   std::uint8_t* ip = udp - (is_v4 ? kIpV4Bytes : kIpV6Bytes);
   // Sums are made of the values, not of the bytes written: reading wide what was just written narrow stalls.
   std::uint64_t address_sum = 0;
   if (is_v4) {
-    const std::uint64_t source = load_be(addresses.source.v4(), 4);
-    const std::uint64_t target = load_be(addresses.target.v4(), 4);
-    const std::uint64_t total_bytes = kIpV4Bytes + udp_bytes;
-    address_sum = source + target;
-    const std::uint64_t first = kIpV4VersionAndSize << 16 | total_bytes;
+    const std::uint64_t source_number = __builtin_bswap64(source.low) & 0xffffffff;
+    const std::uint64_t target_number = __builtin_bswap64(target.low) & 0xffffffff;
+    address_sum = source_number + target_number;
+    const std::uint64_t first = kIpV4VersionAndSize << 16 | (kIpV4Bytes + udp_bytes);
     const std::uint64_t third = std::uint64_t{kHopLimit} << 24 | std::uint64_t{kProtocolUdp} << 16;
     const std::uint16_t checksum = folded(first + kDoNotFragment + third + address_sum);
-    store_be(ip, first, 4);
-    store_be(ip + 4, kDoNotFragment, 4);
-    store_be(ip + 8, third | checksum, 4);
-    store_be(ip + 12, source, 4);
-    store_be(ip + 16, target, 4);
+    store_be(ip, first << 32 | kDoNotFragment, 8);
+    store_be(ip + 8, (third | checksum) << 32 | source_number, 8);
+    store_be(ip + 16, target_number, 4);
   } else {
-    store_be(ip, kIpV6Version, 4);
-    store_be(ip + 4, udp_bytes << 16 | std::uint64_t{kProtocolUdp} << 8 | kHopLimit, 4);
-    std::memcpy(ip + 8, addresses.source.address.data(), 16);
-    std::memcpy(ip + 24, addresses.target.address.data(), 16);
-    address_sum = word_sum(addresses.source.address.data(), 16) +
-                  word_sum(addresses.target.address.data(), 16);
+    store_be(ip,
+             kIpV6Version << 32 | udp_bytes << 16 | std::uint64_t{kProtocolUdp} << 8 | kHopLimit,
+             8);
+    std::memcpy(ip + 8, places.source_address.data(), 16);
+    std::memcpy(ip + 24, places.target_address.data(), 16);
+    address_sum = word_sum(places.source_address.data(), 16) +
+                  word_sum(places.target_address.data(), 16);
   }
-  const std::uint64_t ports = std::uint64_t{addresses.source.port} << 16 | addresses.target.port;
+  const std::uint64_t ports = std::uint64_t{places.source_port} << 16 | places.target_port;
   // The pseudo header has the length once more (RFC 768; RFC 8200, 8.1).
   const std::uint16_t sum =
       folded(address_sum + kProtocolUdp + 2 * udp_bytes + ports + word_sum(payload, payload_bytes));
   const std::uint16_t checksum = sum == 0 ? 0xffff : sum;  // 0 would say "no checksum"
-  store_be(udp, ports, 4);
-  store_be(udp + 4, udp_bytes << 16 | checksum, 4);
+  store_be(udp, ports << 32 | udp_bytes << 16 | checksum, 8);
   std::uint8_t* ethernet = ip - kEthernetBytes;
-  std::memcpy(ethernet, addresses.target_mac.data(), 6);
-  std::memcpy(ethernet + 6, addresses.source_mac.data(), 6);
+  std::memcpy(ethernet, places.target_mac.data(), 6);
+  std::memcpy(ethernet + 6, places.source_mac.data(), 6);
   store_be(ethernet + 12, is_v4 ? kEtherTypeV4 : kEtherTypeV6, 2);
+  return headers_bytes(is_v4);
 }
 
 }  // namespace allium::dataplane

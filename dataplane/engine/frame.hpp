@@ -43,9 +43,15 @@ struct ParsedFrame {
   onion::Endpoint source;
 };
 
-/// Nothing where the frame is not a UDP datagram to `identity`.
-[[nodiscard]] std::optional<ParsedFrame> parse_frame(Bytes frame,
-                                                     const PortIdentity& identity) noexcept;
+/// False where the frame is not a UDP datagram to `identity`; `parsed` is anything then.
+[[nodiscard]] bool parse_frame(Bytes frame, const PortIdentity& identity,
+                               ParsedFrame& parsed) noexcept;
+
+[[nodiscard]] inline std::optional<ParsedFrame> parse_frame(Bytes frame,
+                                                            const PortIdentity& identity) noexcept {
+  ParsedFrame parsed{};
+  return parse_frame(frame, identity, parsed) ? std::optional(parsed) : std::nullopt;
+}
 
 struct FrameAddresses {
   MacAddress source_mac;
@@ -59,9 +65,26 @@ struct FrameAddresses {
   return is_v4 ? kHeadersBytesV4 : kHeadersBytesV6;
 }
 
-/// Writes all headers, checksums included, so that they end where `payload` begins. Requires
+/// The same, where they stand.
+struct FramePlaces {
+  const MacAddress& source_mac;
+  const MacAddress& target_mac;
+  const std::array<std::uint8_t, 16>& source_address;  ///< of the same family as the target's
+  const std::array<std::uint8_t, 16>& target_address;
+  std::uint16_t source_port;
+  std::uint16_t target_port;
+};
+
+/// Writes all headers, checksums included, so that they end where `payload` begins; their bytes. Requires
 /// headers_bytes() of room in front of it.
-void write_headers(const FrameAddresses& addresses, std::uint8_t* payload,
-                   std::size_t payload_bytes) noexcept;
+std::size_t write_headers(const FramePlaces& places, std::uint8_t* payload,
+                          std::size_t payload_bytes) noexcept;
+
+inline std::size_t write_headers(const FrameAddresses& addresses, std::uint8_t* payload,
+                                 std::size_t payload_bytes) noexcept {
+  return write_headers({addresses.source_mac, addresses.target_mac, addresses.source.address,
+                        addresses.target.address, addresses.source.port, addresses.target.port},
+                       payload, payload_bytes);
+}
 
 }  // namespace allium::dataplane

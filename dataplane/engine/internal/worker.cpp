@@ -35,9 +35,9 @@ constexpr std::uint64_t kNeighbourWaitMs = 3000;
 constexpr std::size_t kReturnPlainBytes = 24;  // k_ret 16 | prev 6 | meta 2
 
 bool has_room(const rte_mbuf* packet, const std::uint8_t* payload) noexcept {
-  const auto* end = static_cast<const std::uint8_t*>(packet->buf_addr) + packet->buf_len;
   const auto* begin = static_cast<const std::uint8_t*>(packet->buf_addr);
-  return payload + onion::kDatagramBytesMax <= end && payload >= begin + kHeadersBytesV6;
+  const auto before = static_cast<std::size_t>(payload - begin);
+  return before >= kHeadersBytesV6 && before + onion::kDatagramBytesMax <= packet->buf_len;
 }
 
 }  // namespace
@@ -139,23 +139,26 @@ void Worker::parse(std::size_t port_index, std::span<rte_mbuf*> packets) noexcep
   for (rte_mbuf* packet : packets) {
     rte_prefetch0(rte_pktmbuf_mtod(packet, void*));
   }
+  ParsedFrame parsed;
+  std::size_t lane = 0;
   for (rte_mbuf* packet : packets) {
     auto* frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
-    const auto parsed = packet->nb_segs == 1 ? parse_frame({frame, packet->data_len}, identity)
-                                             : std::optional<ParsedFrame>();
-    if (!parsed || !has_room(packet, frame + parsed->payload_offset)) {
+    if (packet->nb_segs != 1 || !parse_frame({frame, packet->data_len}, identity, parsed) ||
+        !has_room(packet, frame + parsed.payload_offset)) {
       rte_pktmbuf_free(packet);
       continue;
     }
-    const std::size_t lane = burst.count++;
-    burst.data[lane] = frame + parsed->payload_offset;
-    burst.bytes[lane] = static_cast<std::uint16_t>(parsed->payload_bytes);
-    burst.source[lane] = parsed->source;
+    std::uint8_t* payload = frame + parsed.payload_offset;
+    burst.data[lane] = payload;
+    burst.bytes[lane] = static_cast<std::uint16_t>(parsed.payload_bytes);
+    burst.source[lane] = parsed.source;
     data_.packet[lane] = packet;
-    data_.origin[lane] = Origin::received;
-    const unsigned nibble = parsed->payload_bytes > 0 ? burst.data[lane][0] & 15U : 0;
+    const unsigned nibble = parsed.payload_bytes > 0 ? payload[0] & 15U : 0;
     data_.wire_type[lane] = static_cast<std::uint8_t>(onion::is_packet_type(nibble) ? nibble : 0);
+    ++lane;
   }
+  burst.count = lane;
+  data_.origin.fill(Origin::received);
   if (burst.count != packets.size()) {
     counters_.begin();
     counters_.add_not_onion(packets.size() - burst.count);
@@ -349,15 +352,10 @@ bool Worker::queue_for_send(PacketBurst& packets, std::size_t lane) noexcept {
     return wait_for_neighbour(packets, lane);
   }
   const PortIdentity& identity = shared_.config.ports[hop->port_index].identity;
-  FrameAddresses addresses{};
-  addresses.source_mac = identity.mac;
-  addresses.target_mac = hop->mac;
-  addresses.source.address = hop->source_address;
-  addresses.source.port = identity.onion_port;
-  addresses.target = target;
-  write_headers(addresses, burst.data[lane], burst.bytes[lane]);
+  const std::size_t header_bytes = write_headers(
+      {identity.mac, hop->mac, hop->source_address, target.address, identity.onion_port, target.port},
+      burst.data[lane], burst.bytes[lane]);
   rte_mbuf* packet = packets.packet[lane];
-  const std::size_t header_bytes = headers_bytes(target.is_v4());
   const std::uint8_t* frame = burst.data[lane] - header_bytes;
   packet->data_off =
       static_cast<std::uint16_t>(frame - static_cast<const std::uint8_t*>(packet->buf_addr));
