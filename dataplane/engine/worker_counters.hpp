@@ -32,13 +32,13 @@ class alignas(64) WorkerCounters {
 
   void add_not_onion(std::uint64_t count) noexcept { add(not_onion_, count); }
 
-  void add_answer() noexcept { add(answers_, 1); }
+  void add_answers(std::uint64_t count) noexcept { add(answers_, count); }
 
-  void add_challenge() noexcept { add(challenges_, 1); }
+  void add_challenges(std::uint64_t count) noexcept { add(challenges_, count); }
 
   /// `wire_type` 0: the type was not known yet.
-  void add_verdict(std::size_t wire_type, onion::Verdict verdict) noexcept {
-    add(by_type_[wire_type][static_cast<std::size_t>(verdict)], 1);
+  void add_verdicts(std::size_t wire_type, onion::Verdict verdict, std::uint64_t count) noexcept {
+    add(by_type_[wire_type][static_cast<std::size_t>(verdict)], count);
   }
 
   void add_parked(std::int64_t change) noexcept {

@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -136,13 +135,13 @@ class RelaySnapshot {
 
   /// Null for an unknown source.
   [[nodiscard]] const Peer* peer_by_endpoint(const Endpoint& endpoint) const noexcept {
-    const std::optional<std::uint32_t> found = by_endpoint_.find(endpoint);
-    return found ? &peers_[*found] : nullptr;
+    const std::uint32_t found = by_endpoint_.find(endpoint);
+    return found != by_endpoint_.kNone ? &peers_[found] : nullptr;
   }
 
   [[nodiscard]] const Peer* peer_by_id(std::uint32_t id) const noexcept {
-    const std::optional<std::uint32_t> found = by_id_.find(id);
-    return found ? &peers_[*found] : nullptr;
+    const std::uint32_t found = by_id_.find(id);
+    return found != by_id_.kNone ? &peers_[found] : nullptr;
   }
 
   /// The same for who has been found before, in this snapshot or another one: `index` is where.

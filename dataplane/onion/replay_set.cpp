@@ -32,7 +32,7 @@ struct LineContent {
 
 // All places at once: how full a line is is chance, which branches lose. A place is read whole, as aligned 32 bits
 // are by any load on x86; the language, and so the thread sanitizer, knows that of atomic loads alone.
-LineContent look_at(const Place* line, std::uint32_t fingerprint) noexcept {
+[[gnu::always_inline]] inline LineContent look_at(const Place* line, std::uint32_t fingerprint) noexcept {
   static_assert(ReplaySet::kPlacesPerLine == 16);
   LineContent content{};
 #if defined(__SANITIZE_THREAD__)
@@ -110,34 +110,19 @@ Result<ReplaySet> ReplaySet::attach(std::span<std::byte> memory, std::size_t lin
   return set;
 }
 
-std::atomic<std::uint64_t>& ReplaySet::name_of(std::uint64_t slot) const noexcept {
+[[gnu::always_inline]] inline std::atomic<std::uint64_t>& ReplaySet::name_of(std::uint64_t slot) const noexcept {
   return header_->names[slot % kGenerations];
 }
 
-std::atomic<std::uint32_t>* ReplaySet::line_of(std::uint64_t slot,
+[[gnu::always_inline]] inline std::atomic<std::uint32_t>* ReplaySet::line_of(std::uint64_t slot,
                                                std::uint64_t line) const noexcept {
   const std::size_t index = slot % kGenerations * lines_ + (line & (lines_ - 1));
   return std::launder(
       reinterpret_cast<std::atomic<std::uint32_t>*>(lines_memory_ + index * kLineBytes));
 }
 
-ReplayAnswer ReplaySet::test_and_set(std::uint64_t slot, std::uint64_t tag) noexcept {
-  const std::uint64_t name = slot + 1;
-  if (slot < floor() || name_of(slot).load(std::memory_order_seq_cst) != name) {
-    return ReplayAnswer::closed;
-  }
-  const ReplayAnswer answer = insert(slot, tag);
-  // Whoever cleared the generation took its name away first, so an unchanged name means that the
-  // insert went to ground that was still ours. A single inserter's plain store may become visible after this load. If
-  // the name goes in between, the slot is closed for good, and all that can be left is a fingerprint too many in the
-  // next generation: one packet in 2^32 of those that pick its line.
-  if (name_of(slot).load(std::memory_order_seq_cst) != name) {
-    return ReplayAnswer::closed;
-  }
-  return answer;
-}
-
-ReplayAnswer ReplaySet::insert(std::uint64_t slot, std::uint64_t tag) const noexcept {
+// In place, as what it calls: once a packet.
+[[gnu::always_inline]] inline ReplayAnswer ReplaySet::insert(std::uint64_t slot, std::uint64_t tag) const noexcept {
   // Line from the low half, fingerprint from the high half of a tag that is the output of a cipher.
   const std::uint32_t fingerprint = std::max(static_cast<std::uint32_t>(tag >> 32), 1U);
   const std::size_t line_count = std::min(kProbeLinesMax, lines_);
@@ -161,6 +146,22 @@ ReplayAnswer ReplaySet::insert(std::uint64_t slot, std::uint64_t tag) const noex
     }
   }
   return ReplayAnswer::full;
+}
+
+ReplayAnswer ReplaySet::test_and_set(std::uint64_t slot, std::uint64_t tag) noexcept {
+  const std::uint64_t name = slot + 1;
+  if (slot < floor() || name_of(slot).load(std::memory_order_seq_cst) != name) {
+    return ReplayAnswer::closed;
+  }
+  const ReplayAnswer answer = insert(slot, tag);
+  // Whoever cleared the generation took its name away first, so an unchanged name means that the
+  // insert went to ground that was still ours. A single inserter's plain store may become visible after this load. If
+  // the name goes in between, the slot is closed for good, and all that can be left is a fingerprint too many in the
+  // next generation: one packet in 2^32 of those that pick its line.
+  if (name_of(slot).load(std::memory_order_seq_cst) != name) {
+    return ReplayAnswer::closed;
+  }
+  return answer;
 }
 
 void ReplaySet::prefetch(std::uint64_t slot, std::uint64_t tag) const noexcept {

@@ -21,6 +21,7 @@
 namespace allium::dataplane {
 namespace {
 
+using onion::lanes_with;
 using onion::Outgoing;
 using onion::PacketType;
 using onion::Stage;
@@ -189,12 +190,8 @@ void Worker::move_lane(std::size_t from, std::size_t to) noexcept {
 // others close ranks. For whom there is no room, `rate`.
 void Worker::take_setup_lanes() noexcept {
   onion::Burst& burst = data_.burst;
-  onion::LaneMask setup_lanes = 0;
-  for (onion::LaneMask rest = burst.pending(); rest != 0; rest &= rest - 1) {
-    const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
-    const bool is_setup = burst.type[lane] == PacketType::s0 || burst.type[lane] == PacketType::s1;
-    setup_lanes |= onion::LaneMask{is_setup} << lane;
-  }
+  const onion::LaneMask setup_lanes = burst.pending() & (lanes_with(burst.type, PacketType::s0) |
+                                                         lanes_with(burst.type, PacketType::s1));
   // What was dropped on the way here is no data that has to be served.
   data_this_turn_ += static_cast<std::size_t>(std::popcount(burst.pending() & ~setup_lanes));
   if (setup_lanes == 0) {
@@ -265,10 +262,10 @@ void Worker::run_setups() noexcept {
 
 void Worker::park_delayed(PacketBurst& packets) noexcept {
   onion::Burst& burst = packets.burst;
-  for (std::size_t lane = 0; lane < burst.count; ++lane) {
-    if (burst.outgoing[lane] != Outgoing::forward || burst.delay_10ms[lane] == 0) {
-      continue;
-    }
+  const onion::LaneMask delayed = packets.lanes() & lanes_with(burst.outgoing, Outgoing::forward) &
+                                  ~lanes_with(burst.delay_10ms, std::uint8_t{0});
+  for (onion::LaneMask rest = delayed; rest != 0; rest &= rest - 1) {
+    const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
     if (parked_.size() == shared_.config.parked_max) {
       burst.verdict[lane] = Verdict::rate;
       burst.outgoing[lane] = Outgoing::none;
@@ -474,26 +471,26 @@ void Worker::send_queued(PacketBurst& packets) noexcept {
 // received = forwarded + delivered + drops + parked holds before and after, so also for a reader.
 void Worker::count(PacketBurst& packets) noexcept {
   const onion::Burst& burst = packets.burst;
+  const onion::LaneMask all = packets.lanes();
+  const onion::LaneMask received = all & lanes_with(packets.origin, Origin::received);
+  const onion::LaneMask were_parked = all & lanes_with(packets.origin, Origin::parked);
+  const onion::LaneMask are_parked = all & lanes_with(burst.verdict, Verdict::parked);
+  const auto number_of = [](onion::LaneMask lanes) {
+    return static_cast<std::uint64_t>(std::popcount(lanes));
+  };
   counters_.begin();
-  for (std::size_t lane = 0; lane < burst.count; ++lane) {
-    const Verdict verdict = burst.verdict[lane];
-    if (packets.origin[lane] == Origin::received) {
-      counters_.add_received(1);
-      if (verdict == Verdict::parked) {
-        counters_.add_parked(1);
-      }
-    } else if (packets.origin[lane] == Origin::parked && verdict != Verdict::parked) {
-      counters_.add_parked(-1);
-    }
-    if (packets.origin[lane] != Origin::service && verdict != Verdict::parked) {
-      counters_.add_verdict(packets.wire_type[lane], verdict);
-    }
-    if (burst.outgoing[lane] == Outgoing::answer) {
-      counters_.add_answer();
-    } else if (burst.outgoing[lane] == Outgoing::challenge) {
-      counters_.add_challenge();
-    }
+  counters_.add_received(number_of(received));
+  counters_.add_parked(static_cast<std::int64_t>(number_of(received & are_parked)) -
+                       static_cast<std::int64_t>(number_of(were_parked & ~are_parked)));
+  for (onion::LaneMask rest = (received | were_parked) & ~are_parked; rest != 0;) {
+    const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
+    const onion::LaneMask same = rest & lanes_with(burst.verdict, burst.verdict[lane]) &
+                                 lanes_with(packets.wire_type, packets.wire_type[lane]);
+    counters_.add_verdicts(packets.wire_type[lane], burst.verdict[lane], number_of(same));
+    rest &= ~same;
   }
+  counters_.add_answers(number_of(all & lanes_with(burst.outgoing, Outgoing::answer)));
+  counters_.add_challenges(number_of(all & lanes_with(burst.outgoing, Outgoing::challenge)));
   counters_.end();
 }
 

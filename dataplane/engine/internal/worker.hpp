@@ -65,6 +65,10 @@ class Worker {
     onion::Lanes<Origin> origin{};
 
     void clear() noexcept { burst.count = 0; }
+
+    [[nodiscard]] onion::LaneMask lanes() const noexcept {
+      return crypto_accel::first_lanes(burst.count);
+    }
   };
 
   /// A packet that waits: for its delay, or with its link header on for a neighbour.

@@ -14,7 +14,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "crypto_accel/base/bytes.hpp"
@@ -46,12 +45,12 @@ class PeerIndex {
     return true;
   }
 
-  [[nodiscard]] std::optional<std::uint32_t> find(const Key& key) const noexcept {
-    if (places_.empty()) {
-      return std::nullopt;
-    }
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+  /// kNone where it is not there.
+  [[nodiscard]] std::uint32_t find(const Key& key) const noexcept {
     const Place& place = places_[place_of(key)];
-    return place.is_taken ? std::optional(place.value) : std::nullopt;
+    return place.is_taken ? place.value : kNone;
   }
 
  private:
@@ -88,7 +87,7 @@ class PeerIndex {
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
 
-  std::vector<Place> places_;
+  std::vector<Place> places_ = std::vector<Place>(1);  // never none: a search ends at a free one
   std::size_t mask_ = 0;  ///< of a place
   std::size_t count_left_ = 0;
   std::array<std::uint64_t, 2> hash_key_{};

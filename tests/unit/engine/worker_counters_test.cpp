@@ -25,15 +25,15 @@ TEST(WorkerCounters, SumUpByTypeAndVerdict) {
   WorkerCounters first;
   WorkerCounters second;
   first.add_received(4);
-  first.add_verdict(1, Verdict::forward);
-  first.add_verdict(5, Verdict::deliver);
-  first.add_answer();
-  first.add_verdict(0, Verdict::version);
+  first.add_verdicts(1, Verdict::forward, 1);
+  first.add_verdicts(5, Verdict::deliver, 1);
+  first.add_answers(1);
+  first.add_verdicts(0, Verdict::version, 1);
   first.add_parked(1);
   second.add_received(2);
-  second.add_verdict(1, Verdict::forward);
-  second.add_verdict(6, Verdict::cookie);
-  second.add_challenge();
+  second.add_verdicts(1, Verdict::forward, 1);
+  second.add_verdicts(6, Verdict::cookie, 1);
+  second.add_challenges(1);
   second.add_not_onion(3);
 
   control_port::Counters sum;
@@ -69,8 +69,8 @@ TEST(WorkerCounters, AReaderSeesBalancedBooksWhileTheWorkerWrites) {
     for (int i = 0; i < 200'000; ++i) {
       counters.begin();
       counters.add_received(2);
-      counters.add_verdict(1, Verdict::forward);
-      counters.add_verdict(2, Verdict::replay);
+      counters.add_verdicts(1, Verdict::forward, 1);
+      counters.add_verdicts(2, Verdict::replay, 1);
       counters.end();
     }
     is_done = true;
