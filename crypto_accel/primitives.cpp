@@ -199,8 +199,8 @@ Block cmac(const Block& key, Bytes message) noexcept {
   Wiped<Schedules> schedules;
   Wiped<Subkeys> subkeys;
   expand(key, schedules.value);
-  IMB_AES_CMAC_SUBKEY_GEN_128(manager().get(), schedules.value.encrypt.bytes.data(),
-                              subkeys.value.one.data(), subkeys.value.two.data());
+  manager().cmac_subkeys(schedules.value.encrypt.bytes.data(), subkeys.value.one.data(),
+                         subkeys.value.two.data());
   Block mac;
   manager().queue_cmac(schedules.value.encrypt.bytes.data(), subkeys.value.one.data(),
                        subkeys.value.two.data(), not_null(message), message.size(), mac.data());

@@ -64,6 +64,20 @@ void MbManager::encrypt_block(const std::uint8_t* schedule, const std::uint8_t* 
   IMB_AES128_CFB_ONE(manager_, target, mask, source, schedule, kBlockBytes);
 }
 
+void MbManager::cmac_subkeys(const std::uint8_t* schedule, std::uint8_t* one,
+                             std::uint8_t* two) noexcept {
+  // Times x in GF(2^128).
+  const auto twice = [](const std::uint8_t* source, std::uint8_t* target) {
+    const std::uint64_t high = load_be(source, 8);
+    const std::uint64_t low = load_be(source + 8, 8);
+    store_be(target, high << 1 | low >> 63, 8);
+    store_be(target + 8, low << 1 ^ (0x87 & (0 - (high >> 63))), 8);
+  };
+  encrypt_block(schedule, kZeroBlock.data(), kZeroBlock.data(), one);
+  twice(one, one);
+  twice(one, two);
+}
+
 void MbManager::ecb(IMB_CIPHER_DIRECTION direction, const std::uint8_t* schedule,
                     const std::uint8_t* source, std::uint8_t* target,
                     std::size_t byte_count) noexcept {

@@ -51,6 +51,9 @@ class MbManager {
   void encrypt_block(const std::uint8_t* schedule, const std::uint8_t* source,
                      const std::uint8_t* mask, std::uint8_t* target) noexcept;
 
+  /// CMAC's subkeys (RFC 4493, 2.3). The library's own function branches on a bit of the first and on one of the second.
+  void cmac_subkeys(const std::uint8_t* schedule, std::uint8_t* one, std::uint8_t* two) noexcept;
+
   /// ECB over whole blocks, in place allowed. `schedule` is that of the direction.
   void ecb(IMB_CIPHER_DIRECTION direction, const std::uint8_t* schedule, const std::uint8_t* source,
            std::uint8_t* target, std::size_t byte_count) noexcept;

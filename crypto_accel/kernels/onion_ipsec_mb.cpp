@@ -131,9 +131,9 @@ void destroy(void* state) noexcept {
 void expand_key(void* opaque, const Block& key, AesKey& expanded) noexcept {
   State& state = state_of(opaque);
   state.manager.expand(key.data(), expanded.encrypt.data(), expanded.decrypt.data());
-  alignas(16) Block subkey_two;
-  IMB_AES_CMAC_SUBKEY_GEN_128(state.manager.get(), expanded.encrypt.data(),
-                              expanded.subkey_one.data(), subkey_two.data());
+  Block subkey_two;
+  state.manager.cmac_subkeys(expanded.encrypt.data(), expanded.subkey_one.data(),
+                             subkey_two.data());
   wipe(subkey_two.data(), subkey_two.size());
 }
 

@@ -23,12 +23,12 @@ LaneMask run(const PrivateKey& scalar, std::span<const PublicKey> points,
   ALLIUM_CHECK(points.size() == shared.size() && points.size() <= kLanesMax);
   LaneMask good = 0;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    // libsodium says -1 for the points of low order, which are those that give zero; it may not
-    // have written the answer then.
-    if (crypto_scalarmult(shared[i].data(), scalar.data(), points[i].data()) == 0) {
-      good |= LaneMask{1} << i;
-    } else {
-      shared[i].fill(0);
+    // libsodium says -1, not 0, for the points of low order, which are those that give zero; it may not have written
+    // the answer then. Without a branch: it is said of a secret.
+    const int refused = crypto_scalarmult(shared[i].data(), scalar.data(), points[i].data());
+    good |= static_cast<LaneMask>(refused + 1) << i;
+    for (std::uint8_t& byte : shared[i]) {
+      byte = static_cast<std::uint8_t>(byte & ~refused);
     }
   }
   sodium_stackzero(kSpillBytes);

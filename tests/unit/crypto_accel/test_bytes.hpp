@@ -4,6 +4,7 @@
 // Bytes for tests: from hex literals as they are printed in standards, and random ones that are the
 // same in every run.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
