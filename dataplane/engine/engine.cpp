@@ -182,9 +182,9 @@ Result<std::uint64_t> Engine::configure(const control_port::Configure& configure
   }
   const onion::HandleLimits limits{configure.handles_max, configure.handles_per_host,
                                    configure.handles_per_site};
-  auto replay =
-      onion::ReplaySet::attach(memory.replay, configure.replay_lines, configure.slot_floor_if_new,
-                               state_->workers.size() == 1 ? onion::Inserters::one : onion::Inserters::many);
+  auto replay = onion::ReplaySet::attach(
+      memory.replay, configure.replay_lines, configure.slot_floor_if_new,
+      state_->workers.size() == 1 ? onion::Inserters::one : onion::Inserters::many);
   if (!replay) {
     return tl::unexpected(replay.error());
   }

@@ -28,8 +28,8 @@ struct AddressWords {
   std::uint64_t low;
 
   static AddressWords v4(const std::uint8_t* four_bytes) noexcept {
-    return {0, 0xffff0000 |
-                   std::uint64_t{allium::internal::load_word<std::uint32_t>(four_bytes)} << 32};
+    return {0, 0xffff0000 | std::uint64_t{allium::internal::load_word<std::uint32_t>(four_bytes)}
+                                << 32};
   }
 
   static AddressWords v6(const std::uint8_t* sixteen_bytes) noexcept {
@@ -104,9 +104,8 @@ inline bool parse_v6(Bytes packet, const PortIdentity& identity, ParsedFrame& pa
   parsed.payload_offset = kEthernetBytes + kIpV6Bytes + kUdpBytes;
   parsed.source = onion::Endpoint::from_v6(packet.data() + 8, 0);
   // An IPv4 address has no place in an IPv6 header.
-  return !parsed.source.is_v4() &&
-         parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), identity,
-                   AddressWords::v6(packet.data() + 24), parsed);
+  return !parsed.source.is_v4() && parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), identity,
+                                             AddressWords::v6(packet.data() + 24), parsed);
 }
 
 // Carries come in again at the low end. As often as they can come: how often they do is a coin toss that a loop's branch
@@ -219,13 +218,12 @@ std::size_t write_headers(const FramePlaces& places, std::uint8_t* payload,
     store_be(ip + 8, (third | checksum) << 32 | source_number, 8);
     store_be(ip + 16, target_number, 4);
   } else {
-    store_be(ip,
-             kIpV6Version << 32 | udp_bytes << 16 | std::uint64_t{kProtocolUdp} << 8 | kHopLimit,
-             8);
+    store_be(
+        ip, kIpV6Version << 32 | udp_bytes << 16 | std::uint64_t{kProtocolUdp} << 8 | kHopLimit, 8);
     std::memcpy(ip + 8, places.source_address.data(), 16);
     std::memcpy(ip + 24, places.target_address.data(), 16);
-    address_sum = word_sum(places.source_address.data(), 16) +
-                  word_sum(places.target_address.data(), 16);
+    address_sum =
+        word_sum(places.source_address.data(), 16) + word_sum(places.target_address.data(), 16);
   }
   const std::uint64_t ports = std::uint64_t{places.source_port} << 16 | places.target_port;
   // The pseudo header has the length once more (RFC 768; RFC 8200, 8.1).

@@ -64,7 +64,8 @@ struct Target {
   bool to_relay = false;
   std::uint32_t relay_id = 0;  ///< to_relay only
   Endpoint endpoint;           ///< always; a relay's is that of the document
-  std::uint32_t peer_index = 0;  ///< of a relay: where the snapshot had it; a later one may have it elsewhere
+  std::uint32_t peer_index =
+      0;  ///< of a relay: where the snapshot had it; a later one may have it elsewhere
 };
 
 struct Burst {

@@ -33,8 +33,9 @@ constexpr std::size_t mac_message_bytes(const TypeInfo& info) noexcept {
 void Relay::State::open_data(const RelayTurn& turn) noexcept {
   const Burst& burst = turn.burst;
   const LaneMask lanes =
-      burst.pending() & (lanes_with(burst.type, PacketType::df) | lanes_with(burst.type, PacketType::db) |
-                         lanes_with(burst.type, PacketType::vf) | lanes_with(burst.type, PacketType::vb));
+      burst.pending() &
+      (lanes_with(burst.type, PacketType::df) | lanes_with(burst.type, PacketType::db) |
+       lanes_with(burst.type, PacketType::vf) | lanes_with(burst.type, PacketType::vb));
   if (lanes == 0) {
     return;
   }
@@ -183,8 +184,7 @@ LaneMask Relay::State::check_last_macs(const RelayTurn& turn, LaneMask lanes) no
 }
 
 // A terminal has no use for the header, so its lanes are left out.
-void Relay::State::shift_headers(const RelayTurn& turn, PacketType type,
-                                 LaneMask lanes) noexcept {
+void Relay::State::shift_headers(const RelayTurn& turn, PacketType type, LaneMask lanes) noexcept {
   const LaneMask passing =
       select_lanes(lanes, [&](std::size_t lane) { return next[lane].type != NextType::service; });
   if (passing != 0) {

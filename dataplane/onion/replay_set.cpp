@@ -32,7 +32,8 @@ struct LineContent {
 
 // All places at once: how full a line is is chance, which branches lose. A place is read whole, as aligned 32 bits
 // are by any load on x86; the language, and so the thread sanitizer, knows that of atomic loads alone.
-[[gnu::always_inline]] inline LineContent look_at(const Place* line, std::uint32_t fingerprint) noexcept {
+[[gnu::always_inline]] inline LineContent look_at(const Place* line,
+                                                  std::uint32_t fingerprint) noexcept {
   static_assert(ReplaySet::kPlacesPerLine == 16);
   LineContent content{};
 #if defined(__SANITIZE_THREAD__)
@@ -48,10 +49,10 @@ struct LineContent {
   const __m128i places[4] = {_mm_load_si128(quarters), _mm_load_si128(quarters + 1),
                              _mm_load_si128(quarters + 2), _mm_load_si128(quarters + 3)};
   const auto bits = [&places](__m128i value) {
-    const __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(places[0], value),
-                                        _mm_cmpeq_epi32(places[1], value));
-    const __m128i high = _mm_packs_epi32(_mm_cmpeq_epi32(places[2], value),
-                                         _mm_cmpeq_epi32(places[3], value));
+    const __m128i low =
+        _mm_packs_epi32(_mm_cmpeq_epi32(places[0], value), _mm_cmpeq_epi32(places[1], value));
+    const __m128i high =
+        _mm_packs_epi32(_mm_cmpeq_epi32(places[2], value), _mm_cmpeq_epi32(places[3], value));
     return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(low, high)));
   };
   content = {bits(nothing), bits(wanted)};
@@ -110,19 +111,21 @@ Result<ReplaySet> ReplaySet::attach(std::span<std::byte> memory, std::size_t lin
   return set;
 }
 
-[[gnu::always_inline]] inline std::atomic<std::uint64_t>& ReplaySet::name_of(std::uint64_t slot) const noexcept {
+[[gnu::always_inline]] inline std::atomic<std::uint64_t>& ReplaySet::name_of(
+    std::uint64_t slot) const noexcept {
   return header_->names[slot % kGenerations];
 }
 
-[[gnu::always_inline]] inline std::atomic<std::uint32_t>* ReplaySet::line_of(std::uint64_t slot,
-                                               std::uint64_t line) const noexcept {
+[[gnu::always_inline]] inline std::atomic<std::uint32_t>* ReplaySet::line_of(
+    std::uint64_t slot, std::uint64_t line) const noexcept {
   const std::size_t index = slot % kGenerations * lines_ + (line & (lines_ - 1));
   return std::launder(
       reinterpret_cast<std::atomic<std::uint32_t>*>(lines_memory_ + index * kLineBytes));
 }
 
 // In place, as what it calls: once a packet.
-[[gnu::always_inline]] inline ReplayAnswer ReplaySet::insert(std::uint64_t slot, std::uint64_t tag) const noexcept {
+[[gnu::always_inline]] inline ReplayAnswer ReplaySet::insert(std::uint64_t slot,
+                                                             std::uint64_t tag) const noexcept {
   // Line from the low half, fingerprint from the high half of a tag that is the output of a cipher.
   const std::uint32_t fingerprint = std::max(static_cast<std::uint32_t>(tag >> 32), 1U);
   const std::size_t line_count = std::min(kProbeLinesMax, lines_);

@@ -44,8 +44,7 @@ constexpr std::uint16_t expiry_of_epoch(std::uint64_t epoch) noexcept {
 
 /// The slot among {c, c-1, c+1} whose low byte is `low`; none: the packet is stale (section 3).
 constexpr std::optional<std::uint64_t> slot_near(std::uint64_t current, std::uint8_t low) noexcept {
-  const auto above_lowest =
-      static_cast<std::uint8_t>(low - static_cast<std::uint8_t>(current - 1));
+  const auto above_lowest = static_cast<std::uint8_t>(low - static_cast<std::uint8_t>(current - 1));
   return above_lowest <= 2 ? std::optional(current - 1 + above_lowest) : std::nullopt;
 }
 

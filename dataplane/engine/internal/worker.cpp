@@ -349,9 +349,9 @@ bool Worker::queue_for_send(PacketBurst& packets, std::size_t lane) noexcept {
     return wait_for_neighbour(packets, lane);
   }
   const PortIdentity& identity = shared_.config.ports[hop->port_index].identity;
-  const std::size_t header_bytes = write_headers(
-      {identity.mac, hop->mac, hop->source_address, target.address, identity.onion_port, target.port},
-      burst.data[lane], burst.bytes[lane]);
+  const std::size_t header_bytes = write_headers({identity.mac, hop->mac, hop->source_address,
+                                                  target.address, identity.onion_port, target.port},
+                                                 burst.data[lane], burst.bytes[lane]);
   rte_mbuf* packet = packets.packet[lane];
   const std::uint8_t* frame = burst.data[lane] - header_bytes;
   packet->data_off =

@@ -71,9 +71,9 @@ class PeerIndex {
 
   [[nodiscard]] std::uint64_t hash(const Endpoint& endpoint) const noexcept {
     using allium::internal::load_word;
-    return fold(load_word<std::uint64_t>(endpoint.address.data()) ^ hash_key_[0],
-                load_word<std::uint64_t>(endpoint.address.data() + 8) ^ hash_key_[1] ^
-                    endpoint.port);
+    return fold(
+        load_word<std::uint64_t>(endpoint.address.data()) ^ hash_key_[0],
+        load_word<std::uint64_t>(endpoint.address.data() + 8) ^ hash_key_[1] ^ endpoint.port);
   }
 
   [[nodiscard]] std::uint64_t hash(std::uint32_t id) const noexcept {
@@ -88,7 +88,7 @@ class PeerIndex {
   }
 
   std::vector<Place> places_ = std::vector<Place>(1);  // never none: a search ends at a free one
-  std::size_t mask_ = 0;  ///< of a place
+  std::size_t mask_ = 0;                               ///< of a place
   std::size_t count_left_ = 0;
   std::array<std::uint64_t, 2> hash_key_{};
 };

@@ -46,9 +46,9 @@ struct Segment {
   // One bit a type byte. V4 and HANDLE are never valid forward: a relay is not a way to reach arbitrary addresses.
   const auto bit = [](NextType type) { return 1U << static_cast<unsigned>(type); };
   const bool is_backward = direction == Direction::backward;
-  const unsigned valid =
-      is_backward ? bit(NextType::relay) | bit(NextType::v4) | bit(NextType::handle)
-                  : bit(NextType::relay) | bit(NextType::service);
+  const unsigned valid = is_backward
+                             ? bit(NextType::relay) | bit(NextType::v4) | bit(NextType::handle)
+                             : bit(NextType::relay) | bit(NextType::service);
   const unsigned type = plain[0] ^ (is_backward ? kBackwardBit : 0U);
   if (type >= 8 || (valid >> type & 1) == 0) {
     return Verdict::fs_type;
@@ -61,8 +61,7 @@ struct Segment {
 [[nodiscard]] inline Next next_of_segment(const Block& plain) noexcept {
   // By words: bytes put together one by one and read as a whole wait for each other.
   static_assert(offsetof(Next, bytes) == 1 && kNextOffset >= 1);
-  const auto from_next =
-      allium::internal::load_word<std::uint64_t>(plain.data() + kNextOffset - 1);
+  const auto from_next = allium::internal::load_word<std::uint64_t>(plain.data() + kNextOffset - 1);
   const auto type = static_cast<std::uint8_t>(plain[0] & ~kBackwardBit);
   return std::bit_cast<Next>((from_next & 0x00ff'ffff'ffff'ff00) | type);
 }

@@ -9,13 +9,13 @@
 // usage: valgrind --error-exitcode=9 constant_time NAME     an onion kernel, or x25519
 //        valgrind --error-exitcode=9 constant_time leaky    a look-up by a secret, which has to be reported
 
+#include <valgrind/memcheck.h>
+
 #include <array>
 #include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <valgrind/memcheck.h>
 
 #include "crypto_accel/onion_batch.hpp"
 #include "crypto_accel/x25519_batch.hpp"
@@ -130,7 +130,8 @@ bool follow_hop(OnionBatch& batch, TestRandom& random, const LayerShape& shape, 
   batch.clear_traces();
   const auto first = static_cast<std::size_t>(__builtin_ctz(lanes));
   return is_secret(tag[first]) && is_secret(mac[first]) && is_secret(x_l_out[first]) &&
-         is_secret(packets.bytes[first][x_r_offset]) && is_secret(packets.bytes[first][kHeaderOffset]);
+         is_secret(packets.bytes[first][x_r_offset]) &&
+         is_secret(packets.bytes[first][kHeaderOffset]);
 }
 
 bool follow_onion(const OnionKernel& kernel) {
@@ -165,7 +166,8 @@ bool follow_x25519() {
 
 // For the test of the test.
 bool follow_leak() {
-  static const std::array<std::uint8_t, 16> kTable = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3};
+  static const std::array<std::uint8_t, 16> kTable = {3, 1, 4, 1, 5, 9, 2, 6,
+                                                      5, 3, 5, 8, 9, 7, 9, 3};
   volatile std::uint8_t secret = 7;
   make_secret(const_cast<std::uint8_t*>(&secret), 1);
   volatile std::uint8_t looked_up = kTable[secret & 15];
