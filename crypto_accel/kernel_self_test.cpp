@@ -121,14 +121,24 @@ class OnionTrial {
     for (std::size_t lane = 1; lane < kLanesMax; lane += 2) {
       left_out[lane] = Block{};
     }
+    // Of T's new value behind the message; what is expected is the MAC of both in one piece.
+    Lanes<Block> before_end{};
+    Lanes<Block> whole{};
+    std::vector<std::uint8_t> text(hop.mac_message.begin(), hop.mac_message.end());
+    text.insert(text.end(), hop.t_out.begin(), hop.t_out.end());
+    const auto text_at = in_all_lanes<const std::uint8_t*>(text.data());
+    batch_.header_mac(kAllLanes, text_at, text.size() - kBlockBytes, before_end);
+    batch_.header_mac(kAllLanes, text_at, text.size(), whole);
+    Lanes<Block> mac = before_end;
     batch_.layer_both(hop.shape, kRight, both.pointers(), result, ~kRight,
                       in_all_lanes<Block>(hop.ctx),
                       in_all_lanes<const std::uint8_t*>(hop.t_in.data()),
-                      in_all_lanes<const std::uint8_t*>(hop.x_r_in.data()), left_out);
+                      in_all_lanes<const std::uint8_t*>(hop.x_r_in.data()), left_out, mac);
     bool is_both_right = all_equal(left_out, hop.t_out);
     for (std::size_t lane = 0; lane < kLanesMax; ++lane) {
       const bool is_ciphered = (kRight >> lane & 1) != 0;
       is_both_right &= both.equal(lane, is_ciphered ? hop.x_r_out : hop.x_r_in);
+      is_both_right &= mac[lane] == (is_ciphered ? before_end[lane] : whole[lane]);
     }
     expect("layer_both", is_both_right);
 

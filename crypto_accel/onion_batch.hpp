@@ -98,11 +98,12 @@ class OnionBatch {
                    const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w) noexcept;
 
   /// layer_right of the lanes `right` and layer_left of the lanes `left`, of which none may be in both: the hash
-  /// of one packet runs beside the cipher of another. x_l_out is read in `right` and written in `left`.
+  /// of one packet runs beside the cipher of another. x_l_out is read in `right` and written in `left`. mac[i] in `left`
+  /// is the CBC-MAC under K_m of what stands before X_L', and becomes the MAC with it (section 8, forward).
   void layer_both(const LayerShape& shape, LaneMask right, const Lanes<std::uint8_t*>& x_r,
                   Lanes<Block>& w, LaneMask left, const Lanes<Block>& ctx,
                   const Lanes<const std::uint8_t*>& x_l, const Lanes<const std::uint8_t*>& x_r_in,
-                  Lanes<Block>& x_l_out) noexcept;
+                  Lanes<Block>& x_l_out, Lanes<Block>& mac) noexcept;
 
   /// AHDR' = (β ‖ 0^32) ⊕ Z in place: the header of `shape.header_bytes` at ahdr[i] moves up by 32
   /// bytes (section 8). Forward Z comes from W, backward from K_s alone.
@@ -154,7 +155,7 @@ struct OnionKernel {
                       const Lanes<std::uint8_t*>&, Lanes<Block>&) noexcept;
   void (*layer_both)(void*, const LayerShape&, LaneMask, const Lanes<std::uint8_t*>&, Lanes<Block>&,
                      LaneMask, const Lanes<Block>&, const Lanes<const std::uint8_t*>&,
-                     const Lanes<const std::uint8_t*>&, Lanes<Block>&) noexcept;
+                     const Lanes<const std::uint8_t*>&, Lanes<Block>&, Lanes<Block>&) noexcept;
   void (*header_shift)(void*, const LayerShape&, LaneMask, const Lanes<Block>&,
                        const Lanes<std::uint8_t*>&) noexcept;
   void (*replay_tag)(void*, LaneMask, const Lanes<const AesKey*>&,

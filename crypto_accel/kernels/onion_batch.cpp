@@ -66,9 +66,9 @@ void OnionBatch::layer_right(const LayerShape& shape, LaneMask lanes, const Lane
 void OnionBatch::layer_both(const LayerShape& shape, LaneMask right,
                             const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
                             const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
-                            const Lanes<const std::uint8_t*>& x_r_in,
-                            Lanes<Block>& x_l_out) noexcept {
-  kernel_->layer_both(state_, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out);
+                            const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                            Lanes<Block>& mac) noexcept {
+  kernel_->layer_both(state_, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out, mac);
 }
 
 void OnionBatch::header_shift(const LayerShape& shape, LaneMask lanes, const Lanes<Block>& w,

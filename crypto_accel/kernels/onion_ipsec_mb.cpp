@@ -260,9 +260,17 @@ void layer_right(void* opaque, const LayerShape& shape, LaneMask lanes, const La
 void layer_both(void* opaque, const LayerShape& shape, LaneMask right,
                 const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
                 const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
-                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                Lanes<Block>& mac) noexcept {
   layer_right(opaque, shape, right, x_l_out, x_r, w);
   layer_left(opaque, shape, left, ctx, x_l, x_r_in, x_l_out);
+  Lanes<Block> text;
+  Lanes<const std::uint8_t*> text_at;
+  for_each_lane(left, [&](std::size_t i) {
+    text[i] = mac[i] ^ x_l_out[i];
+    text_at[i] = text[i].data();
+  });
+  header_mac(opaque, left, text_at, kBlockBytes, mac);
 }
 
 Block header_mask_counter(const LayerShape& shape, const Block& w) noexcept {

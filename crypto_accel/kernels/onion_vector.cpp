@@ -110,11 +110,13 @@ struct Entries {
   static void layer_both(void* state, const LayerShape& shape, LaneMask right,
                          const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
                          const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
-                         const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+                         const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                         Lanes<Block>& mac) noexcept {
     check_x_r(shape);
     ALLIUM_CHECK((left & right) == 0);
     kFunctions.layer_both(memory_of(state), shape.x_r_bytes, right, x_r.data(), bytes_of(w), left,
-                          bytes_of(ctx), x_l.data(), x_r_in.data(), bytes_of(x_l_out));
+                          bytes_of(ctx), x_l.data(), x_r_in.data(), bytes_of(x_l_out),
+                          bytes_of(mac));
   }
 
   static void header_shift(void* state, const LayerShape& shape, LaneMask lanes,

@@ -63,7 +63,7 @@ struct VectorFunctions {
   void (*layer_both)(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t right,
                      std::uint8_t* const* x_r, std::uint8_t* w, std::uint32_t left,
                      const std::uint8_t* ctx, const std::uint8_t* const* x_l,
-                     const std::uint8_t* const* x_r_in, std::uint8_t* x_l_out);
+                     const std::uint8_t* const* x_r_in, std::uint8_t* x_l_out, std::uint8_t* mac);
   void (*header_shift)(VectorMemory* memory, std::uint8_t direction, std::uint8_t packet_class,
                        std::size_t header_bytes, std::uint32_t lanes, const std::uint8_t* w,
                        std::uint8_t* const* ahdr);

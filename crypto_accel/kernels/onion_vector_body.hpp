@@ -250,9 +250,11 @@ ALLIUM_INLINE Hash hash_of(const VectorMemory* memory, std::size_t x_r_bytes, st
               x_r_bytes / kBlock);
 }
 
-// After them: X_L' from M. The schedule of K_et serves for one block, so it is made on the way.
+// After them: X_L' from M. The schedule of K_et serves for one block, so it is made on the way. Where `mac` is not null,
+// the CBC-MAC that is there goes on with X_L'.
 ALLIUM_INLINE void end_left(VectorMemory* memory, std::uint32_t lanes,
-                            const std::uint8_t* const* x_l, std::uint8_t* x_l_out) {
+                            const std::uint8_t* const* x_l, std::uint8_t* x_l_out,
+                            std::uint8_t* mac) {
   in_runs<4>(
       groups_of(lanes), [&](auto count, const std::uint8_t* run) __attribute__((always_inline)) {
         constexpr std::size_t kCount = decltype(count)::kValue;
@@ -279,6 +281,20 @@ ALLIUM_INLINE void end_left(VectorMemory* memory, std::uint32_t lanes,
 #pragma GCC unroll 4
         for (std::size_t n = 0; n < kCount; ++n) {
           store_group(x_l_out, run[n], state[n], lanes);
+        }
+        if (mac == nullptr) {
+          return;
+        }
+        const std::uint8_t* schedule[kCount];
+#pragma GCC unroll 4
+        for (std::size_t n = 0; n < kCount; ++n) {
+          schedule[n] = not_seen_before(memory->mac + run[n] * kGroupSchedule);
+          state[n] = bits_xor(state[n], load(mac + run[n] * kVecBytes), load(schedule[n]));
+        }
+        encrypt_after_first_key<kCount>(state, schedule);
+#pragma GCC unroll 4
+        for (std::size_t n = 0; n < kCount; ++n) {
+          store_group(mac, run[n], state[n], lanes);
         }
       });
 }
@@ -330,7 +346,7 @@ void layer_left(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes
                 const std::uint8_t* ctx, const std::uint8_t* const* x_l,
                 const std::uint8_t* const* x_r, std::uint8_t* x_l_out) {
   hash_lanes(memory, x_r_bytes, lanes, ctx, x_r);
-  end_left(memory, lanes, x_l, x_l_out);
+  end_left(memory, lanes, x_l, x_l_out, nullptr);
 }
 
 void layer_right(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lanes,
@@ -344,7 +360,7 @@ void layer_right(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t lane
 void layer_both(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t right,
                 std::uint8_t* const* x_r, std::uint8_t* w, std::uint32_t left,
                 const std::uint8_t* ctx, const std::uint8_t* const* x_l,
-                const std::uint8_t* const* x_r_in, std::uint8_t* x_l_out) {
+                const std::uint8_t* const* x_r_in, std::uint8_t* x_l_out, std::uint8_t* mac) {
   begin_right(memory, right, x_l_out, w);
   std::uint32_t hashed = left;
   for (; right != 0 && hashed != 0; right &= right - 1, hashed &= hashed - 1) {
@@ -367,7 +383,7 @@ void layer_both(VectorMemory* memory, std::size_t x_r_bytes, std::uint32_t right
   }
   hash_lanes(memory, x_r_bytes, hashed, ctx, x_r_in);
   stream_lanes(memory, x_r_bytes, right, w, x_r);
-  end_left(memory, left, x_l, x_l_out);
+  end_left(memory, left, x_l, x_l_out, mac);
 }
 
 // A header of kBlocks blocks moves up by two blocks, zeros come in behind, and all is exclusive-ored with the stream.

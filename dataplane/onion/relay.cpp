@@ -83,11 +83,16 @@ LaneMask Relay::State::check_macs(const RelayTurn& turn, LaneMask lanes, std::si
                                   std::size_t mac_offset) noexcept {
   for_each_lane(lanes, [&](std::size_t lane) { message_at[lane] = message[lane].data(); });
   batch.header_mac(lanes, message_at, message_bytes, mac);
-  const LaneMask genuine = select_lanes(lanes, [&](std::size_t lane) {
+  return genuine(turn, lanes, mac_offset);
+}
+
+LaneMask Relay::State::genuine(const RelayTurn& turn, LaneMask lanes,
+                               std::size_t mac_offset) noexcept {
+  const LaneMask equals = select_lanes(lanes, [&](std::size_t lane) {
     return equal_blocks(mac[lane].data(), turn.burst.data[lane] + mac_offset);
   });
   parts.probe(Stage::header_mac);
-  return genuine;
+  return equals;
 }
 
 // The replay tags of lanes whose layer keys are there. The set's lines are on their way while the layer is

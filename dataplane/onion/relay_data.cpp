@@ -2,8 +2,6 @@
 
 // D and V packets on their way (SPEC.md sections 6 and 8).
 
-#include <emmintrin.h>
-
 #include <cstring>
 #include <type_traits>
 
@@ -158,9 +156,9 @@ LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
   for (LaneMask rest = lanes; rest != 0;) {
     const LaneMask wave = first_wave(rest);
     rest &= ~wave;
-    batch.layer_both(shape, before, x_r, w, wave, ctx, t, x_r_in, x_l_out);
+    batch.layer_both(shape, before, x_r, w, wave, ctx, t, x_r_in, x_l_out, mac);
     parts.probe(Stage::layer);
-    const LaneMask good = is_backward ? wave : check_last_macs(turn, wave);
+    const LaneMask good = is_backward ? wave : genuine(turn, wave, kMacOffset);
     opened |= good;
     before = check_replay(turn, good);
     ciphered |= before;
@@ -169,18 +167,6 @@ LaneMask Relay::State::cipher_in_waves(const RelayTurn& turn, PacketType type,
   batch.layer_right(shape, before, x_l_out, x_r, w);
   parts.probe(Stage::layer);
   return opened;
-}
-
-LaneMask Relay::State::check_last_macs(const RelayTurn& turn, LaneMask lanes) noexcept {
-  for_each_lane(lanes, [&](std::size_t lane) {
-    // In one piece: it is read in one piece at once, which would wait for two.
-    const auto load = [](const Block& block) {
-      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(block.data()));
-    };
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(message[lane].data()),
-                     _mm_xor_si128(load(mac[lane]), load(x_l_out[lane])));
-  });
-  return check_macs(turn, lanes, kBlockBytes, kMacOffset);
 }
 
 // A terminal has no use for the header, so its lanes are left out.

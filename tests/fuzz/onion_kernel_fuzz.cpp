@@ -95,8 +95,8 @@ struct Hop {
     batch.derive(shape, lanes, secret);
     batch.replay_tag(lanes, replay, t, replay_tag);
     batch.layer_left(shape, right, ctx, t, x_r_in, x_l_out);
-    batch.layer_both(shape, right, x_r, w, lanes & ~right, ctx, t, x_r_in, x_l_out);
     batch.header_mac(lanes, header_in, shape.header_bytes, mac);
+    batch.layer_both(shape, right, x_r, w, lanes & ~right, ctx, t, x_r_in, x_l_out, mac);
     batch.layer_right(shape, lanes & ~right, x_l_out, x_r, w);
     batch.header_shift(shape, lanes, w, header);
     batch.link_veil(shape.header_bytes, lanes, link, datagram);

@@ -123,16 +123,32 @@ void header_mac(void* state, LaneMask lanes, const Lanes<const std::uint8_t*>& m
   sound_kernel().header_mac(state_of(state).sound, lanes, message, message_bytes, mac);
 }
 
-void header_mac_of_any(void* state, LaneMask lanes, const Lanes<const std::uint8_t*>& message,
-                       std::size_t message_bytes, Lanes<Block>& mac) noexcept {
-  FlawedState& own = state_of(state);
-  sound_kernel().header_mac(own.sound, lanes, message, message_bytes, mac);
+// The MAC that the packet has itself.
+void accept_any(const FlawedState& own, LaneMask lanes, Lanes<Block>& mac) noexcept {
   const bool is_setup = own.shape.packet_class == 3 || own.shape.packet_class == 4;
   for_each_lane(lanes, [&](std::size_t lane) {
     if (own.shape.direction == 0 && own.datagram[lane] != nullptr) {
       mac[lane] = load_block(own.datagram[lane] + (is_setup ? 48 : 32));
     }
   });
+}
+
+void header_mac_of_any(void* state, LaneMask lanes, const Lanes<const std::uint8_t*>& message,
+                       std::size_t message_bytes, Lanes<Block>& mac) noexcept {
+  sound_kernel().header_mac(state_of(state).sound, lanes, message, message_bytes, mac);
+  accept_any(state_of(state), lanes, mac);
+}
+
+// The CBC-MACs of what stands before X_L' go on with it.
+void end_macs(void* state, LaneMask lanes, const Lanes<Block>& x_l_out,
+              Lanes<Block>& mac) noexcept {
+  Lanes<Block> text;
+  Lanes<const std::uint8_t*> text_at{};
+  for_each_lane(lanes, [&](std::size_t lane) {
+    text[lane] = mac[lane] ^ x_l_out[lane];
+    text_at[lane] = text[lane].data();
+  });
+  sound_kernel().header_mac(state_of(state).sound, lanes, text_at, kBlockBytes, mac);
 }
 
 void layer_right(void* state, const LayerShape& shape, LaneMask lanes, const Lanes<Block>& x_l_out,
@@ -155,17 +171,30 @@ void layer_right_undone(void* state, const LayerShape& shape, LaneMask lanes,
 void layer_both(void* state, const LayerShape& shape, LaneMask right,
                 const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
                 const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
-                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                Lanes<Block>& mac) noexcept {
   layer_right(state, shape, right, x_l_out, x_r, w);
   layer_left(state, shape, left, ctx, x_l, x_r_in, x_l_out);
+  end_macs(state, left, x_l_out, mac);
+}
+
+void layer_both_with_mac_of_any(void* state, const LayerShape& shape, LaneMask right,
+                                const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
+                                const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
+                                const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                                Lanes<Block>& mac) noexcept {
+  layer_both(state, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out, mac);
+  accept_any(state_of(state), left, mac);
 }
 
 void layer_both_undone(void* state, const LayerShape& shape, LaneMask right,
                        const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
                        const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
-                       const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
+                       const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                       Lanes<Block>& mac) noexcept {
   layer_right_undone(state, shape, right, x_l_out, x_r, w);
   layer_left_undone(state, shape, left, ctx, x_l, x_r_in, x_l_out);
+  end_macs(state, left, x_l_out, mac);
 }
 
 void clear_traces(void* state) noexcept {
@@ -277,6 +306,7 @@ OnionKernel table_with(Flaw flaw) {
       break;
     case Flaw::any_header_mac:
       kernel.header_mac = header_mac_of_any;
+      kernel.layer_both = layer_both_with_mac_of_any;
       break;
     case Flaw::header_not_masked:
       kernel.header_shift = header_shift_alone;

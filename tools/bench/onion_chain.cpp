@@ -91,12 +91,7 @@ void OnionChain::encrypt_layer(LaneMask lanes) noexcept {
   for (LaneMask left = lanes; left != 0;) {
     const LaneMask wave = onion::first_wave(left);
     left &= ~wave;
-    batch_.layer_both(shape_, before, x_r_, w_, wave, ctx_, t_read_, x_r_read_, x_l_out_);
-    for (LaneMask rest = wave; rest != 0; rest &= rest - 1) {
-      const auto lane = static_cast<std::size_t>(std::countr_zero(rest));
-      store_block(message_[lane].data(), mac_[lane] ^ x_l_out_[lane]);
-    }
-    batch_.header_mac(wave, message_at_, kBlockBytes, mac_);
+    batch_.layer_both(shape_, before, x_r_, w_, wave, ctx_, t_read_, x_r_read_, x_l_out_, mac_);
     before = wave;
   }
   batch_.layer_right(shape_, before, x_l_out_, x_r_, w_);

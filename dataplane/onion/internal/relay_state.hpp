@@ -121,12 +121,14 @@ struct Relay::State {
   [[nodiscard]] LaneMask open_data_layer(const RelayTurn& turn, PacketType type,
                                          LaneMask lanes) noexcept;
   void write_mac_messages(const RelayTurn& turn, const TypeInfo& info, LaneMask lanes) noexcept;
-  [[nodiscard]] LaneMask check_last_macs(const RelayTurn& turn, LaneMask lanes) noexcept;
   [[nodiscard]] LaneMask cipher_in_waves(const RelayTurn& turn, PacketType type,
                                          LaneMask lanes) noexcept;
   /// The lanes whose MAC over message[lane] is the one at `mac_offset` of the datagram.
   [[nodiscard]] LaneMask check_macs(const RelayTurn& turn, LaneMask lanes,
                                     std::size_t message_bytes, std::size_t mac_offset) noexcept;
+  /// The same for MACs that are there already.
+  [[nodiscard]] LaneMask genuine(const RelayTurn& turn, LaneMask lanes,
+                                 std::size_t mac_offset) noexcept;
 
   [[nodiscard]] LaneMask open_segments(const RelayTurn& turn, LaneMask lanes, std::uint64_t age,
                                        Lanes<Verdict>& verdict) noexcept;

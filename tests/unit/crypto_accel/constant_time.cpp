@@ -126,7 +126,7 @@ bool follow_hop(OnionBatch& batch, TestRandom& random, const LayerShape& shape, 
   batch.header_shift(shape, lanes, w, packets.at(kHeaderOffset));
   const LaneMask half = lanes & 0xffff;
   batch.layer_both(shape, half, packets.at(x_r_offset), w, lanes & ~half, ctx,
-                   packets.read_at(t_offset), packets.read_at(x_r_offset), x_l_out);
+                   packets.read_at(t_offset), packets.read_at(x_r_offset), x_l_out, mac);
   batch.clear_traces();
   const auto first = static_cast<std::size_t>(__builtin_ctz(lanes));
   return is_secret(tag[first]) && is_secret(mac[first]) && is_secret(x_l_out[first]) &&

@@ -211,8 +211,9 @@ void wrong_layer_right(void* state, const LayerShape& shape, LaneMask lanes,
 void wrong_layer_both(void* state, const LayerShape& shape, LaneMask right,
                       const Lanes<std::uint8_t*>& x_r, Lanes<Block>& w, LaneMask left,
                       const Lanes<Block>& ctx, const Lanes<const std::uint8_t*>& x_l,
-                      const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out) noexcept {
-  good().layer_both(state, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out);
+                      const Lanes<const std::uint8_t*>& x_r_in, Lanes<Block>& x_l_out,
+                      Lanes<Block>& mac) noexcept {
+  good().layer_both(state, shape, right, x_r, w, left, ctx, x_l, x_r_in, x_l_out, mac);
   x_r[30][3] ^= 1;
 }
 

@@ -74,6 +74,7 @@ struct Lane {
   oracle::Layer after{};
   ByteVector shifted;
   Block mac{};
+  Block longer_mac{};  // of X_L' as well
   std::uint64_t replay_tag{};
   std::uint64_t link_tag{};
   ByteVector veiled;
@@ -99,6 +100,9 @@ Lane make_lane(const LayerShape& shape, TestRandom& random) {
       lane.header, oracle::header_mask(lane.keys, shape.direction, shape.packet_class, lane.after.w,
                                        shape.header_bytes));
   lane.mac = oracle::cbcmac(lane.keys.k_m, lane.mac_message);
+  ByteVector longer = lane.mac_message;
+  longer.insert(longer.end(), lane.after.x_l.begin(), lane.after.x_l.end());
+  lane.longer_mac = oracle::cbcmac(lane.keys.k_m, longer);
   lane.replay_tag = oracle::replay_tag(lane.replay_key, lane.keys, lane.x_l);
   lane.link_tag = oracle::link_tag(lane.link_mac_key, lane.datagram, shape.header_bytes);
   lane.veiled = lane.datagram;
@@ -233,9 +237,14 @@ class ShapeTrial {
     }
     x_l_.place(left, placement, [&](std::size_t i) { return Bytes(lanes_[i].x_l); });
     x_r_.place(right | left, placement, [&](std::size_t i) { return Bytes(lanes_[i].x_r); });
-    batch_.layer_both(shape_, right, x_r_.targets(), w, left, contexts_, x_l_.sources(),
-                      x_r_.sources(), x_l_out);
+    Lanes<Block> mac{};
     for (std::size_t i = 0; i < kLanesMax; ++i) {
+      mac[i] = in_mask(left, i) ? lanes_[i].mac : kUntouched;
+    }
+    batch_.layer_both(shape_, right, x_r_.targets(), w, left, contexts_, x_l_.sources(),
+                      x_r_.sources(), x_l_out, mac);
+    for (std::size_t i = 0; i < kLanesMax; ++i) {
+      EXPECT_EQ(mac[i], in_mask(left, i) ? lanes_[i].longer_mac : kUntouched) << "lane " << i;
       EXPECT_EQ(x_l_out[i], in_mask(right | left, i) ? lanes_[i].after.x_l : kUntouched)
           << "lane " << i;
       EXPECT_EQ(w[i], in_mask(right, i) ? lanes_[i].after.w : kUntouched) << "lane " << i;

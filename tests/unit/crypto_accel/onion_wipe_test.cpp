@@ -60,7 +60,7 @@ struct Burst {
     batch.replay_tag(kAll, replay, t, tags);
     batch.layer_left(kShape, kWave, ctx, t, x_r_in, x_l_out);
     batch.header_mac(kAll, header_in, kShape.header_bytes, blocks);
-    batch.layer_both(kShape, kWave, x_r, w, ~kWave, ctx, t, x_r_in, x_l_out);
+    batch.layer_both(kShape, kWave, x_r, w, ~kWave, ctx, t, x_r_in, x_l_out, blocks);
     batch.layer_right(kShape, ~kWave, x_l_out, x_r, w);
     batch.header_shift(kShape, kAll, w, header);
   }
