@@ -21,24 +21,33 @@ constexpr std::size_t kLines = 64;
 
 // A set in memory of its own, ready for the slots kFloor to kFloor + 3.
 struct Fixture {
-  explicit Fixture(std::size_t line_count = kLines)
-      : lines(line_count), memory(ReplaySet::bytes_needed(lines)), set(attach()) {
+  explicit Fixture(std::size_t line_count = kLines, Inserters who = Inserters::many)
+      : lines(line_count), inserters(who), memory(ReplaySet::bytes_needed(lines)), set(attach()) {
     set.clear_all_due();
   }
 
   ReplaySet attach() {
-    Result<ReplaySet> attached = ReplaySet::attach(memory.span(), lines, kFloor);
+    Result<ReplaySet> attached = ReplaySet::attach(memory.span(), lines, kFloor, inserters);
     EXPECT_TRUE(attached);
     return std::move(*attached);
   }
 
   std::size_t lines;
+  Inserters inserters;
   AlignedMemory memory;
   ReplaySet set;
 };
 
-TEST(ReplaySet, AcceptsATagOnceASlot) {
-  Fixture one;
+// One thread that is alone, and one that may not be.
+class ReplaySetOf : public testing::TestWithParam<Inserters> {};
+
+INSTANTIATE_TEST_SUITE_P(Inserters, ReplaySetOf, testing::Values(Inserters::one, Inserters::many),
+                         [](const auto& param) {
+                           return param.param == Inserters::one ? "One" : "Many";
+                         });
+
+TEST_P(ReplaySetOf, AcceptsATagOnceASlot) {
+  Fixture one(kLines, GetParam());
 
   EXPECT_EQ(one.set.test_and_set(kFloor, 7), ReplayAnswer::fresh);
   EXPECT_EQ(one.set.test_and_set(kFloor, 7), ReplayAnswer::replay);
@@ -46,8 +55,8 @@ TEST(ReplaySet, AcceptsATagOnceASlot) {
   EXPECT_EQ(one.set.test_and_set(kFloor + 1, 7), ReplayAnswer::replay);
 }
 
-TEST(ReplaySet, AnswersAsAStdSetDoes) {
-  Fixture one(256);
+TEST_P(ReplaySetOf, AnswersAsAStdSetDoes) {
+  Fixture one(256, GetParam());
   std::set<std::pair<std::uint64_t, std::uint64_t>> model;
   std::mt19937_64 random(1);
   std::vector<std::uint64_t> tags(2000);
@@ -65,9 +74,9 @@ TEST(ReplaySet, AnswersAsAStdSetDoes) {
   }
 }
 
-TEST(ReplaySet, LosesAtMostOneInTenThousandToFalsePositives) {
+TEST_P(ReplaySetOf, LosesAtMostOneInTenThousandToFalsePositives) {
   constexpr std::size_t kTags = 1'000'000;
-  Fixture one(ReplaySet::lines_for(kTags / 8));
+  Fixture one(ReplaySet::lines_for(kTags / 8), GetParam());
   std::mt19937_64 random(2);
   std::size_t refused = 0;
 
@@ -79,8 +88,8 @@ TEST(ReplaySet, LosesAtMostOneInTenThousandToFalsePositives) {
   EXPECT_LE(refused, kTags / 10'000);
 }
 
-TEST(ReplaySet, HoldsWhatItWasSizedForAndThenSaysFull) {
-  Fixture one;
+TEST_P(ReplaySetOf, HoldsWhatItWasSizedForAndThenSaysFull) {
+  Fixture one(kLines, GetParam());
   std::mt19937_64 random(3);
   std::uint64_t fitted = 0;
   while (one.set.test_and_set(kFloor, random()) == ReplayAnswer::fresh) {
@@ -243,12 +252,13 @@ TEST(ReplaySet, RefusesMemoryOfAnotherSizeOrLayout) {
 
 // Clearing beside inserting: a worker whose slot goes away under its feet may be told fresh while the
 // slot is open, never twice for one tag.
-TEST(ReplaySet, NeverAcceptsATwinWhileTheSlotTurns) {
-  Fixture one;
+TEST_P(ReplaySetOf, NeverAcceptsATwinWhileTheSlotTurns) {
+  const std::size_t inserters = GetParam() == Inserters::one ? 1 : 2;
+  Fixture one(kLines, GetParam());
   constexpr std::size_t kRounds = 200;
   std::atomic<std::uint64_t> floor{kFloor};
   std::atomic<std::size_t> twice{0};
-  std::barrier round(3);
+  std::barrier round(static_cast<std::ptrdiff_t>(inserters) + 1);
   std::vector<std::atomic<int>> fresh(kRounds);
   const auto insert = [&] {
     for (std::size_t i = 0; i < kRounds; ++i) {
@@ -261,8 +271,10 @@ TEST(ReplaySet, NeverAcceptsATwinWhileTheSlotTurns) {
     }
   };
 
-  std::thread first(insert);
-  std::thread second(insert);
+  std::vector<std::thread> threads;
+  while (threads.size() < inserters) {
+    threads.emplace_back(insert);
+  }
   for (std::size_t i = 0; i < kRounds; ++i) {
     round.arrive_and_wait();
     one.set.raise_floor(floor.load() + 4);
@@ -271,8 +283,9 @@ TEST(ReplaySet, NeverAcceptsATwinWhileTheSlotTurns) {
     twice += fresh[i] > 1 ? 1U : 0U;
     floor += 4;
   }
-  first.join();
-  second.join();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
 
   EXPECT_EQ(twice, 0U);
 }
