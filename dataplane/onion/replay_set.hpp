@@ -6,7 +6,7 @@
 // that it outlives a crash of the dataplane.
 //
 // Four generations (slot mod 4), each an array of cache lines of sixteen 32-bit fingerprints. A tag
-// picks a line and goes to the first empty place from there on, by compare-and-swap; places are never
+// picks a line and goes to the first empty place from there on, by compare-and-swap where several threads insert; places are never
 // emptied while the generation lives. All inserters of one tag therefore meet in the same place, and
 // of two twins exactly one wins. A generation names its slot; the name is checked again after the
 // insert, so that a worker that slept through a turn never accepts on cleared ground.
