@@ -8,7 +8,6 @@
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
-#include <rocksdb/utilities/checkpoint.h>
 
 #include "storage/internal/account_change.hpp"
 #include "storage/internal/disk_room.hpp"
@@ -258,23 +257,6 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(RocksStoreOptions options) 
   auto state =
       std::make_unique<State>(options, std::move(env), *std::move(opened), std::move(open_again));
   return std::unique_ptr<RocksStore>(new RocksStore(std::move(state)));
-}
-
-Result<void> RocksStore::backup(const std::string& directory) {
-  const auto database = state_->database();
-  if (!database) {
-    return tl::unexpected(internal::opening_again());
-  }
-  rocksdb::Checkpoint* made = nullptr;
-  rocksdb::Status status = rocksdb::Checkpoint::Create(database.get(), &made);
-  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
-  if (status.ok()) {
-    status = checkpoint->CreateCheckpoint(directory);
-  }
-  if (!status.ok()) {
-    return tl::unexpected(internal::error_of(status, "backing up to " + directory));
-  }
-  return {};
 }
 
 void RocksStore::store(const Account& account, Message message, Origin origin, bool replaces,

@@ -54,15 +54,25 @@ struct StoreDisk {
   std::string problem;  ///< why it could not go on the last time that it tried
 };
 
+/// What a backup has in it, as StoreStatus has it.
+struct StoreBackup {
+  std::uint64_t messages = 0;
+  std::uint64_t accounts = 0;
+  std::uint64_t bytes_used = 0;
+};
+
 class RocksStore final : public MessageStore {
  public:
   /// Opens the store, or makes a new one. A directory that backup() made is opened like any other.
   static Result<std::unique_ptr<RocksStore>> open(RocksStoreOptions options);
   ~RocksStore() override;
 
-  /// Makes `directory`, which must not exist, a copy of what is committed now. It shares files with the store where
-  /// both are on one file system, so it costs little; move it to another disk to be safe from the loss of this one.
-  [[nodiscard]] Result<void> backup(const std::string& directory);
+  /// Makes `directory`, which must not exist in a directory that does, a copy of everything that was committed when it was asked for:
+  /// hard links to the store's files, and a copy of its log. Opened once and on the disk when it returns; nothing is left where it
+  /// fails. It waits for no change and no change for it, and a full disk ends it and not the store. Modes are of the process's umask.
+  /// Errors: Errc::refused, the directory will not do, such as one on another file system; Errc::full; Errc::unavailable; Errc::io.
+  /// Its files share the disk with the store's: what the store frees later stays there as long as the copy does.
+  [[nodiscard]] Result<StoreBackup> backup(const std::string& directory);
 
   void store(const Account& account, Message message, Origin origin, bool replaces,
              const When& when, Done<Stored> done) override;

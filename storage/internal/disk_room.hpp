@@ -21,6 +21,9 @@ namespace allium::storage::internal {
 /// where that finds no room.
 [[nodiscard]] std::uint64_t bytes_to_open(const std::string& directory);
 
+/// What a backup writes: copies of the logs and of the manifest, and as much again as the store should find beside it.
+[[nodiscard]] std::uint64_t bytes_to_back_up(const std::string& directory);
+
 /// With less than this it is time to make room: a tenth of what the store may still grow by, as is_nearly_full() has it, and what
 /// its log and compactions take for a while.
 [[nodiscard]] std::uint64_t disk_bytes_wanted(std::uint64_t used, std::uint64_t limit) noexcept;

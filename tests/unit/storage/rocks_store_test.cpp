@@ -2,9 +2,15 @@
 
 // What only the store on disk does: reopening, batches, backup, format.
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
@@ -165,17 +171,203 @@ TEST_F(RocksStoreTest, ReclaimsInPieces) {
 }
 
 TEST_F(RocksStoreTest, BacksUpWhatCanBeOpenedAsAStore) {
+  store(*open_store(options_), account_, message_of("in a table")).value();
   const auto in = open_store(options_);
-  store(*in, account_, message_of("a")).value();
+  store(*in, account_, message_of("in the log")).value();
   RocksStoreOptions copy = options_;
   copy.directory = scratch_.path("backup");
 
-  ASSERT_TRUE(in->backup(copy.directory).has_value());
+  const auto made = in->backup(copy.directory + "/");
   store(*in, account_, message_of("later")).value();
-  remove(*in, account_, {"a"}).value();
+  remove(*in, account_, {"in the log"}).value();
 
-  EXPECT_EQ(hashes_of(*open_store(copy), account_), (std::vector<Hash>{"a"}));
-  EXPECT_FALSE(in->backup(copy.directory).has_value()) << "it is there already";
+  ASSERT_TRUE(made.has_value()) << made.error().text;
+  EXPECT_EQ(made->messages, 2U);
+  EXPECT_EQ(made->accounts, 1U);
+  EXPECT_GT(made->bytes_used, 0U);
+  int tables = 0;
+  for (const auto& file : std::filesystem::directory_iterator(copy.directory)) {
+    const bool is_table = file.path().extension() == ".sst";
+    const bool is_log = file.path().extension() == ".log";
+    tables += is_table ? 1 : 0;
+    if (is_table || is_log) {
+      EXPECT_EQ(file.hard_link_count(), is_table ? 2U : 1U) << file.path();
+    }
+    EXPECT_EQ(file.path().filename().string().rfind("LOG", 0), std::string::npos)
+        << "a trace of having looked into it: " << file.path();
+  }
+  EXPECT_GT(tables, 0);
+  EXPECT_FALSE(std::filesystem::exists(copy.directory + ".tmp"));
+  const auto restored = open_store(copy);
+  EXPECT_EQ(hashes_of(*restored, account_), (std::vector<Hash>{"in a table", "in the log"}));
+  EXPECT_NE(restored->id(), in->id());
+}
+
+TEST_F(RocksStoreTest, BacksUpAnEmptyStore) {
+  const auto made = open_store(options_)->backup(scratch_.path("backup"));
+  ASSERT_TRUE(made.has_value()) << made.error().text;
+  EXPECT_EQ(made->messages, 0U);
+}
+
+TEST_F(RocksStoreTest, BacksUpAllThatWasAcknowledgedWhileItGoesOn) {
+  constexpr int kBefore = 200;
+  const auto in = open_store(options_);
+  std::atomic<int> acknowledged = 0;
+  std::atomic<bool> is_over = false;
+  std::thread writer([&] {
+    for (int i = 0; !is_over; ++i) {
+      store(*in, account_, message_of(std::to_string(i))).value();
+      acknowledged = i + 1;
+    }
+  });
+  while (acknowledged < kBefore) {
+    std::this_thread::yield();
+  }
+  RocksStoreOptions copy = options_;
+  copy.directory = scratch_.path("backup");
+
+  const int before = acknowledged;
+  const auto made = in->backup(copy.directory);
+  const int after = acknowledged;
+  is_over = true;
+  writer.join();
+
+  ASSERT_TRUE(made.has_value()) << made.error().text;
+  EXPECT_GE(made->messages, static_cast<std::uint64_t>(before));
+  EXPECT_LE(made->messages, static_cast<std::uint64_t>(after) + 1);
+  EXPECT_EQ(open_store(copy)->status().messages, made->messages);
+}
+
+TEST_F(RocksStoreTest, SaysWhyADirectoryWillNotDoForABackup) {
+  const auto in = open_store(options_);
+  std::filesystem::create_directory(scratch_.path("there"));
+  std::filesystem::create_directory(scratch_.path("half.tmp"));
+  std::ofstream(scratch_.path("half.tmp/of somebody")) << "kept";
+  std::ofstream(scratch_.path("file")) << "kept";
+  std::filesystem::create_symlink(scratch_.path("nowhere"), scratch_.path("dangling"));
+
+  struct Case {
+    std::string name;
+    std::string reason;
+  };
+
+  for (const Case& tried : {Case{"there", "/there: is there already"},
+                            {"file", "/file: is there already"},
+                            {"dangling", "/dangling: is there already"},
+                            {"half", "/half.tmp: is there already"},
+                            {"none/backup", "/none: No such file or directory"},
+                            {"file/backup", "/file: no directory"},
+                            {"store/backup", "/store/backup: is within the store"},
+                            {"there/../store/backup", "/store/backup: is within the store"}}) {
+    const auto made = in->backup(scratch_.path(tried.name));
+    ASSERT_FALSE(made.has_value()) << tried.name;
+    EXPECT_EQ(made.error().code, Errc::refused) << tried.name;
+    EXPECT_NE(made.error().text.find(tried.reason), std::string::npos) << made.error().text;
+    EXPECT_EQ(made.error().text.find('\n'), std::string::npos) << made.error().text;
+  }
+  EXPECT_TRUE(std::filesystem::exists(scratch_.path("half.tmp/of somebody")));
+  EXPECT_TRUE(std::filesystem::is_empty(scratch_.path("there")));
+}
+
+TEST_F(RocksStoreTest, BacksUpOntoItsOwnFileSystemOnly) {
+  struct stat here {};
+
+  struct stat there {};
+
+  std::string other = "/dev/shm/allium-backup-XXXXXX";
+  if (mkdtemp(other.data()) == nullptr || stat(other.c_str(), &there) != 0 ||
+      stat(scratch_.path("").c_str(), &here) != 0 || here.st_dev == there.st_dev) {
+    std::filesystem::remove(other);
+    GTEST_SKIP() << "this machine has no second file system that may be written to";
+  }
+  const auto made = open_store(options_)->backup(other + "/backup");
+  EXPECT_TRUE(std::filesystem::is_empty(other));
+  std::filesystem::remove_all(other);
+  ASSERT_FALSE(made.has_value());
+  EXPECT_EQ(made.error().code, Errc::refused);
+  EXPECT_NE(made.error().text.find("then copy it from there"), std::string::npos)
+      << made.error().text;
+}
+
+TEST_F(RocksStoreTest, ADiskThatIsTooFullForABackupEndsThatAlone) {
+  const auto disk = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = disk;
+  const auto in = open_store(options_);
+  store(*in, account_, message_of("a")).value();
+  const auto nothing_is_left = [this] {
+    return !std::filesystem::exists(scratch_.path("backup")) &&
+           !std::filesystem::exists(scratch_.path("backup.tmp"));
+  };
+
+  disk->set_bytes_free(std::uint64_t{20} << 20);
+  const auto early = in->backup(scratch_.path("backup"));
+  ASSERT_FALSE(early.has_value());
+  EXPECT_EQ(early.error().code, Errc::full);
+  EXPECT_NE(early.error().text.find("20 MiB are free where a backup takes 64"), std::string::npos)
+      << early.error().text;
+  EXPECT_TRUE(nothing_is_left());
+
+  disk->set_bytes_free(std::uint64_t{1} << 30);
+  disk->fill_disk_at(0);
+  const auto late = in->backup(scratch_.path("backup"));
+  disk->make_room();
+  ASSERT_FALSE(late.has_value());
+  EXPECT_NE(late.error().text.find("make room on the disk"), std::string::npos)
+      << late.error().text;
+  EXPECT_TRUE(nothing_is_left());
+  EXPECT_FALSE(in->status().is_broken);
+  EXPECT_TRUE(store(*in, account_, message_of("b")).has_value());
+  EXPECT_TRUE(in->backup(scratch_.path("backup")).has_value());
+}
+
+/// Takes what is written, and keeps nothing.
+class HollowFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  using rocksdb::FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
+
+  rocksdb::IOStatus Append(const rocksdb::Slice& /*data*/, const rocksdb::IOOptions& /*options*/,
+                           rocksdb::IODebugContext* /*debug*/) override {
+    return rocksdb::IOStatus::OK();
+  }
+
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo& /*check*/,
+                           rocksdb::IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+};
+
+/// The logs of copies are hollow.
+class HollowCopies final : public rocksdb::FileSystemWrapper {
+ public:
+  HollowCopies() : rocksdb::FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+
+  [[nodiscard]] const char* Name() const override { return "HollowCopies"; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    const rocksdb::IOStatus status = target()->NewWritableFile(name, options, file, debug);
+    const bool is_copied_log = name.find(".tmp/") != std::string::npos &&
+                               std::filesystem::path(name).extension() == ".log";
+    if (status.ok() && is_copied_log) {
+      *file = std::make_unique<HollowFile>(std::move(*file));
+    }
+    return status;
+  }
+};
+
+TEST_F(RocksStoreTest, LeavesNoBackupThatDoesNotHoldEverything) {
+  options_.file_system = std::make_shared<HollowCopies>();
+  const auto in = open_store(options_);
+  store(*in, account_, message_of("a")).value();
+
+  const auto made = in->backup(scratch_.path("backup"));
+
+  ASSERT_FALSE(made.has_value());
+  EXPECT_NE(made.error().text.find("it ends before the store does"), std::string::npos)
+      << made.error().text;
+  EXPECT_FALSE(std::filesystem::exists(scratch_.path("backup")));
 }
 
 TEST_F(RocksStoreTest, RefusesAFormatItDoesNotKnow) {
