@@ -24,6 +24,7 @@
 #include "control/manage/counters_json.hpp"
 #include "control/manage/event_log.hpp"
 #include "control/manage/local_socket.hpp"
+#include "control/manage/slow_answer.hpp"
 #include "control/network/durable_file.hpp"
 #include "control/network/network_view.hpp"
 #include "control/network_source.hpp"
@@ -43,6 +44,8 @@ namespace {
 
 constexpr std::chrono::microseconds kBeat{5'000'000};
 constexpr std::chrono::milliseconds kRecordsGap{200};
+constexpr std::string_view kBackupWord = "backup ";
+constexpr std::chrono::minutes kBackupMax{10};
 
 /// Empty: not there.
 std::string text_of_file(const std::string& path) {
@@ -75,7 +78,9 @@ struct Daemon::State {
   void on_beat();
   void look_at_disk();
   [[nodiscard]] static std::chrono::microseconds beat_interval();
-  void answer(std::string_view question, const LocalSocket::Give& give);
+  void answer(std::string_view question, const LocalSocket::Asker& asker);
+  void answer_backup(const std::string& directory, const LocalSocket::Asker& asker);
+  [[nodiscard]] json::object make_backup(const std::string& directory) const;
   void answer_counters(const LocalSocket::Give& give);
   [[nodiscard]] NodeReport report() const;
 
@@ -95,6 +100,7 @@ struct Daemon::State {
   std::unique_ptr<NodeService> service;
   NetworkSource network{io, log};
   std::unique_ptr<LocalSocket> local;
+  std::optional<SlowAnswer> backup{std::in_place, io};
   ChangeLog changes{log};
 };
 
@@ -175,9 +181,11 @@ Result<void> Daemon::State::open_dataplane(const Seed& seed) {
 }
 
 Result<void> Daemon::State::open_local() {
-  auto opened = LocalSocket::open(
-      io, configuration.control_socket,
-      [this](std::string_view question, const LocalSocket::Give& give) { answer(question, give); });
+  auto opened =
+      LocalSocket::open(io, configuration.control_socket,
+                        [this](std::string_view question, const LocalSocket::Asker& asker) {
+                          answer(question, asker);
+                        });
   if (!opened) {
     return tl::unexpected(opened.error());
   }
@@ -223,16 +231,53 @@ Result<void> Daemon::start() {
   return {};
 }
 
-void Daemon::State::answer(std::string_view question, const LocalSocket::Give& give) {
+void Daemon::State::answer(std::string_view question, const LocalSocket::Asker& asker) {
   if (question == "status") {
-    give(status_json(report()));
+    asker.give(status_json(report()));
   } else if (question == "network") {
-    give({{"schema", "allium.network/1"}, {"bundle", service->network_bundle()}});
+    asker.give({{"schema", "allium.network/1"}, {"bundle", service->network_bundle()}});
   } else if (question == "counters") {
-    answer_counters(give);
+    answer_counters(asker.give);
+  } else if (question.substr(0, kBackupWord.size()) == kBackupWord) {
+    answer_backup(std::string(question.substr(kBackupWord.size())), asker);
   } else {
-    give({{"error", "say: status, counters or network"}});
+    asker.give({{"error", "say: status, counters, network or backup DIRECTORY"}});
   }
+}
+
+// It writes where the asker says with the rights of this process, so not everybody who may read the status may ask for it.
+void Daemon::State::answer_backup(const std::string& directory, const LocalSocket::Asker& asker) {
+  if (!asker.is_owner) {
+    asker.give(
+        {{"error", "a backup is made for root and the user of alliumd only: say it with sudo"}});
+    return;
+  }
+  if (directory.empty() || directory.front() != '/') {
+    asker.give({{"error", "a backup goes to a directory that is named from the root, /"}});
+    return;
+  }
+  asker.wait(kBackupMax);
+  const bool is_started =
+      backup->start([this, directory] { return make_backup(directory); }, asker.give);
+  if (!is_started) {
+    asker.give({{"error", "another backup is being made: wait for its end"}});
+  }
+}
+
+/// On a thread of its own.
+json::object Daemon::State::make_backup(const std::string& directory) const {
+  const auto made = store->backup(directory);
+  if (!made) {
+    log.warn("store.not_backed_up", {{"reason", made.error().text}});
+    return {{"error", made.error().text}};
+  }
+  log.info("store.backed_up",
+           {{"directory", directory}, {"messages", std::to_string(made->messages)}});
+  return {{"schema", "allium.backup/1"},
+          {"directory", directory},
+          {"messages", made->messages},
+          {"accounts", made->accounts},
+          {"used_bytes", made->bytes_used}};
 }
 
 void Daemon::State::answer_counters(const LocalSocket::Give& give) {
@@ -329,6 +374,7 @@ void Daemon::run() {
   state.io.run();
   // From the outside in: no new requests, then the swarm, then the store, which writes what it has.
   state.local.reset();
+  state.backup.reset();
   state.network.stop();
   state.dataplane.close();
   state.service.reset();

@@ -31,6 +31,13 @@ using boost::system::error_code;
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::size_t kAnswerBytesMax = std::size_t{16} << 20;  // a whole network
 
+bool is_owner(int descriptor) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         (peer.uid == 0 || peer.uid == geteuid());
+}
+
 /// Somebody asks.
 struct Client : std::enable_shared_from_this<Client> {
   Client(Protocol::socket socket, std::shared_ptr<std::size_t> count)
@@ -46,13 +53,18 @@ struct Client : std::enable_shared_from_this<Client> {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  void serve(const LocalSocket::Answer& answer) {
-    timer.expires_after(kPatience);
+  /// Gives up after that; what was said before does not count any more.
+  void wait(std::chrono::seconds patience) {
+    timer.expires_after(patience);
     timer.async_wait([self = shared_from_this()](const error_code& error) {
       if (!error) {
         self->stream.close();
       }
     });
+  }
+
+  void serve(const LocalSocket::Answer& answer) {
+    wait(kPatience);
     asio::async_read_until(
         stream, line, '\n',
         [self = shared_from_this(), answer](const error_code& error, std::size_t count) {
@@ -62,11 +74,17 @@ struct Client : std::enable_shared_from_this<Client> {
           }
           const auto* bytes = static_cast<const char*>(self->line.data().data());
           answer(std::string_view(bytes, count - 1),
-                 [self](const boost::json::object& object) { self->reply(object); });
+                 {is_owner(self->stream.native_handle()),
+                  [self](const boost::json::object& object) { self->reply(object); },
+                  [self](std::chrono::seconds patience) { self->wait(patience); }});
         });
   }
 
   void reply(const boost::json::object& object) {
+    if (!stream.is_open()) {
+      return;  // it was too late
+    }
+    wait(kPatience);
     text = boost::json::serialize(object) + '\n';
     asio::async_write(stream, asio::buffer(text),
                       [self = shared_from_this()](const error_code&, std::size_t) {

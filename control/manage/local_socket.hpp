@@ -6,9 +6,10 @@
 //   Ownership  owns the socket file and removes it at its end; borrows the io_context.
 //   Errors     open(): Errc::io; Errc::refused where somebody answers there already.
 //   Threads    the thread that runs the io_context.
-//   Limits     kLocalLineBytesMax a question, kLocalClientsMax at a time, 5 s each. Mode 0660: whoever may open the file
-//              may ask.
+//   Limits     kLocalLineBytesMax a question, kLocalClientsMax at a time, 5 s each, or what an answer asks for. Mode 0660: whoever
+//              may open the file may ask; what is not for all of them looks at Asker::is_owner.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -23,14 +24,20 @@
 
 namespace allium::control {
 
-inline constexpr std::size_t kLocalLineBytesMax = 256;
+inline constexpr std::size_t kLocalLineBytesMax = 4096 + 64;  // a path, and words around it
 inline constexpr std::size_t kLocalClientsMax = 16;
 
 class LocalSocket {
  public:
   using Give = std::function<void(const boost::json::object& answer)>;
-  /// Calls `give` once, now or later; later than the 5 s nobody is there any more.
-  using Answer = std::function<void(std::string_view question, const Give& give)>;
+
+  struct Asker {
+    bool is_owner = false;                           ///< root, or the user of this process
+    Give give;                                       ///< to be called once, now or later
+    std::function<void(std::chrono::seconds)> wait;  ///< so long from now, where 5 s are too short
+  };
+
+  using Answer = std::function<void(std::string_view question, const Asker& asker)>;
 
   [[nodiscard]] static Result<std::unique_ptr<LocalSocket>> open(boost::asio::io_context& io,
                                                                  const std::string& path,

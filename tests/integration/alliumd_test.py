@@ -10,13 +10,16 @@ Runs as any user; what only root or only others can see is checked where it can 
 usage: alliumd_test.py BIN_DIR
 """
 import array
+import base64
 import fcntl
+import http.client
 import json
 import os
 import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -345,16 +348,21 @@ def free_ports(count):
 class Node:
     """An alliumd at ports of loopback that were free just now; `with` ends it by SIGTERM."""
 
-    def __init__(self, folder, max_bytes="64MiB", **changes):
+    def __init__(self, folder, max_bytes="64MiB", configuration_file=None, **changes):
+        """`configuration_file`: of a node that was here before."""
         self.folder, self.socket, self.log = folder, folder / "s", folder / "log"
-        https, omq = free_ports(2)
-        text, _ = configuration(folder, https__listen=f'["127.0.0.1:{https}"]', omq__listen=f'["127.0.0.1:{omq}"]',
+        self.configuration_file = configuration_file or folder / "allium.toml"
+        if configuration_file:
+            self.https, self.omq = (int(port) for port in re.findall(r"listen = .*:(\d+)", configuration_file.read_text()))
+            return
+        self.https, self.omq = free_ports(2)
+        text, _ = configuration(folder, https__listen=f'["127.0.0.1:{self.https}"]', omq__listen=f'["127.0.0.1:{self.omq}"]',
                                 storage__max_bytes=f'"{max_bytes}"', **changes)
-        (folder / "allium.toml").write_text(text)
+        self.configuration_file.write_text(text)
 
     def start(self):
         with open(self.log, "w", encoding="utf-8") as log:
-            return subprocess.Popen([ALLIUMD, "--config", str(self.folder / "allium.toml")], env=ENVIRONMENT, stderr=log)
+            return subprocess.Popen([ALLIUMD, "--config", str(self.configuration_file)], env=ENVIRONMENT, stderr=log)
 
     def __enter__(self):
         self.process = self.start()
@@ -489,6 +497,182 @@ def a_disk_that_fills_up_is_said_early(folder):
     expect(node.log.read_text().count("level=warn ev=disk.nearly_full ") == 1, node.log.read_text())
 
 
+def network_of_one(folder, node):
+    """A document with this node alone, in a swarm of its own."""
+    now = int(time.time())
+    text = (f"allium-network 1\nserial 7\nvalid-from {now - 100}\nvalid-until {now + 200_000}\nrelays 1\n"
+            f"relay {PUBLIC_KEY} - 1 127.0.0.1:22100\nservice 0000000000000007 {node.https} {node.omq}\n")
+    (folder / "network").write_text(f"allium-network-bundle 1\n{text}signatures 1\nauthority {PUBLIC_KEY} {signed_by_seed(folder, text)}\nrecords 0\n")
+
+
+def rpc(node, method, **params):
+    """Of an old group, which asks for no signature."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection("127.0.0.1", node.https, timeout=20, context=context)
+    try:
+        params.update(pubkey="05" + SEED, namespace=-10)
+        connection.request("POST", "/storage_rpc/v1", json.dumps({"method": method, "params": params}))
+        response = connection.getresponse()
+        text = response.read().decode()
+        expect(response.status == 200, f"{method}: {response.status} {text}")
+        return json.loads(text)
+    finally:
+        connection.close()
+
+
+def store_message(node, text):
+    rpc(node, "store", data=base64.b64encode(text.encode()).decode(), timestamp=int(time.time() * 1000), ttl=600_000)
+
+
+def messages_of(node):
+    return [base64.b64decode(message["data"]).decode() for message in rpc(node, "retrieve")["messages"]]
+
+
+def backup(node, directory, *words, **more):
+    return run(ALLIUM, "store", "backup", str(directory), "--socket", str(node.socket), *words, **more)
+
+
+def documented_commands():
+    """The console blocks of control/README.md's "Backup and restore"."""
+    text = (Path(__file__).resolve().parent.parent.parent / "control" / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"\n## Backup and restore\n(.*?)\n## ", text, re.DOTALL)[1]
+    return [[line[2:] for line in block.splitlines()] for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL)]
+
+
+class Machine:
+    """Where commands are said: the paths of a real one are in `folder`, and systemctl starts and ends the node there."""
+
+    def __init__(self, folder, backup_folder):
+        self.folder, self.backup_folder, self.node = folder, backup_folder, None
+        (folder / "etc").mkdir(parents=True)
+        (folder / "lib").mkdir(mode=0o700)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        self.stop()
+
+    def start(self):
+        self.node = Node(self.folder, configuration_file=self.folder / "etc" / "allium.toml")
+        self.node.__enter__()
+
+    def stop(self):
+        node, self.node = self.node, None
+        if node is not None:
+            node.__exit__()
+
+    def say(self, commands):
+        mask = "umask 022"
+        for command in commands:
+            if command == "systemctl stop alliumd":
+                self.stop()
+            elif command == "systemctl start alliumd":
+                self.start()
+            elif command.startswith("umask "):
+                mask = command
+            else:
+                self.run(mask, command)
+
+    def run(self, mask, command):
+        here = command
+        for path, real in (("/var/lib/allium", self.folder / "lib"), ("/etc/allium", self.folder / "etc"), ("/mnt/backup", self.backup_folder)):
+            here = here.replace(path, str(real))
+        here = re.sub(r"^allium (key \w+)", rf"{ALLIUM} \1 --file {self.folder}/lib/identity", here)
+        here = re.sub(r"^allium (store backup|status)", rf"{ALLIUM} \1 --socket {self.folder}/s", here)
+        done = run("sh", "-c", f"{mask}; {here}")
+        expect(done.returncode == 0, f"{command}: exit code {done.returncode}: {done.stderr}")
+
+
+def a_running_node_is_backed_up_and_restored(folder):
+    """As control/README.md says it, word by word."""
+    if not has_openssl():
+        print("skipped, without openssl: a_running_node_is_backed_up_and_restored")
+        return
+    saving, restoring, moving = documented_commands()
+    (folder / "mnt").mkdir()
+    with Machine(folder / "old", folder / "mnt") as machine:
+        expect(key("import", machine.folder / "lib" / "identity", "--unsealed", input=SEED).returncode == 0, "no identity")
+        of_document = Node(machine.folder, node__identity=f'"{machine.folder}/lib/identity"', node__data=f'"{machine.folder}/lib"',
+                           network__document=f'"{folder}/network"', network__authorities=f'["{PUBLIC_KEY}"]')
+        network_of_one(folder, of_document)
+        (machine.folder / "allium.toml").rename(machine.folder / "etc" / "allium.toml")
+        machine.start()
+        store_message(machine.node, "before")
+        machine.say(saving)
+        expect(names_in(folder / "mnt") == ["allium.toml", "messages.tar", "seed"], str(names_in(folder / "mnt")))
+        expect(all(path.stat().st_mode & 0o077 == 0 for path in (folder / "mnt").iterdir()), "others may read what was saved")
+        expect(not list((machine.folder / "lib").glob("backup*")), "something is left beside the store")
+        store_message(machine.node, "after")
+        expect(messages_of(machine.node) == ["before", "after"], "a backup changes nothing")
+        expect("ev=store.backed_up" in machine.node.log.read_text(), "nothing in the log")
+
+        machine.stop()
+        (machine.folder / "lib" / "messages" / "CURRENT").write_text("MANIFEST-000000\n")
+        expect("message store, opening" in Node(machine.folder, configuration_file=machine.folder / "etc" / "allium.toml").fails_to_start(), "it is not damaged")
+        machine.say(restoring)
+        expect(messages_of(machine.node) == ["before"], "not what was backed up")
+
+    with Machine(folder / "new", folder / "mnt") as machine:
+        expect(moving[-1] == "systemctl start alliumd", str(moving))
+        machine.say(moving[:-1])
+        toml = machine.folder / "etc" / "allium.toml"  # as if the paths were the same
+        toml.write_text(toml.read_text().replace(f"{folder}/old", str(machine.folder)))
+        machine.say(moving[-1:])
+        expect(messages_of(machine.node) == ["before"], "not what was backed up")
+
+
+def backups_that_cannot_be_say_why(folder):
+    new_identity(folder)
+    with Node(folder) as node:
+        done = backup(node, "copy", cwd=folder)  # a path of the asker's, not of the node's working directory
+        expect(done.returncode == 0 and done.stdout == f"backup   {folder}/copy\nstore    0 messages of 0 accounts, 0 MiB\n", done.stdout + done.stderr)
+        expect("Copy it to another machine" in done.stderr and "allium key export" in done.stderr, done.stderr)
+        found = [path for path in [folder / "copy", *(folder / "copy").iterdir()] if path.stat().st_mode & 0o077]
+        expect(not found, f"others may read {found}")
+        told = json.loads(backup(node, folder / "other", "--json").stdout)
+        expect(told == {"schema": "allium.backup/1", "directory": f"{folder}/other", "messages": 0, "accounts": 0, "used_bytes": 0}, str(told))
+
+        for directory, said in ((folder / "copy", "/copy: is there already"), (folder / "none" / "copy", "/none: No such file"),
+                                (folder / "data" / "messages" / "copy", "is within the store")):
+            done = backup(node, directory)
+            expect_refused(done, REFUSED, "error: ", said)
+            expect(done.stderr.count("\n") == 1 and done.stdout == "", done.stderr)
+            expect(f'level=warn ev=store.not_backed_up reason="{done.stderr[7:-1]}"' in node.log.read_text(), node.log.read_text())
+        expect_refused(backup(node, "a\nb"), USAGE, "no name that alliumd could be told")
+        expect_refused(backup(node, "a" * 5000), USAGE, "no name that alliumd could be told")
+        expect_refused(run(ALLIUM, "store", "backup"), USAGE, "DIRECTORY is required")
+        with socket.socket(socket.AF_UNIX) as asking:  # past the command
+            asking.connect(str(node.socket))
+            asking.sendall(b"backup copy\n")
+            expect(b"named from the root" in asking.recv(1000), "a path of its own working directory")
+        expect(node.status().returncode in (0, NEGATIVE), "it does not answer any more")
+    expect_refused(backup(node, folder / "late"), UNREACHABLE, "is alliumd running?")
+
+
+def a_backup_is_for_the_owner(folder):
+    """Whoever may open the socket by its group may read the status, and no more."""
+    if os.geteuid() != 0:
+        print("skipped, since it needs root: a_backup_is_for_the_owner")
+        return
+    new_identity(folder)
+    folder.chmod(0o755)
+    with Node(folder) as node:
+        question = f"import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect('{node.socket}'); s.sendall(sys.argv[1].encode()+b'\\n'); print(s.recv(9999).decode())"
+        ask = lambda words: run("/usr/bin/python3", "-c", question, words, user=65534, group=0, extra_groups=[]).stdout
+        expect('"schema":"allium.status/1"' in ask("status"), "the group may not read the status")
+        expect("for root and the user of alliumd only" in ask(f"backup {folder}/copy"), "anybody may ask for a backup")
+        expect(not (folder / "copy").exists(), "it was made all the same")
+
+
+def backups_of_another_version_are_refused(folder):
+    for answer in (b'{"schema":"allium.backup/2"}\n', b'{"schema":"allium.backup/1"}\n', b"{}\n"):
+        done = asked(folder, answer, "/copy", verb=("store", "backup"))
+        expect_refused(done, REFUSED, "the answer is of another version of alliumd")
+    expect_refused(asked(folder, b'{"error":"say: status, counters or network"}\n', "/copy", verb=("store", "backup")), REFUSED, "error: say: status")
+
+
 def has_openssl():
     return any(os.access(f"{folder}/openssl", os.X_OK) for folder in os.environ.get("PATH", "").split(":"))
 
@@ -501,14 +685,14 @@ STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problem
 DATAPLANE = {"connected": True, "serving": True, "problem": "", "device": "net_ring0", "workers": 2, "relays": 11}
 
 
-def asked(folder, answer, *words):
-    """`allium status` of a socket that says these bytes."""
+def asked(folder, answer, *words, verb=("status",)):
+    """`allium status`, or another verb, of a socket that says these bytes."""
     path = folder / "status"
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(path))
         door.listen()
         door.settimeout(10)
-        asking = subprocess.Popen([ALLIUM, "status", "--socket", str(path), *words], env=ENVIRONMENT, stdout=subprocess.PIPE,
+        asking = subprocess.Popen([ALLIUM, *verb, "--socket", str(path), *words], env=ENVIRONMENT, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True)
         try:
             line, _ = door.accept()
@@ -572,6 +756,7 @@ CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
          a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
+         a_running_node_is_backed_up_and_restored, backups_that_cannot_be_say_why, a_backup_is_for_the_owner, backups_of_another_version_are_refused,
          status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
          status_tells_of_packets_and_records)
 

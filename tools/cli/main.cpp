@@ -17,6 +17,7 @@
 #include "tools/cli/devnet_verbs.hpp"
 #include "tools/cli/node_verbs.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/store_verbs.hpp"
 
 namespace {
 
@@ -53,6 +54,7 @@ int parse_and_run(int argc, char** argv) {
   allium::cli::add_rpc_verb(program);
   allium::cli::add_bench_verbs(program);
   allium::cli::add_node_verbs(program);
+  allium::cli::add_store_verbs(program);
   program.add_subcommand("version", "Which version this is")->callback([] {
     std::puts("allium " ALLIUM_VERSION);
   });

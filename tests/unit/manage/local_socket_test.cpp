@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <gtest/gtest.h>
 
 namespace allium::control {
@@ -37,11 +39,17 @@ class LocalSocketTest : public testing::Test {
 
   Result<void> open() {
     auto opened = LocalSocket::open(
-        io, path, [this](std::string_view question, const LocalSocket::Give& give) {
+        io, path, [this](std::string_view question, const LocalSocket::Asker& asker) {
           if (question == "later") {
-            asio::post(io, [give] { give({{"asked", "later"}}); });
+            asio::post(io, [give = asker.give] { give({{"asked", "later"}}); });
+          } else if (question == "in 6 s") {
+            asker.wait(std::chrono::seconds(60));
+            late.expires_after(std::chrono::seconds(6));
+            late.async_wait([give = asker.give](const boost::system::error_code& error) {
+              give({{"asked", error ? "never" : "in 6 s"}});
+            });
           } else {
-            give({{"asked", question}});
+            asker.give({{"asked", question}, {"is_owner", asker.is_owner}});
           }
         });
     if (!opened) {
@@ -52,6 +60,7 @@ class LocalSocketTest : public testing::Test {
   }
 
   asio::io_context io;
+  asio::steady_timer late{io};
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(io);
   std::string directory;
   std::string path;
@@ -65,6 +74,7 @@ TEST_F(LocalSocketTest, AnswersOneQuestionAConnection) {
     const auto answer = ask_local(path, "status");
     ASSERT_TRUE(answer) << answer.error().text;
     EXPECT_EQ(answer->at("asked"), "status");
+    EXPECT_EQ(answer->at("is_owner"), true) << "asked by the user of this process";
   }
 
   struct stat about {};
@@ -83,7 +93,7 @@ TEST_F(LocalSocketTest, WaitsForAnswersThatComeLater) {
 TEST_F(LocalSocketTest, RefusesToPushAnotherDaemonAside) {
   ASSERT_TRUE(open());
   const auto second = LocalSocket::open(
-      io, path, [](std::string_view, const LocalSocket::Give& give) { give({}); });
+      io, path, [](std::string_view, const LocalSocket::Asker& asker) { asker.give({}); });
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::refused);
   EXPECT_TRUE(ask_local(path, "still there"));
@@ -98,6 +108,13 @@ TEST_F(LocalSocketTest, TakesThePlaceOfWhatACrashLeft) {
   ASSERT_TRUE(std::filesystem::exists(path)) << "the file stays";
   ASSERT_TRUE(open());
   EXPECT_TRUE(ask_local(path, "x"));
+}
+
+TEST_F(LocalSocketTest, WaitsLongerWhereTheAnswerAsksForIt) {
+  ASSERT_TRUE(open());
+  const auto answer = ask_local(path, "in 6 s", 60'000);
+  ASSERT_TRUE(answer) << answer.error().text;
+  EXPECT_EQ(answer->at("asked"), "in 6 s");
 }
 
 TEST_F(LocalSocketTest, GivesNothingToQuestionsWithoutEnd) {
