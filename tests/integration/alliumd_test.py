@@ -15,6 +15,7 @@ import fcntl
 import http.client
 import json
 import os
+import queue
 import random
 import re
 import signal
@@ -360,9 +361,10 @@ class Node:
                                 storage__max_bytes=f'"{max_bytes}"', **changes)
         self.configuration_file.write_text(text)
 
-    def start(self):
+    def start(self, errors=None, **environment):
+        """`errors`: where its log goes, if not to a file."""
         with open(self.log, "w", encoding="utf-8") as log:
-            return subprocess.Popen([ALLIUMD, "--config", str(self.configuration_file)], env=ENVIRONMENT, stderr=log)
+            return subprocess.Popen([ALLIUMD, "--config", str(self.configuration_file)], env={**ENVIRONMENT, **environment}, stderr=errors or log)
 
     def __enter__(self):
         self.process = self.start()
@@ -441,6 +443,144 @@ def a_hangup_does_not_end_it(folder):
             node.process.send_signal(signal.SIGHUP)
             wait_until(lambda: node.log.read_text().count("level=warn ev=node.not_reloaded ") == count, "it says so")
         expect(node.status().returncode in (0, NEGATIVE), "it does not answer any more")
+
+
+class ServiceManager:
+    """The end of systemd that `alliumd` notifies."""
+
+    WATCHDOG_S = 0.3  # what the unit would say as WatchdogSec=
+
+    def __init__(self, folder):
+        self.path, self.heard = folder / "notify", queue.Queue()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.reader = threading.Thread(target=self.read)
+
+    def __enter__(self):
+        self.reader.start()
+        return self
+
+    def __exit__(self, *_):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+            end.sendto(b"", str(self.path))
+        self.reader.join()
+        self.socket.close()
+
+    def read(self):
+        """All the time, as systemd does: few datagrams wait, then their sender does."""
+        while text := self.socket.recv(65536).decode():
+            self.heard.put(dict(line.split("=", 1) for line in text.splitlines()))
+
+    def start(self, node, errors=None):
+        return node.start(errors, NOTIFY_SOCKET=str(self.path), WATCHDOG_USEC=str(int(self.WATCHDOG_S * 1e6)))
+
+    def next(self, seconds):
+        """The assignments of the next datagram; {} where none comes."""
+        try:
+            return self.heard.get(timeout=seconds)
+        except queue.Empty:
+            return {}
+
+    def expect_soon(self, name, seconds=30):
+        """What came before it, and it."""
+        heard, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            heard.append(self.next(seconds))
+            if heard[-1].get(name) == "1":
+                return heard
+        raise AssertionError(f"no {name}=1 within {seconds} s, but {heard}")
+
+
+def ended(process, seconds=20):
+    try:
+        return process.wait(timeout=seconds)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def the_service_manager_hears_of_start_and_end(folder):
+    new_identity(folder)
+    node = Node(folder)
+    with ServiceManager(folder) as manager:
+        process = manager.start(node)
+        try:
+            before = manager.expect_soon("READY")
+            # Ready is who serves: what is started next may ask at once.
+            for port in (node.https, node.omq):
+                socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            expect(node.status().returncode in (0, NEGATIVE), "the local socket is not there")
+            expect(not any("STOPPING" in heard for heard in before), f"it stops before it starts: {before}")
+            expect("DEGRADED" in manager.expect_soon("WATCHDOG")[-1].get("STATUS", ""), "the state is not told in words")
+            process.terminate()
+            manager.expect_soon("STOPPING")
+        finally:
+            process.terminate()
+            ended(process)
+        expect(process.returncode == 0, f"exit code {process.returncode}")
+
+        (folder / "data" / "tls.pem").write_text("torn")
+        process = manager.start(node)
+        expect(ended(process) == REFUSED, "it starts")
+        while heard := manager.next(0.1):
+            expect("READY" not in heard, "ready, and could not start")
+
+
+def the_watchdog_hears_as_often_as_it_asks(folder):
+    new_identity(folder)
+    with ServiceManager(folder) as manager:
+        process = manager.start(Node(folder))
+        try:
+            manager.expect_soon("READY")
+            begin = time.monotonic()
+            for _ in range(20):
+                manager.expect_soon("WATCHDOG")
+            # Three times in each WatchdogSec=, so 2 s; where nobody asks, it would be 100.
+            expect(time.monotonic() - begin < 60, "the beat does not follow WatchdogSec=")
+        finally:
+            process.terminate()
+            ended(process)
+
+
+def the_watchdog_hears_nothing_of_a_service_thread_that_hangs(folder):
+    """A log that nobody takes any more blocks the thread that writes the next line: the service thread, at a SIGHUP. The process and
+    its other threads go on, and must not speak for it."""
+    new_identity(folder)
+    node = Node(folder)
+    log, errors = os.pipe()
+    with ServiceManager(folder) as manager:
+        process = manager.start(node, errors)
+        drain = threading.Thread(target=lambda: [None for _ in iter(lambda: os.read(log, 4096), b"")])
+        try:
+            manager.expect_soon("READY")
+            filler = os.open(f"/proc/self/fd/{errors}", os.O_WRONLY | os.O_NONBLOCK)  # the node's own end has to block
+            for piece in (b" " * 4096, b" "):
+                try:
+                    while True:
+                        os.write(filler, piece)
+                except BlockingIOError:
+                    pass
+            os.close(filler)
+            process.send_signal(signal.SIGHUP)
+
+            end = time.monotonic() + 30
+            while manager.next(20 * manager.WATCHDOG_S / 3):
+                expect(time.monotonic() < end, "the watchdog still hears of a node whose service thread hangs")
+            with socket.create_connection(("127.0.0.1", node.omq), timeout=20) as other_thread:
+                expect(other_thread.recv(1) == b"\xff", "libzmq's thread does not turn, so this proves nothing")
+            expect(manager.next(manager.WATCHDOG_S) == {} and process.poll() is None, "it has ended")
+
+            drain.start()
+            manager.expect_soon("WATCHDOG")
+        finally:
+            os.close(errors)
+            if drain.ident is None:
+                drain.start()
+            process.terminate()
+            ended(process)
+            drain.join(timeout=20)
+            os.close(log)
+        expect(process.returncode == 0, f"exit code {process.returncode}")
 
 
 def a_document_that_is_fetched_need_not_be_there(folder):
@@ -755,6 +895,7 @@ def status_tells_of_packets_and_records(folder):
 CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows_a_link, rotation_leaves_no_gap, export_is_json_on_request, errors_repeat_no_secret,
          output_that_is_lost_is_an_error, import_takes_pieces, rpc_keeps_the_accounts_secret, pipes_do_not_hang, configurations_are_checked,
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
+         the_service_manager_hears_of_start_and_end, the_watchdog_hears_as_often_as_it_asks, the_watchdog_hears_nothing_of_a_service_thread_that_hangs,
          a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
          a_running_node_is_backed_up_and_restored, backups_that_cannot_be_say_why, a_backup_is_for_the_owner, backups_of_another_version_are_refused,
          status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
