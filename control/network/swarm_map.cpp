@@ -71,4 +71,22 @@ std::optional<PointRange> SwarmMap::points_of(SwarmId swarm) const noexcept {
   return PointRange{before + (swarm - before) / 2 + 1, swarm + (after - swarm) / 2};
 }
 
+SwarmId new_swarm_id(const SwarmMap& swarms) {
+  const std::vector<SwarmId>& ids = swarms.ids();
+  constexpr std::uint64_t kRing = kNoSwarm;  // so many ids there are: 0 to kNoSwarm - 1
+  SwarmId start = 0;
+  std::uint64_t widest = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const bool is_last = i + 1 == ids.size();
+    const std::uint64_t gap = is_last ? kRing - ids[i] + ids.front() : ids[i + 1] - ids[i];
+    if (gap > widest) {
+      widest = gap;
+      start = ids[i];
+    }
+  }
+  const std::uint64_t half = widest / 2;
+  const std::uint64_t to_the_end = kRing - start;
+  return half < to_the_end ? start + half : half - to_the_end;
+}
+
 }  // namespace allium::control

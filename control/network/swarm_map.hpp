@@ -54,4 +54,8 @@ class SwarmMap {
   std::vector<SwarmId> ids_;
 };
 
+/// The id of a swarm that is added to `swarms`, as oxend's chain chooses it: the middle of the widest gap on the ring of the ids that a
+/// swarm can have, which kNoSwarm is not one of; 0 is the first. Of gaps as wide, the lowest.
+[[nodiscard]] SwarmId new_swarm_id(const SwarmMap& swarms);
+
 }  // namespace allium::control

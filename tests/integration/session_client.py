@@ -77,6 +77,49 @@ class Account:
         return b64(token), self.sign(token)
 
 
+def keyed(data, key, digest_size):
+    return hashlib.blake2b(data, key=key, digest_size=digest_size).digest()
+
+
+def point_of(x25519):
+    """The Ed25519 point of an X25519 key; of the two, the positive one."""
+    prime = 2**255 - 19
+    u = int.from_bytes(x25519, "little")
+    return ((u - 1) * pow(u + 1, -1, prime) % prime).to_bytes(32, "little")
+
+
+def blinding_factor(raw, server):
+    """Of the account of these 33 bytes at the community with this key."""
+    return sodium.crypto_core_ed25519_scalar_reduce(hashlib.blake2b(raw + server, digest_size=64).digest())
+
+
+def blinded_id(raw, server):
+    """As everybody can compute it who knows the account."""
+    return (b"\x25" + sodium.crypto_scalarmult_ed25519_noclamp(blinding_factor(raw, server), point_of(raw[1:]))).hex()
+
+
+class BlindedAccount(Account):
+    """Prefix 25: a person as the community with this key knows him, and as he signs there."""
+
+    def __init__(self, server, seed=None):
+        super().__init__(5, seed)
+        key = sodium.crypto_sign_ed25519_sk_to_curve25519(self.secret)
+        if self.public[31] & 0x80:
+            key = sodium.crypto_core_ed25519_scalar_negate(key)
+        self.scalar = sodium.crypto_core_ed25519_scalar_mul(blinding_factor(self.raw, server), key)
+        self.nonce_key = keyed(self.secret[:32], b"SessCommBlind25_seed", 32)
+        self.prefix, self.id = 0x25, blinded_id(self.raw, server)
+        self.raw = bytes.fromhex(self.id)
+        self.public = self.raw[1:]
+
+    def sign(self, *parts):
+        message = b"".join(part if isinstance(part, bytes) else str(part).encode() for part in parts)
+        once = sodium.crypto_core_ed25519_scalar_reduce(keyed(self.nonce_key + self.public + message, b"SessCommBlind25_sig", 64))
+        start = sodium.crypto_scalarmult_ed25519_base_noclamp(once)
+        challenge = sodium.crypto_core_ed25519_scalar_reduce(hashlib.sha512(start + self.public + message).digest())
+        return b64(start + sodium.crypto_core_ed25519_scalar_add(once, sodium.crypto_core_ed25519_scalar_mul(challenge, self.scalar)))
+
+
 class Node:
     def __init__(self, ip, https_port, omq_port, ed25519, x25519):
         self.ip, self.https_port, self.omq_port = ip, https_port, omq_port

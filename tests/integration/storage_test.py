@@ -24,7 +24,7 @@ from devnet import allium
 
 try:
     from session_cases import BT_SAYS_OTHERWISE, CASES, NOT_BY_PACKET, WRAPPED
-    from session_client import Account, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt
+    from session_client import Account, BlindedAccount, Https, Node, Omq, Onion, b64, bt, now_ms, sodium, unbt
     from session_ways import NotByThisWay, Packets
 except ImportError as missing:
     print(f"skipped: python3 lacks {missing.name}: install python3-nacl, python3-zmq, python3-cryptography")
@@ -182,6 +182,15 @@ class Messages(Service):
         raw = Onion([self.nodes[2], self.nodes[0]], control={"headers": "", "json": True, "base64": False})
         self.stored(account, b"raw", raw)
         self.assertEqual(self.messages(self.nodes[4], account), [b"by gcm", b"by omq", b"by xchacha", b"raw"])
+
+    def test_who_is_blinded_signs_for_his_blinded_account(self):
+        server = Account(3).public
+        account = BlindedAccount(server)
+        self.stored(account, b"to a blinded one", namespace=5)
+        for node in self.nodes:
+            self.assertEqual(self.messages(node, account, 5), [b"to a blinded one"])
+        account.sign = BlindedAccount(server).sign
+        self.assertEqual(self.https.call("retrieve", account.retrieve(5)), (401, "retrieve signature verification failed"))
 
     def test_deleted_and_expired_messages_are_gone_everywhere(self):
         account = Account(5)

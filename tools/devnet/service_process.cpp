@@ -60,10 +60,17 @@ std::string listen_list(const std::vector<onion::Endpoint>& endpoints, std::uint
 
 }  // namespace
 
-control::ServiceEntry service_entry(std::size_t index, std::size_t node_count) {
+std::vector<control::ServiceEntry> service_entries(std::size_t node_count) {
   const std::size_t swarm_count = std::max<std::size_t>(1, node_count / kSwarmSize);
-  const std::uint64_t gap = std::numeric_limits<std::uint64_t>::max() / swarm_count;
-  return {index % swarm_count * gap, kHttpsPort, kOmqPort};
+  std::vector<control::SwarmId> ids;
+  while (ids.size() < swarm_count) {
+    ids.push_back(control::new_swarm_id(control::SwarmMap(ids)));
+  }
+  std::vector<control::ServiceEntry> entries;
+  for (std::size_t i = 0; i < node_count; ++i) {
+    entries.push_back({ids[i % swarm_count], kHttpsPort, kOmqPort});
+  }
+  return entries;
 }
 
 Result<std::unique_ptr<ServiceProcess>> ServiceProcess::create(ServicePlan plan,

@@ -39,8 +39,8 @@ struct ServicePlan {
   std::string document;  ///< where it gets the network document: a path or a URL
 };
 
-/// Of `node_count` nodes the one with this index: swarms of about five, evenly on the ring.
-[[nodiscard]] control::ServiceEntry service_entry(std::size_t index, std::size_t node_count);
+/// Of so many nodes each, in their order: swarms of about five, with the ids that oxend's chain would give them one after the other.
+[[nodiscard]] std::vector<control::ServiceEntry> service_entries(std::size_t node_count);
 
 class ServiceProcess {
  public:

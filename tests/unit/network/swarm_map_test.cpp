@@ -110,5 +110,32 @@ TEST(SwarmMap, RangesSayTheSameAsPoints) {
   EXPECT_FALSE(SwarmMap({5}).points_of(6));
 }
 
+// Vectors of Session's chain.
+TEST(NewSwarmId, IsTheMiddleOfTheWidestGap) {
+  constexpr SwarmId kLast = kMax - 1;
+  const std::pair<std::vector<SwarmId>, SwarmId> kVectors[] = {
+      {{}, 0},
+      {{0}, kLast / 2},
+      {{0, kLast / 2}, kLast / 2 + kLast / 4 + 1},
+      {{0, kLast / 2, kLast / 2 + kLast / 4 + 1}, kLast / 4},
+      {{kLast / 2}, kLast},
+      {{kLast / 4}, kLast / 2 + kLast / 4},
+  };
+  for (const auto& [ids, id] : kVectors) {
+    EXPECT_EQ(new_swarm_id(SwarmMap(ids)), id) << ids.size();
+  }
+}
+
+TEST(NewSwarmId, IsFreeAndLegalHoweverManyThereAre) {
+  std::vector<SwarmId> ids;
+  for (int i = 0; i < 300; ++i) {
+    ids.push_back(new_swarm_id(SwarmMap(ids)));
+    EXPECT_EQ(SwarmMap(ids).ids().size(), ids.size()) << ids.back();
+  }
+  // Across the end of the ring, where the number of ids is odd and the number of numbers is not.
+  EXPECT_EQ(new_swarm_id(SwarmMap({kMax - 19, kMax - 9})), (std::uint64_t{1} << 63) - 15);
+  EXPECT_EQ(new_swarm_id(SwarmMap({kMax - 1, kMax - 2})), (std::uint64_t{1} << 63) - 2);
+}
+
 }  // namespace
 }  // namespace allium::control

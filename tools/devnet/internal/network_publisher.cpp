@@ -37,9 +37,10 @@ Result<void> NetworkPublisher::publish(const NodeSet& nodes) {
   document.serial = ++serial_;
   document.valid_from_s = onion::seconds_of(started_ms_);
   document.valid_until_s = onion::seconds_of(published_ms_) + kDocumentLifeS;
+  const std::vector<control::ServiceEntry> services = service_entries(nodes.size());
   for (const auto& node : nodes) {
-    document.relays.push_back({node->identity(), node->name(), node->endpoints(),
-                               service_entry(document.relays.size(), nodes.size())});
+    document.relays.push_back(
+        {node->identity(), node->name(), node->endpoints(), services[document.relays.size()]});
   }
   auto text = control::serialise(document);
   if (!text) {
