@@ -164,10 +164,10 @@ Result<StoreBackup> RocksStore::backup(const std::string& directory) {
     return tl::unexpected(internal::opening_again());
   }
   const fs::path store = state_->options().directory;
+  std::error_code error;
+  const fs::path named = fs::absolute(directory, error).lexically_normal();
   // RocksDB takes no slash behind the name.
-  const fs::path named = fs::path(directory).lexically_normal();
-  const fs::path target =
-      named.has_filename() ? fs::absolute(named) : fs::absolute(named).parent_path();
+  const fs::path target = named.has_filename() ? named : named.parent_path();
   rocksdb::Env* const env = database->GetEnv();
   const auto checked =
       check_names(target, store).and_then([&] { return check_room(store, env); }).and_then([&] {
