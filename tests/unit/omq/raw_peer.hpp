@@ -30,9 +30,12 @@ struct KeyPair {
 /// "L" and the key: how service nodes name themselves.
 [[nodiscard]] std::string node_routing_id(const X25519Key& key);
 
+/// Far beyond what 10 MiB through CURVE take under a sanitizer beside other work: to end a test that hangs, not to measure one.
+inline constexpr std::chrono::milliseconds kPatience{60'000};
+
 /// Runs `io` until `is_done`, which may poll. False: not within the time.
 bool run_until(boost::asio::io_context& io, const std::function<bool()>& is_done,
-               std::chrono::milliseconds timeout = std::chrono::milliseconds(5000));
+               std::chrono::milliseconds timeout = kPatience);
 
 class RawPeer {
  public:
@@ -53,7 +56,7 @@ class RawPeer {
 
   /// Runs `io` until a message has come. Empty: none within the time.
   [[nodiscard]] Frames receive(boost::asio::io_context& io,
-                               std::chrono::milliseconds timeout = std::chrono::milliseconds(5000));
+                               std::chrono::milliseconds timeout = kPatience);
 
   /// Before connect: how many messages libzmq reads ahead of the program.
   void set_receive_bound(int messages) { receive_bound_ = messages; }
