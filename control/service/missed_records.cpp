@@ -246,6 +246,13 @@ std::optional<storage::Stamp> asked_for(const MissedRecord& record) {
   return dict == nullptr ? std::nullopt : internal::stamp_in(*dict);
 }
 
+std::optional<storage::Account> account_of(const MissedRecord& record) {
+  const Result<json::value> params = parse_bt(record.command.params);
+  const auto* dict = params ? params->if_object() : nullptr;
+  const auto key = dict == nullptr ? std::nullopt : internal::text_in(*dict, "pubkey");
+  return key ? array_of<33>(*key) : std::nullopt;
+}
+
 std::vector<OwnedMessage> messages_of(const MissedRecord& record) {
   if (!record.payload.empty()) {
     return parse_pushed(record.payload).value_or(std::vector<OwnedMessage>());

@@ -65,6 +65,9 @@ struct MissedRecord {
 /// When a client asked for the command; nullopt: it does not say, or the record is no command.
 [[nodiscard]] std::optional<storage::Stamp> asked_for(const MissedRecord& record);
 
+/// Whose account the command is about; nullopt: it does not say, or the record is no command.
+[[nodiscard]] std::optional<storage::Account> account_of(const MissedRecord& record);
+
 /// The messages that somebody who gets the record has then; none where it is a command about others.
 [[nodiscard]] std::vector<OwnedMessage> messages_of(const MissedRecord& record);
 

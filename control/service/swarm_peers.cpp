@@ -88,7 +88,7 @@ void SwarmPeers::take_command(StorageRpc& rpc, std::string method, std::string p
 
 void SwarmPeers::take_late(StorageRpc& rpc, std::string_view payload,
                            std::function<void(PeerParts)> reply) {
-  intake_->take_late(rpc, payload, std::move(reply));
+  intake_->take_late(rpc, internal::MissedIntake::From::another, payload, std::move(reply));
 }
 
 void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerParts)> reply) {

@@ -319,12 +319,21 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
                             while_alive(is_alive_, std::move(done)));
 }
 
+// What is refused because the account is of another swarm is kept only while, as far as is known here, it is not.
+bool AbsentMembers::is_for(const NodeKey& key, std::string_view text) const {
+  const std::optional<MissedRecord> record = parse_record(text);
+  const std::optional<storage::Account> account = record ? account_of(*record) : std::nullopt;
+  const ServiceNode* node = around_.membership.find(key);
+  return !account || (node != nullptr && around_.membership.swarm_of(*account) == node->swarm);
+}
+
 void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t after,
                                 const std::vector<storage::Missed>& missed,
                                 const std::vector<std::size_t>& refused) {
   std::vector<std::uint64_t> taken;
   for (std::size_t i = 0; i < missed.size(); ++i) {
-    if (!std::binary_search(refused.begin(), refused.end(), i)) {
+    const bool is_refused = std::binary_search(refused.begin(), refused.end(), i);
+    if (!is_refused || !is_for(key, missed[i].record)) {
       taken.push_back(missed[i].number);
     }
   }

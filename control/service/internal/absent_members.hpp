@@ -78,6 +78,7 @@ class AbsentMembers {
   void probe_later(const NodeKey& key, std::uint64_t after_ms = kProbeIntervalMs);
   void probe(const NodeKey& key);
   void hand_over(const NodeKey& key, std::uint64_t after = 0);
+  [[nodiscard]] bool is_for(const NodeKey& key, std::string_view text) const;
   void handed_over(const NodeKey& key, std::uint64_t after,
                    const std::vector<storage::Missed>& missed,
                    const std::vector<std::size_t>& refused);

@@ -40,7 +40,7 @@ void BegunCommands::finish_behind(std::uint64_t after) {
 
 // Whoever has taken a page is not given it again where another one could not take it.
 void BegunCommands::hand_on(const std::shared_ptr<Page>& page) {
-  auto done = [this, page] {
+  auto all_done = [this, page] {
     if (page->members.empty() && !page->is_for_us) {
       finished(*page);
     } else {
@@ -49,7 +49,7 @@ void BegunCommands::hand_on(const std::shared_ptr<Page>& page) {
     }
   };
   const std::set<NodeKey> members = page->members;
-  const auto one_less = after_all(members.size() + 1, while_alive(is_alive_, std::move(done)));
+  const auto one_less = after_all(members.size() + 1, while_alive(is_alive_, std::move(all_done)));
   for (const NodeKey& key : members) {
     hand_on_to(key, *page, [page, key, one_less](bool is_done) {
       if (is_done) {
@@ -62,12 +62,13 @@ void BegunCommands::hand_on(const std::shared_ptr<Page>& page) {
     one_less();
     return;
   }
-  intake_.take_late(*rpc_, page->payload, [page, one_less](const PeerParts& parts) {
+  auto done = [page, one_less](const PeerParts& parts) {
     page->is_for_us = false;
     page->refused_here =
         refused_records(parts, page->begun.size()).value_or(std::vector<std::size_t>());
     one_less();
-  });
+  };
+  intake_.take_late(*rpc_, MissedIntake::From::this_node, page->payload, std::move(done));
 }
 
 void BegunCommands::hand_on_to(const NodeKey& key, const Page& page,
@@ -178,7 +179,7 @@ void BegunCommands::try_some() {
   }
   is_trying_ = true;
   const std::string payload = records_in(*some);
-  intake_.take_late(*rpc_, payload,
+  intake_.take_late(*rpc_, MissedIntake::From::this_node, payload,
                     while_alive(is_alive_, [this, some = *std::move(some)](const PeerParts& reply) {
                       is_trying_ = false;
                       tried(some, reply);

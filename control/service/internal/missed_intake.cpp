@@ -77,7 +77,7 @@ void MissedIntake::take_command(StorageRpc& rpc, std::string method, std::string
                   });
 }
 
-void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
+void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payload,
                              std::function<void(PeerParts)> reply) {
   const Result<json::value> list = parse_bt(payload);
   if (!list || !list->is_array()) {
@@ -112,13 +112,14 @@ void MissedIntake::take_late(StorageRpc& rpc, std::string_view payload,
           while_alive(is_alive_, [this, command = record->command] { pass_on(command); });
       rpc.call_params(
           record->command.method, record->command.params, RpcSource::late_peer,
-          [done, passed_on, is_passed_on = record->is_passed_on](const Answer& answer,
-                                                                 Format) mutable {
+          [done, passed_on, from, is_passed_on = record->is_passed_on](const Answer& answer,
+                                                                       Format) mutable {
             // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
             if (changed_something(answer) || (answer.status == Status::ok && !is_passed_on)) {
               passed_on();
             }
-            done(answer.status == Status::internal || answer.status == Status::not_acceptable);
+            done(answer.status == Status::internal || answer.status == Status::not_acceptable ||
+                 (answer.status == Status::misdirected && from == From::another));
           });
     }
   }

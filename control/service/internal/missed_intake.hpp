@@ -36,8 +36,12 @@ class MissedIntake {
   void take_command(StorageRpc& rpc, std::string method, std::string params,
                     std::function<void(PeerParts)> reply);
 
-  /// sn.allium_late: a bt list of records.
-  void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
+  enum class From : std::uint8_t { another, this_node };
+
+  /// sn.allium_late: a bt list of records. One for an account of another swarm is refused, for this node may be the one that does not know
+  /// yet that it is its own; where it is this node's own record there is nothing left to do.
+  void take_late(StorageRpc& rpc, From from, std::string_view payload,
+                 std::function<void(PeerParts)> reply);
 
   /// sn.data: messages.
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);

@@ -266,6 +266,37 @@ TEST(NewSwarm, KeepsWhatClientsStoredWhileItFetchedAlsoWhereItStartsAgain) {
   }
 }
 
+TEST(LateMember, WhoLearnsOfItsSwarmAfterAllOthersIsHandedWhatItDidNotTakeForItsOwn) {
+  SwarmWorld world(3);
+  world.assign({7, 7, kNoSwarm});
+  world.run(10'000);
+  // Nobody is to give it what the queue has.
+  world.node(0).silent_on = world.node(1).silent_on = {"sn.allium_fetch"};
+  world.assign({7, 7, 7}, {2});
+  world.run(1'000);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.run(30'000);
+  world.tell(2);
+  world.run(20'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+  EXPECT_FALSE(world.node(0).swarm().is_behind(world.node(2).key()));
+}
+
+TEST(AbsentMember, WhoHasGoneToAnotherSwarmIsNotKeptAQueueForEver) {
+  SwarmWorld world(3);
+  world.run(10'000);
+  world.node(2).is_up = false;
+  world.run(30'000);
+  stored_accounts(world, 20);
+  world.run(1'000);
+  ASSERT_FALSE(world.node(0).store().missed(world.node(2).key(), 0, 1'000)->empty());
+  world.assign({7, 7, kOther});
+  world.node(2).is_up = true;
+  world.run(120'000);
+  EXPECT_TRUE(world.node(0).store().missed(world.node(2).key(), 0, 1'000)->empty());
+}
+
 TEST(NewDisk, IsFilledByTheOthers) {
   SwarmWorld world(3);
   world.run(1'000);
