@@ -472,32 +472,19 @@ void MemoryStore::unrevoke(const Account& account, std::vector<Token> tokens, co
   }));
 }
 
-void MemoryStore::forget(std::uint64_t first, std::uint64_t last, Stamp before,
+void MemoryStore::forget(const Account& account, std::vector<Hash> hashes, Stamp before,
                          Done<std::size_t> done) {
-  std::size_t count = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto& [account, mailbox] : mailboxes_) {
-      if (point_of(account) < first || point_of(account) > last) {
-        continue;
-      }
-      bytes_used_ -= bytes_of(mailbox);
-      std::vector<Hash> old;
-      for (const auto& [hash, asked] : mailbox.asked) {
-        if (asked.stored < before) {
-          old.push_back(hash);
-        }
-      }
-      for (const Hash& hash : old) {
+  done(carry_out<std::size_t>(account, UINT64_MAX, [&](Mailbox& mailbox) {
+    std::size_t count = 0;
+    for (const Hash& hash : hashes) {
+      const auto asked = mailbox.asked.find(hash);
+      if (asked != mailbox.asked.end() && asked->second.stored < before) {
         erase(mailbox, hash);
+        ++count;
       }
-      count += old.size();
-      std::erase_if(mailbox.revocations,
-                    [before](const Revocation& r) { return r.asked < before; });
-      bytes_used_ += bytes_of(mailbox);
     }
-  }
-  done(count);
+    return count;
+  }));
 }
 
 void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {

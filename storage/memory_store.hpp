@@ -47,7 +47,7 @@ class MemoryStore : public MessageStore {
   void drop_missed(const PeerKey& peer, std::uint64_t number, Done<std::size_t> done) override;
   void erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
                     Done<std::size_t> done) override;
-  void forget(std::uint64_t first, std::uint64_t last, Stamp before,
+  void forget(const Account& account, std::vector<Hash> hashes, Stamp before,
               Done<std::size_t> done) override;
   void reclaim(std::uint64_t now_ms, Done<std::size_t> done) override;
 

@@ -239,9 +239,9 @@ class MessageStore {
   virtual void erase_missed(const PeerKey& peer, std::vector<std::uint64_t> numbers,
                             Done<std::size_t> done) = 0;
 
-  /// Erases, without a trace, the messages and revocations of accounts with first <= point_of(account) <= last that were asked for
-  /// before `before`: a copy that nobody has kept up to date. Gives how many messages.
-  virtual void forget(std::uint64_t first, std::uint64_t last, Stamp before,
+  /// Erases, without a trace, those of these messages that were not stored at `before` or later: of a copy that nobody has kept up to
+  /// date. Gives how many.
+  virtual void forget(const Account& account, std::vector<Hash> hashes, Stamp before,
                       Done<std::size_t> done) = 0;
 
   /// Frees what expired before `now_ms`, in bulk; gives how many messages. Nothing visible changes.

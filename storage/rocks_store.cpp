@@ -376,14 +376,13 @@ void RocksStore::erase_missed(const PeerKey& peer, std::vector<std::uint64_t> nu
   state_->submit(change_of<std::size_t>(bytes, UINT64_MAX, std::move(apply), std::move(done)));
 }
 
-void RocksStore::forget(std::uint64_t first, std::uint64_t last, Stamp before,
+void RocksStore::forget(const Account& account, std::vector<Hash> hashes, Stamp before,
                         Done<std::size_t> done) {
-  state_->submit(std::make_unique<PiecewiseChange>(
-      [what = internal::Forgotten{first, last, before}](Transaction& transaction,
-                                                        std::string from) {
-        return internal::forget_piece(transaction, what, std::move(from));
-      },
-      std::move(done)));
+  const std::size_t bytes = bytes_of(hashes);
+  auto apply = [account, hashes = std::move(hashes), before](Transaction& transaction) {
+    return AccountChange(transaction, account, 0).forget(hashes, before);
+  };
+  state_->submit(change_of<std::size_t>(bytes, UINT64_MAX, std::move(apply), std::move(done)));
 }
 
 void RocksStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {

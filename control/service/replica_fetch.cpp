@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -14,7 +14,10 @@
 #include "control/service/encoding.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/json_fields.hpp"
+#include "control/service/missed_records.hpp"
+#include "control/service/namespaces.hpp"
 #include "control/service/swarm_peers.hpp"
+#include "storage/message_history.hpp"
 
 namespace allium::control {
 namespace json = boost::json;
@@ -25,45 +28,25 @@ using internal::number_in;
 using internal::text_in;
 using internal::while_alive;
 
-constexpr std::string_view kHeldFirstLine = "allium-held 1";
-constexpr std::size_t kHeldNodesMax = 100'000;
+constexpr const char* kWhole = "OK";
+constexpr const char* kInPart = "PART";
+/// Of two good nodes.
+constexpr std::uint64_t kClocksApartMs = 4'000;
 
-// Which swarm each node was in, and in which store the messages are: a word about another store says nothing of this one.
-std::string held_text(const ServiceNodes& network, const std::string& store,
-                      std::uint64_t gaining_ms) {
-  std::ostringstream text;
-  text << kHeldFirstLine << "\nstore " << store << "\ngaining " << gaining_ms << '\n';
-  for (const ServiceNode& node : network.all()) {
-    text << to_hex(node.ed25519) << ' ' << swarm_id_text(node.swarm) << '\n';
-  }
-  return text.str();
+using Revoked = std::pair<storage::Account, storage::RevokedToken>;
+using Copies = std::vector<internal::HeldPoints::Copy>;
+
+/// What was stored before that is of the old copy; what was later has come since.
+storage::Stamp old_before(const Copies& copies, const storage::Account& account) {
+  const std::uint64_t point = storage::point_of(account);
+  const auto copy = std::find_if(copies.begin(), copies.end(), [point](const auto& one) {
+    return one.points.first <= point && point <= one.points.last;
+  });
+  return copy == copies.end() ? 0 : storage::stamp_of(copy->until_ms + kClocksApartMs);
 }
 
-std::shared_ptr<const ServiceNodes> parse_held(std::string_view text, const std::string& store,
-                                               std::uint64_t& gaining_ms) {
-  std::istringstream lines{std::string(text)};
-  std::string line;
-  if (!std::getline(lines, line) || line != kHeldFirstLine || !std::getline(lines, line) ||
-      line != "store " + store) {
-    return nullptr;
-  }
-  std::string word;
-  if (!(lines >> word >> gaining_ms) || word != "gaining") {
-    return nullptr;
-  }
-  std::vector<ServiceNode> nodes;
-  std::string key;
-  while (nodes.size() < kHeldNodesMax && lines >> key >> std::hex) {
-    ServiceNode node;
-    const auto bytes = from_hex(key);
-    const auto array = bytes ? array_of<32>(*bytes) : std::nullopt;
-    if (!array || !(lines >> node.swarm)) {
-      return nullptr;
-    }
-    node.ed25519 = node.legacy = node.x25519 = *array;
-    nodes.push_back(node);
-  }
-  return std::make_shared<const ServiceNodes>(std::move(nodes));
+bool is_page(const PeerParts& reply) {
+  return reply.size() >= 3 && (reply.front() == kWhole || reply.front() == kInPart);
 }
 
 std::string point_text(std::uint64_t point) {
@@ -78,13 +61,19 @@ std::optional<std::uint64_t> point_in(const json::object& dict, std::string_view
   return bytes ? std::optional(load_be(bytes->data(), bytes->size())) : std::nullopt;
 }
 
-struct FetchRequest {
+}  // namespace
+
+struct ReplicaFetch::Request {
   std::int64_t height = 0;
   storage::Scan scan;
-  bool wants_revocations = false;
+  std::string kind;
+  std::string old_messages;
+  std::string old_revocations;
 };
 
-std::optional<FetchRequest> parse_request(std::string_view text) {
+namespace {
+
+std::optional<ReplicaFetch::Request> parse_request(std::string_view text) {
   const Result<json::value> value = parse_bt(text);
   const auto* dict = value ? value->if_object() : nullptr;
   if (dict == nullptr) {
@@ -95,14 +84,17 @@ std::optional<FetchRequest> parse_request(std::string_view text) {
   if (!first || !last || *first > *last) {
     return std::nullopt;
   }
-  FetchRequest request{number_in(*dict, "g").value_or(0),
-                       {*first, *last},
-                       text_in(*dict, "k") == std::string_view("r")};
+  ReplicaFetch::Request request{number_in(*dict, "g").value_or(0),
+                                {*first, *last},
+                                std::string(text_in(*dict, "k").value_or("")),
+                                std::string(text_in(*dict, "m").value_or("")),
+                                std::string(text_in(*dict, "r").value_or(""))};
   if (dict->contains("a")) {
     const auto account = array_of<33>(text_in(*dict, "a").value_or(""));
-    const auto hash = request.wants_revocations ? std::string_view() : text_in(*dict, "h");
-    const bool is_hash = request.wants_revocations ||
-                         (hash && !hash->empty() && hash->size() <= storage::kHashCharsMax);
+    const bool wants_revocations = request.kind == "r";
+    const auto hash = wants_revocations ? std::string_view() : text_in(*dict, "h");
+    const bool is_hash =
+        wants_revocations || (hash && !hash->empty() && hash->size() <= storage::kHashCharsMax);
     if (!account || !is_hash) {
       return std::nullopt;
     }
@@ -115,7 +107,10 @@ std::optional<FetchRequest> parse_request(std::string_view text) {
   return request;
 }
 
-using Revoked = std::pair<storage::Account, storage::RevokedToken>;
+json::array revoked_entry(const Revoked& revoked) {
+  const auto& [account, one] = revoked;
+  return {text_of(account), text_of(one.token), one.timestamp_ms, one.asked};
+}
 
 /// Those that can be read.
 std::vector<Revoked> parse_revoked(std::string_view text) {
@@ -141,6 +136,82 @@ std::vector<Revoked> parse_revoked(std::string_view text) {
   return revoked;
 }
 
+std::string place_text(const storage::Account& account, const storage::Hash& hash) {
+  return serialise_bt(json::object{{"a", text_of(account)}, {"h", hash}});
+}
+
+std::optional<storage::MessageId> place_in(const std::string& text) {
+  const Result<json::value> place = parse_bt(text);
+  const auto* dict = place ? place->if_object() : nullptr;
+  const auto account =
+      dict == nullptr ? std::nullopt : array_of<33>(text_in(*dict, "a").value_or(""));
+  if (!account) {
+    return std::nullopt;
+  }
+  return storage::MessageId{*account, std::string(text_in(*dict, "h").value_or(""))};
+}
+
+/// Gathers what a reply has room for of revocations. It ends where an account ends.
+class RevokedPage {
+ public:
+  explicit RevokedPage(const std::optional<storage::MessageId>& after) {
+    if (after) {
+      after_ = place_of(after->account);
+    }
+  }
+
+  /// False: enough.
+  bool visit(const Revoked& one, bool is_wanted) {
+    if ((after_ && place_of(one.first) <= *after_) || !is_wanted) {
+      return true;
+    }
+    if (revoked.size() >= kFetchRevokedMax && one.first != revoked.back().first) {
+      last = revoked.back().first;
+      return false;
+    }
+    revoked.push_back(one);
+    return true;
+  }
+
+  std::vector<Revoked> revoked;
+  std::optional<storage::Account> last;  ///< the account behind which to go on
+
+ private:
+  using Place = std::pair<std::uint64_t, storage::Account>;
+
+  static Place place_of(const storage::Account& account) {
+    return {storage::point_of(account), account};
+  }
+
+  std::optional<Place> after_;
+};
+
+std::vector<std::size_t> places_in(std::string_view text, std::size_t count) {
+  std::vector<std::size_t> places;
+  const Result<json::value> list = parse_bt(text);
+  const auto* entries = list ? list->if_array() : nullptr;
+  for (std::size_t i = 0; entries != nullptr && i < entries->size(); ++i) {
+    const auto* place = (*entries)[i].if_int64();
+    if (place != nullptr && *place >= 0 && static_cast<std::size_t>(*place) < count) {
+      places.push_back(static_cast<std::size_t>(*place));
+    }
+  }
+  return places;
+}
+
+std::vector<NodeKey> keys_in(std::string_view text) {
+  std::vector<NodeKey> keys;
+  const Result<json::value> list = parse_bt(text);
+  const auto* entries = list ? list->if_array() : nullptr;
+  for (std::size_t i = 0; entries != nullptr && i < entries->size(); ++i) {
+    const auto* entry = (*entries)[i].if_string();
+    if (const auto key = entry == nullptr ? std::nullopt : array_of<32>(*entry)) {
+      keys.push_back(*key);
+    }
+  }
+  return keys;
+}
+
 /// Gathers what a reply has room for.
 class Page {
  public:
@@ -160,11 +231,11 @@ class Page {
     return true;
   }
 
-  [[nodiscard]] PeerParts reply() const {
-    const std::string next =
-        is_over_ ? std::string()
-                 : serialise_bt(json::object{{"a", text_of(last_.account)}, {"h", last_.hash}});
-    return {"OK", serialise_replicas(messages_), next};
+  [[nodiscard]] std::string messages() const { return serialise_replicas(messages_); }
+
+  /// Where to go on.
+  [[nodiscard]] std::string next() const {
+    return is_over_ ? std::string() : place_text(last_.account, last_.hash);
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return messages_.size(); }
@@ -182,102 +253,47 @@ class Page {
 }  // namespace
 
 ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held)
-    : around_(std::move(surroundings)), held_(parse_held(held, around_.store.id(), gaining_ms_)) {}
-
-void ReplicaFetch::set_held(std::shared_ptr<const ServiceNodes> network) {
-  held_ = std::move(network);
-  gaining_ms_ = 0;
-  done_.clear();
-  forgotten_.clear();
-  keep_held();
-}
+    : around_(std::move(surroundings)), held_(held, around_.store.id()), kept_(held) {}
 
 void ReplicaFetch::keep_held() {
-  if (around_.on_held) {
-    around_.on_held(held_ ? held_text(*held_, around_.store.id(), gaining_ms_) : std::string());
+  std::string text = held_.text(around_.store.id());
+  if (around_.on_held && text != kept_) {
+    around_.on_held(text);
+    kept_ = std::move(text);
   }
-}
-
-/// What `members`, who had the points of `theirs`, have of this node's own.
-void ReplicaFetch::add_parts(std::vector<Part>& parts,
-                             const std::vector<const ServiceNode*>& members,
-                             const PointRange& theirs) const {
-  const ServiceNodes& now = *around_.membership.nodes();
-  const auto own = now.swarms().points_of(around_.membership.own_swarm());
-  if (!own) {
-    return;
-  }
-  for (const PointRange& points : common_points(*own, theirs)) {
-    for (const ServiceNode* node : members) {
-      const bool is_there = now.find_ed25519(node->ed25519) != nullptr;
-      if (is_there && node->ed25519 != around_.membership.own()) {
-        parts.push_back({node->ed25519, points, false, {}});
-      }
-    }
-  }
-}
-
-std::vector<ReplicaFetch::Part> ReplicaFetch::parts_wanted() const {
-  std::vector<Part> parts;
-  if (held_) {
-    const ServiceNode* earlier = held_->find_ed25519(around_.membership.own());
-    for (const SwarmId swarm : held_->swarms().ids()) {
-      if (earlier == nullptr || earlier->swarm != swarm) {
-        add_parts(parts, held_->members(swarm), *held_->swarms().points_of(swarm));
-      }
-    }
-    return parts;
-  }
-  const std::shared_ptr<const ServiceNodes> now = around_.membership.nodes();
-  const SwarmId own = around_.membership.own_swarm();
-  const std::vector<SwarmId>& ids = now->swarms().ids();
-  const auto here = static_cast<std::size_t>(
-      std::distance(ids.begin(), std::lower_bound(ids.begin(), ids.end(), own)));
-  // Those beside it may have had all of it.
-  for (const SwarmId swarm : std::set<SwarmId>{own, ids[(here + 1) % ids.size()],
-                                               ids[(here + ids.size() - 1) % ids.size()]}) {
-    add_parts(parts, now->members(swarm), *now->swarms().points_of(own));
-  }
-  return parts;
 }
 
 void ReplicaFetch::membership_changed() {
-  if (around_.membership.own_swarm() == kNoSwarm) {
-    open_.clear();
-    if (around_.membership.nodes() != held_) {
-      set_held(
-          around_.membership.nodes());  // whole for nothing: all it gets to own later, it fetches
-    }
-  } else {
-    plan();
-  }
-  counters_.parts_open = open_.size();
+  held_.update(around_.membership.nodes(), around_.membership.own(), around_.now_ms());
+  plan();
 }
 
+/// What is wanted now, in the order of before, and what is new behind it.
 void ReplicaFetch::plan() {
-  std::vector<Part> wanted = parts_wanted();
-  std::erase_if(wanted, [this](const Part& part) { return done_.contains(part.name()); });
-  for (Part& part : wanted) {
-    const auto begun = std::find_if(open_.begin(), open_.end(), [&part](const Part& other) {
-      return other.name() == part.name();
+  std::vector<internal::Wanted> wanted = held_.wanted();
+  std::vector<Part> parts;
+  for (Part& part : open_) {
+    const auto still = std::find_if(wanted.begin(), wanted.end(), [&part](const auto& one) {
+      return one.source == part.wanted.source && one.points == part.wanted.points &&
+             one.since_ms == part.wanted.since_ms;
     });
-    if (begun != open_.end()) {
-      part = *begun;
+    if (still != wanted.end()) {
+      part.wanted = *still;
+      parts.push_back(std::move(part));
+      wanted.erase(still);
     }
   }
-  open_ = std::move(wanted);
-  if (!open_.empty() && gaining_ms_ == 0) {
-    gaining_ms_ = around_.now_ms();
-    keep_held();
+  for (const internal::Wanted& one : wanted) {
+    parts.push_back({one});
   }
+  open_ = std::move(parts);
+  keep_held();
   go_on();
 }
 
 void ReplicaFetch::go_on() {
   counters_.parts_open = open_.size();
-  if (open_.empty()) {
-    set_held(around_.membership.nodes());
-  } else if (!is_busy_) {
+  if (!open_.empty() && !is_busy_) {
     ask();
   }
 }
@@ -288,25 +304,8 @@ void ReplicaFetch::go_on_later() {
   is_busy_ = true;
   around_.transport.after(kFetchRetryMs, while_alive(is_alive_, [this] {
                             is_busy_ = false;
-                            if (!open_.empty()) {
-                              ask();
-                            }
+                            go_on();
                           }));
-}
-
-std::string ReplicaFetch::request_text(const Part& part) const {
-  json::object request{{"g", around_.membership.height()},
-                       {"f", point_text(part.points.first)},
-                       {"t", point_text(part.points.last)}};
-  if (!part.next.empty()) {
-    const Result<json::value> place = parse_bt(part.next);
-    const auto* dict = place ? place->if_object() : nullptr;
-    if (dict != nullptr) {
-      request["a"] = text_in(*dict, "a").value_or("");
-      request["h"] = text_in(*dict, "h").value_or("");
-    }
-  }
-  return serialise_bt(request);
 }
 
 void ReplicaFetch::later() {
@@ -316,80 +315,243 @@ void ReplicaFetch::later() {
   }
 }
 
+ReplicaFetch::Part* ReplicaFetch::find(const Part& part) {
+  const auto found = std::find_if(open_.begin(), open_.end(), [&part](const Part& other) {
+    return other.wanted.source == part.wanted.source && other.wanted.points == part.wanted.points &&
+           other.wanted.since_ms == part.wanted.since_ms;
+  });
+  return found == open_.end() ? nullptr : &*found;
+}
+
+json::object ReplicaFetch::request_for(const Part& part) const {
+  return {{"g", around_.membership.height()},
+          {"f", point_text(part.wanted.points.first)},
+          {"t", point_text(part.wanted.points.last)}};
+}
+
 void ReplicaFetch::ask() {
+  const auto first = std::find_if(open_.begin(), open_.end(), [this](const Part& part) {
+    return !held_.is_for_later(part.wanted, around_.now_ms());
+  });
+  std::rotate(open_.begin(), first, open_.end());
   const Part part = open_.front();
-  const ServiceNode* node = around_.membership.nodes()->find_ed25519(part.source);
-  if (node == nullptr) {
-    go_on_later();  // plan() follows when the network is known
-    return;
-  }
   is_busy_ = true;
-  if (part.has_revocations) {
-    ask_for_messages(*node, part);
-  } else {
-    ask_for_revocations(*node, part);
+  switch (part.stage) {
+    case Stage::old_messages:
+    case Stage::old_revocations:
+      return ask_about_old_copy(part);
+    case Stage::revocations:
+      return ask_for_revocations(part);
+    case Stage::messages:
+      return ask_for_messages(part);
   }
 }
 
-void ReplicaFetch::ask_for_messages(const ServiceNode& node, const Part& part) {
-  auto stored = [this, part](const std::string& next, const PeerParts& result) {
-    if (result.empty()) {
-      is_busy_ = false;
-      taken(part, next);
+/// `then` is called with what a page or an answer about the old copy is.
+void ReplicaFetch::ask(const Part& part, std::string request,
+                       std::function<void(const PeerParts&)> then) {
+  const ServiceNode* node = around_.membership.find(part.wanted.source);
+  if (node == nullptr) {
+    later();  // plan() follows when the network is known
+    return;
+  }
+  auto done = [this, part, then = std::move(then)](const Result<PeerParts>& reply) {
+    if (!reply || !is_page(*reply)) {
+      later();
+      return;
+    }
+    held_.heard(part.wanted, around_.now_ms());
+    if (Part* open = find(part)) {
+      open->is_whole = open->is_whole && reply->front() == kWhole;
+    }
+    then(*reply);
+  };
+  around_.transport.request(*node, "sn.allium_fetch", {std::move(request)}, kFetchTimeoutMs,
+                            while_alive(is_alive_, std::move(done)));
+}
+
+void ReplicaFetch::stage_over(const Part& asked) {
+  if (Part* part = find(asked)) {
+    part->stage = static_cast<Stage>(static_cast<int>(asked.stage) + 1);
+    part->next.clear();
+    if (part->stage == Stage::revocations && part->is_whole && part->wanted.distance == 0) {
+      held_.compared(part->wanted.points);
+      keep_held();
+    }
+  }
+  is_busy_ = false;
+  go_on();
+}
+
+void ReplicaFetch::page_over(const Part& asked, const std::string& next) {
+  // An answer that ends where it began would be asked for without end.
+  if (next.empty() || next == asked.next) {
+    stage_over(asked);
+    return;
+  }
+  if (Part* part = find(asked)) {
+    part->next = next;
+  }
+  is_busy_ = false;
+  go_on();
+}
+
+// The old copy.
+
+Result<ReplicaFetch::OldPage> ReplicaFetch::old_messages(const Part& part) const {
+  OldPage page;
+  const Copies copies = held_.old_copies(part.wanted.points);
+  if (copies.empty()) {
+    return page;
+  }
+  const std::uint64_t now_ms = around_.now_ms();
+  std::size_t visits = 0;
+  storage::MessageId last;
+  const auto visit = [&](const storage::Account& account, const storage::Message& message) {
+    if (page.messages.size() >= kOldCopyPageMax || ++visits > kFetchVisitsMax) {
+      page.next = place_text(last.account, last.hash);
+      return false;
+    }
+    last = {account, message.hash};
+    if (storage::last_stored(message, now_ms) < old_before(copies, account)) {
+      page.messages.emplace_back(account, message);
+      page.messages.back().second.data.clear();
+    }
+    return true;
+  };
+  const storage::Scan scan{part.wanted.points.first, part.wanted.points.last, place_in(part.next)};
+  if (const Result<void> read = around_.store.for_each(scan, now_ms, visit); !read) {
+    return tl::unexpected(read.error());
+  }
+  return page;
+}
+
+Result<ReplicaFetch::OldPage> ReplicaFetch::old_revocations(const Part& part) const {
+  OldPage page;
+  const Copies copies = held_.old_copies(part.wanted.points);
+  if (copies.empty()) {
+    return page;
+  }
+  const storage::Scan scan{part.wanted.points.first, part.wanted.points.last, place_in(part.next)};
+  RevokedPage gathered(scan.after);
+  const auto visit = [&](const storage::Account& account, const storage::RevokedToken& one) {
+    return gathered.visit({account, one}, one.asked < old_before(copies, account));
+  };
+  if (const Result<void> read = around_.store.for_each_revoked(scan, visit); !read) {
+    return tl::unexpected(read.error());
+  }
+  page.revoked = std::move(gathered.revoked);
+  if (gathered.last) {
+    page.next = place_text(*gathered.last, "");
+  }
+  return page;
+}
+
+void ReplicaFetch::ask_about_old_copy(const Part& part) {
+  Result<OldPage> page =
+      part.stage == Stage::old_messages ? old_messages(part) : old_revocations(part);
+  if (!page) {
+    later();
+    return;
+  }
+  if (page->messages.empty() && page->revoked.empty()) {
+    around_.post(
+        while_alive(is_alive_, [this, part, next = page->next] { page_over(part, next); }));
+    return;
+  }
+  json::array revoked;
+  for (const Revoked& one : page->revoked) {
+    revoked.emplace_back(revoked_entry(one));
+  }
+  json::object request = request_for(part);
+  request["k"] = "o";
+  request["m"] = serialise_replicas(page->messages);
+  request["r"] = serialise_bt(revoked);
+  ask(part, serialise_bt(request), [this, part, page = *std::move(page)](const PeerParts& reply) {
+    erase_gone(part, page, reply);
+  });
+}
+
+// Without a trace: another member who has it may give it back.
+void ReplicaFetch::erase_gone(const Part& part, const OldPage& page, const PeerParts& reply) {
+  std::map<storage::Account, std::vector<storage::Hash>> gone;
+  for (const std::size_t place : places_in(reply[1], page.messages.size())) {
+    const auto& [account, message] = page.messages[place];
+    gone[account].push_back(message.hash);
+  }
+  const std::vector<std::size_t> lifted = places_in(reply[2], page.revoked.size());
+  auto is_done = std::make_shared<bool>(true);
+  auto then = [this, part, next = page.next, is_done] {
+    if (*is_done) {
+      page_over(part, next);
     } else {
       later();
     }
   };
-  auto done = [this,
-               stored = while_alive(is_alive_, std::move(stored))](const Result<PeerParts>& reply) {
-    if (reply && reply->size() == 3 && reply->front() == "OK") {
-      around_.take((*reply)[1], [stored, next = (*reply)[2]](const PeerParts& result) mutable {
-        stored(next, result);
-      });
-      return;
-    }
-    later();
+  const auto one_less =
+      after_all(gone.size() + lifted.size() + 1, while_alive(is_alive_, std::move(then)));
+  const auto done = [post = around_.post, one_less, is_done](const Result<std::size_t>& count) {
+    post([one_less, is_done, is_good = count.has_value()] {
+      *is_done &= is_good;
+      one_less();
+    });
   };
-  around_.transport.request(node, "sn.allium_fetch", {request_text(part)}, kFetchTimeoutMs,
-                            while_alive(is_alive_, std::move(done)));
+  const Copies copies = held_.old_copies(part.wanted.points);
+  for (auto& [account, hashes] : gone) {
+    around_.store.forget(account, std::move(hashes), old_before(copies, account), done);
+  }
+  for (const std::size_t place : lifted) {
+    const auto& [account, one] = page.revoked[place];
+    around_.store.unrevoke(account, {one.token}, {around_.now_ms(), one.asked}, done);
+  }
+  one_less();
 }
 
-void ReplicaFetch::ask_for_revocations(const ServiceNode& node, const Part& part) {
-  json::object request{{"g", around_.membership.height()},
-                       {"f", point_text(part.points.first)},
-                       {"t", point_text(part.points.last)},
-                       {"k", "r"}};
+// What the others have.
+
+void ReplicaFetch::ask_for_messages(const Part& part) {
+  json::object request = request_for(part);
+  if (const auto place = place_in(part.next)) {
+    request["a"] = text_of(place->account);
+    request["h"] = place->hash;
+  }
+  auto stored = [this, part](const PeerParts& reply, const PeerParts& result) {
+    if (!result.empty()) {
+      later();
+      return;
+    }
+    ++counters_.pages;
+    if (reply[2].empty() || reply[2] == part.next) {
+      through(part, reply);
+    } else {
+      page_over(part, reply[2]);
+    }
+  };
+  ask(part, serialise_bt(request),
+      [this, stored = while_alive(is_alive_, std::move(stored))](const PeerParts& reply) {
+        around_.take(reply[1],
+                     [stored, reply](const PeerParts& result) mutable { stored(reply, result); });
+      });
+}
+
+void ReplicaFetch::through(const Part& asked, const PeerParts& reply) {
+  is_busy_ = false;
+  if (const Part* part = find(asked)) {
+    const std::vector<NodeKey> named =
+        reply.size() > 3 ? keys_in(reply[3]) : std::vector<NodeKey>();
+    held_.through(part->wanted, part->is_whole, named, around_.now_ms());
+  }
+  plan();
+}
+
+void ReplicaFetch::ask_for_revocations(const Part& part) {
+  json::object request = request_for(part);
+  request["k"] = "r";
   if (!part.next.empty()) {
     request["a"] = part.next;
   }
-  auto done = [this, part](const Result<PeerParts>& reply) {
-    if (!reply || reply->size() != 3 || reply->front() != "OK") {
-      later();
-    } else if (held_ && !forgotten_.contains({part.points.first, part.points.last})) {
-      forget_then_ask(part.points);
-    } else {
-      take_revocations(part, (*reply)[1], (*reply)[2]);
-    }
-  };
-  around_.transport.request(node, "sn.allium_fetch", {serialise_bt(request)}, kFetchTimeoutMs,
-                            while_alive(is_alive_, std::move(done)));
-}
-
-void ReplicaFetch::forget_then_ask(const PointRange& points) {
-  auto done = [this, points](bool is_done) {
-    if (!is_done) {
-      later();
-      return;
-    }
-    is_busy_ = false;
-    forgotten_.insert({points.first, points.last});
-    go_on();
-  };
-  around_.store.forget(points.first, points.last, storage::stamp_of(gaining_ms_),
-                       [post = around_.post, then = while_alive(is_alive_, std::move(done))](
-                           const Result<std::size_t>& count) {
-                         post([then, is_done = count.has_value()]() mutable { then(is_done); });
-                       });
+  ask(part, serialise_bt(request),
+      [this, part](const PeerParts& reply) { take_revocations(part, reply[1], reply[2]); });
 }
 
 void ReplicaFetch::take_revocations(const Part& part, std::string_view text,
@@ -397,19 +559,11 @@ void ReplicaFetch::take_revocations(const Part& part, std::string_view text,
   const std::vector<Revoked> revoked = parse_revoked(text);
   auto is_kept = std::make_shared<bool>(true);
   auto done = [this, part, next, is_kept] {
-    if (!*is_kept) {
+    if (*is_kept) {
+      page_over(part, next);
+    } else {
       later();
-      return;
     }
-    is_busy_ = false;
-    const auto open = std::find_if(open_.begin(), open_.end(), [&part](const Part& other) {
-      return other.name() == part.name();
-    });
-    if (open != open_.end()) {
-      open->has_revocations = next.empty() || next == part.next;
-      open->next = open->has_revocations ? std::string() : next;
-    }
-    go_on();
   };
   const auto one_less = after_all(revoked.size() + 1, while_alive(is_alive_, std::move(done)));
   const std::uint64_t now_ms = around_.now_ms();
@@ -430,26 +584,11 @@ void ReplicaFetch::take_revocations(const Part& part, std::string_view text,
   one_less();
 }
 
-void ReplicaFetch::taken(const Part& asked, const std::string& next) {
-  ++counters_.pages;
-  const auto part = std::find_if(open_.begin(), open_.end(), [&asked](const Part& other) {
-    return other.name() == asked.name();
-  });
-  if (part != open_.end()) {
-    // An answer that ends where it began would be asked for without end.
-    if (next.empty() || next == part->next) {
-      done_.insert(part->name());
-      open_.erase(part);
-    } else {
-      part->next = next;
-    }
-  }
-  go_on();
-}
+// What others ask.
 
 void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
                           const std::function<void(PeerParts)>& reply) {
-  const std::optional<FetchRequest> asked = parse_request(request);
+  const std::optional<Request> asked = parse_request(request);
   if (!asked) {
     reply({"400", "expected a bt dict of g, f, t and, together, a and h"});
     return;
@@ -460,14 +599,27 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
     reply({"421", "this node does not know that network yet"});
     return;
   }
-  around_.on_given(node->ed25519);
-  if (asked->wants_revocations) {
-    answer_revocations(*node, asked->scan, reply);
+  if (asked->kind == "o") {
+    answer_old_copy(*node, *asked, reply);
     return;
   }
-  Page page(around_.membership, node->swarm);
+  around_.on_given(node->ed25519);
+  if (asked->kind == "r") {
+    answer_revocations(*node, asked->scan, reply);
+  } else {
+    answer_messages(*node, asked->scan, reply);
+  }
+}
+
+bool ReplicaFetch::is_whole_for(const ServiceNode& asker, const storage::Scan& scan) const {
+  return held_.is_whole({scan.first, scan.last}, asker.ed25519, around_.now_ms());
+}
+
+void ReplicaFetch::answer_messages(const ServiceNode& node, const storage::Scan& scan,
+                                   const std::function<void(PeerParts)>& reply) {
+  Page page(around_.membership, node.swarm);
   const Result<void> read = around_.store.for_each(
-      asked->scan, around_.now_ms(),
+      scan, around_.now_ms(),
       [&page](const storage::Account& account, const storage::Message& message) {
         return page.visit(account, message);
       });
@@ -476,37 +628,81 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
     return;
   }
   counters_.served += page.size();
-  reply(page.reply());
+  PeerParts parts = {kWhole, page.messages(), page.next()};
+  if (!is_whole_for(node, scan)) {
+    json::array keys;
+    for (const NodeKey& key : held_.lacked_from({scan.first, scan.last}, around_.now_ms())) {
+      keys.emplace_back(text_of(key));
+    }
+    parts.front() = kInPart;
+    parts.push_back(serialise_bt(keys));
+  }
+  reply(std::move(parts));
 }
 
 void ReplicaFetch::answer_revocations(const ServiceNode& node, const storage::Scan& scan,
                                       const std::function<void(PeerParts)>& reply) {
-  json::array list;
-  std::string next;
-  std::optional<storage::Account> last;
-  const auto place = [](const storage::Account& of) {
-    return std::pair(storage::point_of(of), of);
-  };
+  RevokedPage page(scan.after);
   const auto visit = [&](const storage::Account& account, const storage::RevokedToken& one) {
-    const bool is_before = scan.after && place(account) <= place(scan.after->account);
-    if (is_before || around_.membership.swarm_of(account) != node.swarm) {
-      return true;
-    }
-    // A page ends where an account ends.
-    if (list.size() >= kFetchRevokedMax && account != *last) {
-      next = text_of(*last);
-      return false;
-    }
-    last = account;
-    list.emplace_back(
-        json::array{text_of(account), text_of(one.token), one.timestamp_ms, one.asked});
-    return true;
+    return page.visit({account, one}, around_.membership.swarm_of(account) == node.swarm);
   };
   if (!around_.store.for_each_revoked(scan, visit)) {
     reply({"503", "ask again"});
     return;
   }
-  reply({"OK", serialise_bt(list), next});
+  json::array list;
+  for (const Revoked& one : page.revoked) {
+    list.emplace_back(revoked_entry(one));
+  }
+  reply({is_whole_for(node, scan) ? kWhole : kInPart, serialise_bt(list),
+         page.last ? std::string(text_of(*page.last)) : std::string()});
+}
+
+void ReplicaFetch::answer_old_copy(const ServiceNode& node, const Request& asked,
+                                   const std::function<void(PeerParts)>& reply) {
+  const auto messages = parse_pushed(asked.old_messages);
+  if (!messages) {
+    reply({"400", messages.error().text});
+    return;
+  }
+  const bool is_whole = is_whole_for(node, asked.scan);
+  // What has been stored since it was others' this node need not know.
+  const auto is_known = [&](const storage::Account& account, storage::Stamp stored) {
+    const std::uint64_t until_ms = held_.whole_until_ms(storage::point_of(account));
+    return is_whole && until_ms > kClocksApartMs &&
+           stored < storage::stamp_of(until_ms - kClocksApartMs);
+  };
+  const std::uint64_t now_ms = around_.now_ms();
+  json::array gone;
+  for (std::size_t i = 0; i < messages->size(); ++i) {
+    const auto& [account, message] = (*messages)[i];
+    const auto effect = around_.store.try_store(account, message, storage::Origin::replica,
+                                                is_public_outbox(message.space), now_ms);
+    if (!effect) {
+      reply({"503", "ask again"});
+      return;
+    }
+    const bool is_absent = *effect == storage::StoreEffect::inserted;
+    const bool is_here = *effect == storage::StoreEffect::already;
+    if (is_absent ? is_known(account, storage::last_stored(message, now_ms)) : !is_here) {
+      gone.emplace_back(i);
+    }
+  }
+  json::array lifted;
+  const std::vector<Revoked> revoked = parse_revoked(asked.old_revocations);
+  for (std::size_t i = 0; i < revoked.size(); ++i) {
+    const auto& [account, one] = revoked[i];
+    const auto tokens = around_.store.revoked(account);
+    if (!tokens) {
+      reply({"503", "ask again"});
+      return;
+    }
+    if (std::find(tokens->begin(), tokens->end(), one.token) == tokens->end() &&
+        is_known(account, one.asked)) {
+      lifted.emplace_back(i);
+    }
+  }
+  reply({is_whole ? kWhole : kInPart, serialise_bt(gone), serialise_bt(lifted)});
 }
 
 }  // namespace allium::control

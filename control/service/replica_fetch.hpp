@@ -4,19 +4,26 @@
 // How a node comes to all the messages of its swarm when it has not been there all along: it asks those that have had them.
 //
 // Members push what a new one lacks as soon as they know of it (swarm_peers.hpp). That reaches nobody who does not know yet that
-// he is meant, who was away while it happened, or whose disk is new. So each node keeps a word of which network its store is whole
-// for (`held`), and fetches what lies between that and the network of today, until it is whole again.
+// he is meant, who was away while it happened, or whose disk is new. So each node keeps a word of the network that it has seen last and of
+// what it lacks in it (internal/held_points.hpp), and fetches that.
 //
-//   From whom    the members, in the network it was whole for, of the swarms whose accounts are its own now. Where it knows of none:
+//   From whom    the members of the swarms whose accounts its own were in the network before. Where it knows of none:
 //                    the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
-//   Before           a copy of what was not its own meanwhile is worth nothing: what was deleted since would come back. When the first
-//                    of those it asks has answered, it erases its own, and then takes theirs.
+//                    Who has not come to all of it himself says so (PART), and whom he wants to ask: they are asked as well.
+//   Before           a copy of what was not its own meanwhile may have what was deleted since. So it first asks about each of these messages
+//                    and revocations. What is gone is erased here: what is not there, where the other has everything and it is from before
+//                    that; and what he knows to have been deleted, where he has not. Nothing else is: if accounts come back before all of
+//                    them had gone over, the old copy may be the only one.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
-//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK", messages (serialise_replicas), and where to go on
-//                    (a bt dict of `a` and `h`), empty at the end; or a status and a text. Only what is the asking node's own.
+//                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK" or
+//                    "PART", messages (serialise_replicas), and where to go on (a bt dict of `a` and `h`), empty at the end, and a bt list
+//                    of the keys (Ed25519) of those whom the other wants to ask; or a status and a text. Only what is the asking
+//                    node's own.
 //                    With `k` "r", revocations: a bt list of [account, token, timestamp, stamp], and the account where to go on (the
 //                    next request's `a`), empty at the end. They are the member's word, which no client has signed: all that it can do is
 //                    to keep a subaccount out here.
+//                    With `k` "o", which of these are gone: `m` messages (serialise_replicas, without their data), `r` revocations, as
+//                    above. Reply: "OK" or "PART", and two bt lists of places in them.
 //
 //   Ownership  borrows what FetchSurroundings names.
 //   Errors     a member that does not answer is asked again, for as long as it is in the network.
@@ -26,13 +33,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
+#include <boost/json/object.hpp>
+
+#include "control/service/internal/held_points.hpp"
 #include "control/service/membership.hpp"
 #include "control/service/peer_transport.hpp"
 #include "storage/message_store.hpp"
@@ -43,6 +51,8 @@ inline constexpr std::size_t kFetchBytesMax = 1'000'000;
 /// Messages that one request looks at, its own or not.
 inline constexpr std::size_t kFetchVisitsMax = 10'000;
 inline constexpr std::size_t kFetchRevokedMax = 5'000;
+/// Messages that one request asks about.
+inline constexpr std::size_t kOldCopyPageMax = 1'000;
 inline constexpr std::uint64_t kFetchTimeoutMs = 20'000;
 inline constexpr std::uint64_t kFetchRetryMs = 5'000;
 
@@ -68,6 +78,8 @@ struct FetchCounters {
 
 class ReplicaFetch {
  public:
+  struct Request;
+
   /// `held` is what on_held() was last told, by an earlier process too; empty: nothing.
   ReplicaFetch(FetchSurroundings surroundings, std::string_view held);
   ReplicaFetch(const ReplicaFetch&) = delete;
@@ -83,43 +95,55 @@ class ReplicaFetch {
   [[nodiscard]] const FetchCounters& counters() const noexcept { return counters_; }
 
  private:
-  /// What one member is to be asked for.
-  struct Part {
-    NodeKey source{};
-    PointRange points;
-    bool has_revocations = false;
-    std::string next;  ///< where its last answer ended, of revocations first
+  enum class Stage : std::uint8_t { old_messages, old_revocations, revocations, messages };
 
-    [[nodiscard]] auto name() const { return std::tuple(source, points.first, points.last); }
+  /// How far one member has been asked.
+  struct Part {
+    internal::Wanted wanted;
+    Stage stage = Stage::old_messages;
+    bool is_whole = true;  ///< all its answers say so
+    std::string next{};    ///< where its last answer ended, within the stage
   };
 
-  [[nodiscard]] std::vector<Part> parts_wanted() const;
-  void add_parts(std::vector<Part>& parts, const std::vector<const ServiceNode*>& members,
-                 const PointRange& theirs) const;
+  /// Of this node's own old copy.
+  struct OldPage {
+    std::vector<std::pair<storage::Account, storage::Message>> messages;
+    std::vector<std::pair<storage::Account, storage::RevokedToken>> revoked;
+    std::string next;
+  };
+
   void plan();
   void go_on();
   void go_on_later();
   void ask();
-  void ask_for_messages(const ServiceNode& node, const Part& part);
-  void ask_for_revocations(const ServiceNode& node, const Part& part);
-  void forget_then_ask(const PointRange& points);
+  void ask(const Part& part, std::string request, std::function<void(const PeerParts&)> then);
+  void ask_for_messages(const Part& part);
+  void ask_for_revocations(const Part& part);
+  void ask_about_old_copy(const Part& part);
+  [[nodiscard]] Result<OldPage> old_messages(const Part& part) const;
+  [[nodiscard]] Result<OldPage> old_revocations(const Part& part) const;
+  void erase_gone(const Part& part, const OldPage& page, const PeerParts& reply);
   void take_revocations(const Part& part, std::string_view list, const std::string& next);
-  void answer_revocations(const ServiceNode& node, const storage::Scan& scan,
-                          const std::function<void(PeerParts)>& reply);
   void later();
-  void taken(const Part& asked, const std::string& next);
-  [[nodiscard]] std::string request_text(const Part& part) const;
-  void set_held(std::shared_ptr<const ServiceNodes> network);
+  void stage_over(const Part& asked);
+  void page_over(const Part& asked, const std::string& next);
+  void through(const Part& asked, const PeerParts& reply);
+  [[nodiscard]] Part* find(const Part& part);
+  [[nodiscard]] boost::json::object request_for(const Part& part) const;
   void keep_held();
 
+  void answer_messages(const ServiceNode& node, const storage::Scan& scan,
+                       const std::function<void(PeerParts)>& reply);
+  void answer_revocations(const ServiceNode& node, const storage::Scan& scan,
+                          const std::function<void(PeerParts)>& reply);
+  void answer_old_copy(const ServiceNode& node, const Request& asked,
+                       const std::function<void(PeerParts)>& reply);
+  [[nodiscard]] bool is_whole_for(const ServiceNode& asker, const storage::Scan& scan) const;
+
   FetchSurroundings around_;
-  // Read with held_: made before it, or it would be 0 again after that.
-  std::uint64_t gaining_ms_ = 0;  ///< since when there has been something to fetch; 0: not
-  std::shared_ptr<const ServiceNodes>
-      held_;  ///< the network that the store is whole for; null: none
+  internal::HeldPoints held_;
+  std::string kept_;  ///< what was said of held_ last
   std::vector<Part> open_;
-  std::set<std::tuple<NodeKey, std::uint64_t, std::uint64_t>> done_;  ///< since held_
-  std::set<std::pair<std::uint64_t, std::uint64_t>> forgotten_;       ///< ranges, since held_
   bool is_busy_ = false;
   FetchCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

@@ -400,6 +400,18 @@ std::vector<Hash> AccountChange::remove(const std::vector<Hash>& hashes) {
   return removed;
 }
 
+std::size_t AccountChange::forget(const std::vector<Hash>& hashes, Stamp before) {
+  std::size_t count = 0;
+  for (const Hash& hash : hashes) {
+    const std::optional<Kept> here = can_be_a_hash(hash) ? find(hash) : std::nullopt;
+    if (here && here->header.stored < before) {
+      erase(*here);
+      ++count;
+    }
+  }
+  return count;
+}
+
 HashesBySpace AccountChange::remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms) {
   HashesBySpace removed;
   for (const Kept& message : list(space)) {

@@ -44,6 +44,8 @@ class AccountChange {
   [[nodiscard]] std::size_t revoke(const std::vector<Token>& tokens, std::uint64_t timestamp_ms);
   [[nodiscard]] std::size_t unrevoke(const std::vector<Token>& tokens);
 
+  [[nodiscard]] std::size_t forget(const std::vector<Hash>& hashes, Stamp before);
+
   /// Frees a message without a trace.
   void erase(const Kept& message);
 

@@ -73,38 +73,4 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
   return piece;
 }
 
-ReclaimedPiece forget_piece(Transaction& transaction, const Forgotten& what, std::string from) {
-  if (from.empty()) {
-    from = start_of_points(Kind::header, what.first);
-  }
-  const Kind kind = kind_of(from).value_or(Kind::revocation);
-  ReclaimedPiece piece;
-  const auto entries = transaction.scan(from, end_of_points(kind, what.last), kReclaimPieceMax);
-  for (const auto& [key, value] : entries) {
-    if (kind == Kind::header) {
-      const auto parsed = parse_message_key(key);
-      auto header = decode_header(value);
-      if (parsed && header && header->stored < what.before) {
-        AccountChange(transaction, parsed->account, 0).erase({parsed->place, *std::move(header)});
-        ++piece.messages;
-      }
-      continue;
-    }
-    const auto revocation = decode_revocation(value);
-    if (revocation && revocation->asked < what.before) {
-      transaction.erase(key);
-      if (revocation->is_lifted) {
-        transaction.erase(expiry_key(end_of_lateness(revocation->asked), key));
-      }
-      transaction.totals().bytes_used -= kRevocationBytes;
-    }
-  }
-  if (entries.size() == kReclaimPieceMax) {
-    piece.next = entries.back().first + '\0';
-  } else if (kind == Kind::header) {
-    piece.next = start_of_points(Kind::revocation, what.first);
-  }
-  return piece;
-}
-
 }  // namespace allium::storage::internal

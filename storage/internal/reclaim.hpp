@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Frees what is over, or is not this node's any more, in pieces, so that other changes are not kept waiting.
+// Frees what is over, in pieces, so that other changes are not kept waiting.
 //
 //   Errors     a damaged entry is left where it is and passed by: it must not keep the rest on the disk.
 //   Threads    the writer's.
@@ -19,18 +19,7 @@ struct ReclaimedPiece {
   std::string next;  ///< where to go on; empty: all is done
 };
 
-/// What `forget` frees (message_store.hpp).
-struct Forgotten {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  Stamp before = 0;
-};
-
 /// `from`: empty at first, then the last piece's `next`.
-[[nodiscard]] ReclaimedPiece forget_piece(Transaction& transaction, const Forgotten& what,
-                                          std::string from);
-
-/// The same.
 [[nodiscard]] ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms,
                                            std::string from);
 

@@ -134,8 +134,7 @@ class Operation {
         return text(std::uint64_t{reclaim(to, now_ms_)});
       case 13:
         return text(answer<std::size_t>([&](Done<std::size_t> done) {
-          const std::uint64_t point = point_of(account_);
-          to.forget(point, point, stamp_of(now_ms_ - number_), std::move(done));
+          to.forget(account_, hashes_, stamp_of(now_ms_ - number_ % 120), std::move(done));
         }));
       default:
         return text(testing::store(to, account_, message_,

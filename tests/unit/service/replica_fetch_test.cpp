@@ -10,6 +10,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/encoding.hpp"
+#include "control/service/internal/message_hash.hpp"
 #include "tests/unit/service/swarm_world.hpp"
 
 namespace allium::control::test {
@@ -45,7 +46,6 @@ TEST(LateMember, WhoLearnsOfItsSwarmAfterAllOthersHasItsMessages) {
   world.run(10'000);
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
   EXPECT_EQ(world.node(2).fetch().counters().parts_open, 0U);
-  EXPECT_FALSE(world.node(2).held.empty());
 }
 
 TEST(MemberThatComesBack, HasNothingOfWhatWasDeletedMeanwhile) {
@@ -185,11 +185,11 @@ TEST(LateMember, WhoLearnsBeforeTheOthersAsksUntilTheyKnow) {
   world.add_node();
   world.assign({7, 7, 7}, {0, 1});
   world.run(8'000);
-  EXPECT_TRUE(world.node(2).held.empty());
+  EXPECT_EQ(world.node(2).fetch().counters().parts_open, 2U);
   world.tell(0);
   world.tell(1);
   world.run(20'000);
-  EXPECT_FALSE(world.node(2).held.empty());
+  EXPECT_EQ(world.node(2).fetch().counters().parts_open, 0U);
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
 }
 
@@ -266,6 +266,204 @@ TEST(NewSwarm, KeepsWhatClientsStoredWhileItFetchedAlsoWhereItStartsAgain) {
   }
 }
 
+TEST(NewSwarm, KeepsWhatItWasHandedBeforeAnybodyHasAnswered) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kNoSwarm, kNoSwarm});
+  world.run(30'000);
+  const std::vector<TestAccount> accounts = stored_accounts(world, 30);
+  world.run(1'000);
+  world.node(0).silent_on = world.node(1).silent_on = {"sn.allium_fetch"};
+  world.assign({7, 7, kOther, kOther}, {3});
+  world.run(1'000);
+  for (const TestAccount& account : accounts) {
+    if (world.node(2).membership.is_ours(account.account())) {
+      world.call(2, "store", account.store("news", world.now_ms));
+    }
+  }
+  world.run(10'000);
+  world.tell(3);
+  world.run(20'000);
+  world.node(0).silent_on = world.node(1).silent_on = {};
+  world.run(60'000);
+  std::size_t moved = 0;
+  for (const TestAccount& account : accounts) {
+    if (world.node(3).membership.is_ours(account.account())) {
+      EXPECT_EQ(sorted_data(world, 3, account), (std::vector<std::string>{"mail", "news"}));
+      ++moved;
+    }
+  }
+  EXPECT_GT(moved, 0U);
+}
+
+/// Two swarms, of which the second had nothing and hears nothing of what is now its own.
+class AccountsThatComeBack : public testing::Test {
+ protected:
+  using Texts = std::vector<std::string>;
+
+  void SetUp() override {
+    world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+    world.run(30'000);
+    accounts = stored_accounts(world, 30);
+    world.run(1'000);
+    let_nothing_cross();
+    world.assign({7, 7, kOther, kOther, kNoSwarm});
+    world.run(30'000);
+    std::erase_if(accounts, [this](const TestAccount& account) {
+      return !world.node(2).membership.is_ours(account.account());
+    });
+    ASSERT_GT(accounts.size(), 3U);
+  }
+
+  void let_nothing_cross() {
+    for (std::size_t node = 0; node < 5; ++node) {
+      world.node(node).silent_on = {node < 2 ? "sn.allium_fetch" : "sn.allium_late"};
+    }
+  }
+
+  void let_cross() {
+    for (std::size_t node = 0; node < 5; ++node) {
+      world.node(node).silent_on = {};
+    }
+  }
+
+  void restart_all() {
+    for (std::size_t node = 0; node < 5; ++node) {
+      world.node(node).restart();
+    }
+    for (std::size_t node = 0; node < 5; ++node) {
+      world.start(node);
+    }
+  }
+
+  void come_back() {
+    world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+    let_cross();
+    world.run(60'000);
+  }
+
+  void remove_at(std::size_t node, const TestAccount& account) {
+    world.call(node, "delete",
+               account.remove({internal::message_hash(account.account(), 0, "mail")}));
+  }
+
+  void expect_there(const TestAccount& account, const Texts& texts) {
+    for (std::size_t node = 0; node < 2; ++node) {
+      EXPECT_EQ(sorted_data(world, node, account), texts) << node;
+    }
+  }
+
+  SwarmWorld world{5};
+  std::vector<TestAccount> accounts;
+};
+
+TEST_F(AccountsThatComeBack, HaveAllThatHadNotGone) {
+  come_back();
+  for (const TestAccount& account : accounts) {
+    expect_there(account, {"mail"});
+  }
+}
+
+TEST_F(AccountsThatComeBack, HaveAllThatHadNotGoneWhereEverybodyStartsAgain) {
+  restart_all();
+  world.run(5'000);
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+  world.run(1'000);
+  restart_all();
+  let_cross();
+  world.run(60'000);
+  for (const TestAccount& account : accounts) {
+    expect_there(account, {"mail"});
+  }
+}
+
+TEST_F(AccountsThatComeBack, HaveAllThatHadNotGoneWhereTheyWereWithOneWhoNeverHeardOfIt) {
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+  world.assign({7, 7, kOther, kOther, kNoSwarm}, {2, 3});
+  come_back();
+  for (const TestAccount& account : accounts) {
+    expect_there(account, {"mail"});
+  }
+}
+
+TEST_F(AccountsThatComeBack, HaveWhatWasStoredMeanwhileAndNotWhatWasDeleted) {
+  world.call(2, "store", accounts[0].store("news", world.now_ms));
+  remove_at(3, accounts[1]);
+  world.run(1'000);
+  come_back();
+  expect_there(accounts[0], {"mail", "news"});
+  expect_there(accounts[1], {});
+  expect_there(accounts[2], {"mail"});
+}
+
+TEST_F(AccountsThatComeBack, HaveNothingThatWasDeletedWhereAllHadGone) {
+  let_cross();
+  world.run(60'000);
+  remove_at(3, accounts[1]);
+  world.run(1'000);
+  // Half of who had it is dead for ever, and so hears nothing of where they are next.
+  world.node(2).is_up = false;
+  come_back();
+  expect_there(accounts[0], {"mail"});
+  expect_there(accounts[1], {});
+}
+
+// By way of a third swarm, whose members have never heard of the deletion.
+TEST_F(AccountsThatComeBack, HaveNothingThatWasDeletedBeforeTheyWentOn) {
+  let_cross();
+  world.run(60'000);
+  remove_at(3, accounts[1]);
+  world.run(1'000);
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kOther});
+  world.run(60'000);
+  ASSERT_EQ(sorted_data(world, 4, accounts[0]), Texts{"mail"});
+  ASSERT_EQ(sorted_data(world, 4, accounts[1]), Texts{});
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+  world.run(60'000);
+  expect_there(accounts[0], {"mail"});
+  expect_there(accounts[1], {});
+}
+
+TEST_F(AccountsThatComeBack, HaveWhatWasStoredWithWhoHadThemBeforeTheLast) {
+  let_cross();
+  world.run(60'000);
+  world.call(2, "store", accounts[0].store("news", world.now_ms));
+  world.run(1'000);
+  world.node(2).silent_on = world.node(3).silent_on = {"sn.allium_fetch"};
+  world.node(4).silent_on = {"sn.allium_late"};
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kOther});
+  world.run(1'000);
+  world.call(4, "store", accounts[0].store("newer", world.now_ms));
+  world.run(1'000);
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+  let_cross();
+  world.run(60'000);
+  expect_there(accounts[0], {"mail", "newer", "news"});
+}
+
+TEST(MemberThatComesBack, AsksForWhatItHadBeforeAlsoWhereItIsStillAskingForOtherThings) {
+  SwarmWorld world(3);
+  world.assign({7, 7, kOther});
+  world.run(30'000);
+  std::vector<TestAccount> accounts = stored_accounts(world, 30);
+  std::erase_if(accounts, [&world](const TestAccount& account) {
+    return !world.node(0).membership.is_ours(account.account());
+  });
+  ASSERT_FALSE(accounts.empty());
+  world.run(1'000);
+  world.node(2).silent_on = {"sn.allium_fetch"};
+  world.assign({kOther, 7, kOther});
+  world.run(10'000);
+  EXPECT_GT(world.node(0).fetch().counters().parts_open, 0U);
+  for (const TestAccount& account : accounts) {
+    world.call(1, "delete", account.remove({internal::message_hash(account.account(), 0, "mail")}));
+  }
+  world.assign({7, 7, kOther});
+  world.run(60'000);
+  for (const TestAccount& account : accounts) {
+    EXPECT_TRUE(sorted_data(world, 0, account).empty());
+  }
+}
+
 TEST(LateMember, WhoLearnsOfItsSwarmAfterAllOthersIsHandedWhatItDidNotTakeForItsOwn) {
   SwarmWorld world(3);
   world.assign({7, 7, kNoSwarm});
@@ -295,6 +493,22 @@ TEST(AbsentMember, WhoHasGoneToAnotherSwarmIsNotKeptAQueueForEver) {
   world.node(2).is_up = true;
   world.run(120'000);
   EXPECT_TRUE(world.node(0).store().missed(world.node(2).key(), 0, 1'000)->empty());
+}
+
+TEST(Whole, IsASwarmOfWhichOneWasDeadFromTheStart) {
+  SwarmWorld world(3);
+  world.node(2).is_up = false;
+  world.run(30'000);
+  const auto how = [&world] {
+    const json::object all = {{"g", 1}, {"f", std::string(8, '\0')}, {"t", std::string(8, '\xff')}};
+    PeerParts parts;
+    world.node(0).fetch().answer(x25519_of(world.node(1).key()).value(), serialise_bt(all),
+                                 [&parts](PeerParts given) { parts = std::move(given); });
+    return parts.at(0);
+  };
+  EXPECT_EQ(how(), "PART");
+  world.run(7'200'000);
+  EXPECT_EQ(how(), "OK");
 }
 
 TEST(NewDisk, IsFilledByTheOthers) {
@@ -394,7 +608,7 @@ class Answering : public testing::Test {
   }
 
   std::vector<OwnedMessage> given(const PeerParts& parts) {
-    EXPECT_EQ(parts.size(), 3U);
+    EXPECT_GE(parts.size(), 3U);
     const auto messages = parse_pushed(parts.at(1));
     EXPECT_TRUE(messages);
     return messages ? *messages : std::vector<OwnedMessage>();
@@ -448,20 +662,64 @@ TEST_F(Answering, RefusesWhatIsNoRequest) {
   EXPECT_EQ(ask(1, half).at(0), "400");
 }
 
+TEST_F(Answering, SaysWhichOfAnOldCopyAreGone) {
+  world.run(10'000);
+  std::erase_if(accounts, [this](const TestAccount& account) {
+    return !world.node(0).membership.is_ours(account.account());
+  });
+  ASSERT_GT(accounts.size(), 2U);
+  const std::vector<OwnedMessage> old = given(ask(1, all));
+  ASSERT_EQ(old.size(), accounts.size());
+  const auto removed = std::find_if(accounts.begin(), accounts.end(), [&old](const auto& account) {
+    return account.account() == old[1].first;
+  });
+  ASSERT_NE(removed, accounts.end());
+  world.call(0, "delete", removed->remove({old[1].second.hash}));
+  OwnedMessage unknown = old[0];
+  unknown.second.hash = internal::message_hash(unknown.first, 0, "unknown");
+  unknown.second.life.clear();
+  unknown.second.timestamp_ms = world.now_ms - 60'000;
+  json::object question = all;
+  question["k"] = "o";
+  question["m"] = serialise_replicas({old[0], old[1], unknown});
+  const storage::Account& account = old[0].first;
+  const json::array revoked = {text_of(account), std::string(36, 't'), 1, 1};
+  question["r"] = serialise_bt(json::array{revoked});
+  EXPECT_EQ(ask(1, question), (PeerParts{"PART", "li1ee", "le"})) << "not all points are its own";
+  const auto own = world.node(0).membership.nodes()->swarms().points_of(7);
+  const std::uint64_t point = storage::point_of(account);
+  std::array<std::uint8_t, 8> bytes{};
+  store_be(bytes.data(), point, bytes.size());
+  ASSERT_TRUE(own);
+  question["f"] = question["t"] = text_of(bytes);
+  EXPECT_EQ(ask(1, question), (PeerParts{"OK", "li1ei2ee", "li0ee"}));
+  question["m"] = "no messages";
+  EXPECT_EQ(ask(1, question).at(0), "400");
+}
+
 TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
-  SwarmWorld world(2);
+  SwarmWorld world(3);
+  world.assign({7, 7, kOther});
+  world.run(10'000);
+  world.node(2).silent_on = {"sn.allium_fetch"};
+  world.assign({7, kOther, kOther});
   world.run(1'000);
   const std::string held = world.node(1).held;
-  ASSERT_FALSE(held.empty());
+  for (const char* part : {"\ncopies 2\n", "\nwanted 2\n", "\nnodes 3\n"}) {
+    ASSERT_NE(held.find(part), std::string::npos) << held;
+  }
+  const std::string store = world.node(1).store().id();
+  ASSERT_EQ(internal::HeldPoints(held, store).text(store), held);
+  const auto changed = [&held](const std::string& from, const std::string& to) {
+    std::string text = held;
+    return text.replace(text.find(from), from.size(), to);
+  };
   for (const std::string& text :
-       {std::string("nonsense"), held.substr(0, 20), held + "zz 7\n", held + "00"}) {
-    world.node(1).held = text;
-    world.node(0).served.clear();
-    world.node(1).restart();
-    world.start(1);
-    world.run(5'000);
-    EXPECT_TRUE(world.node(0).served.contains("sn.allium_fetch")) << text;
-    EXPECT_EQ(world.node(1).held, held);
+       {std::string("nonsense"), held.substr(0, 20), held.substr(0, held.size() - 2),
+        held + "zz 7\n", held + "00", changed("held 2", "held 1"), changed("copies 2", "copies 3"),
+        changed("wanted 2", "wanted 3"), changed("wanted 2", "wanted 9999999"),
+        changed("nodes 3", "nodes 2"), changed("nodes 3", "nodes 9999999")}) {
+    EXPECT_TRUE(internal::HeldPoints(text, store).text(store).empty()) << text;
   }
 }
 

@@ -173,7 +173,7 @@ TYPED_TEST(AnyStore, TakesWhatAMemberKnowsOfAReplica) {
       }
     }
     answer<std::size_t>([&](Done<std::size_t> done) {
-      this->in().forget(point_of(back), point_of(back), UINT64_MAX, std::move(done));
+      this->in().forget(back, {"h0", "h1"}, UINT64_MAX, std::move(done));
     }).value();
     for (const StoreChange& replica : replicas_of(this->in(), there, true)) {
       replica(this->in(), back);

@@ -177,6 +177,27 @@ TYPED_TEST(AnyStore, LetsOnlyAClientBringBackWhatWasRemoved) {
   EXPECT_EQ(this->put(message_of("a"), Origin::replica), StoreEffect::already);
 }
 
+TYPED_TEST(AnyStore, ForgetsOldMessagesWithoutATrace) {
+  const auto put_at = [this](const char* hash, std::uint64_t now_ms) {
+    return store(this->in(), this->account_, message_of(hash), Origin::client, false, now_ms)
+        .value();
+  };
+  put_at("old", kNow - 10);
+  put_at("new", kNow);
+  put_at("again", kNow - 10);
+  put_at("again", kNow);
+  const auto forget = [this](std::vector<Hash> hashes) {
+    return answer<std::size_t>([&](Done<std::size_t> done) {
+             this->in().forget(this->account_, std::move(hashes), stamp_of(kNow), std::move(done));
+           })
+        .value();
+  };
+  EXPECT_EQ(forget({"old", "new", "again", "unknown", ""}), 1U);
+  EXPECT_EQ(forget({"old"}), 0U);
+  EXPECT_EQ(this->in().status().messages, 2U);
+  EXPECT_EQ(this->put(message_of("old"), Origin::replica), StoreEffect::inserted);
+}
+
 TYPED_TEST(AnyStore, EndsATombstoneWithTheMessagesExpiry) {
   this->put(message_of("a", 0, kNow + 10));
   remove(this->in(), this->account_, {"a", Hash(kHashCharsMax + 1, 'x'), ""}).value();

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/internal/held_points.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "control/service/encoding.hpp"
+#include "storage/message_store.hpp"
+
+namespace allium::control::internal {
+namespace {
+
+constexpr std::string_view kFirstLine = "allium-held 2";
+constexpr std::string_view kEnd = "end";
+constexpr std::size_t kNodesMax = 100'000;
+constexpr std::size_t kEntriesMax = 100'000;
+constexpr PointRange kRing{0, UINT64_MAX};
+
+bool overlap(const PointRange& one, const PointRange& other) {
+  return one.first <= other.last && other.first <= one.last;
+}
+
+Points common(const Points& left, const PointRange& right) {
+  Points points;
+  for (const PointRange& one : left) {
+    for (const PointRange& both : common_points(one, right)) {
+      points.push_back(both);
+    }
+  }
+  return points;
+}
+
+Points points_of(const ServiceNodes& network, const NodeKey& key) {
+  const ServiceNode* node = network.find_ed25519(key);
+  const auto points = node == nullptr ? std::nullopt : network.swarms().points_of(node->swarm);
+  return points ? common_points(*points, kRing) : Points();
+}
+
+std::optional<NodeKey> read_key(std::istream& lines) {
+  std::string text;
+  lines >> text;
+  const auto bytes = from_hex(text);
+  return bytes ? array_of<32>(*bytes) : std::nullopt;
+}
+
+bool read_points(std::istream& lines, PointRange& points) {
+  return (lines >> points.first >> points.last) && points.first <= points.last;
+}
+
+/// `name` and how many lines follow.
+std::optional<std::size_t> read_count(std::istream& lines, std::string_view name) {
+  std::string word;
+  std::size_t count = 0;
+  const bool is_good = (lines >> word >> count) && word == name && count <= kEntriesMax;
+  return is_good ? std::optional(count) : std::nullopt;
+}
+
+}  // namespace
+
+Points without(Points points, const Points& taken) {
+  for (const PointRange& hole : taken) {
+    Points rest;
+    for (const PointRange& one : points) {
+      if (!overlap(one, hole)) {
+        rest.push_back(one);
+        continue;
+      }
+      if (one.first < hole.first) {
+        rest.push_back({one.first, hole.first - 1});
+      }
+      if (hole.last < one.last) {
+        rest.push_back({hole.last + 1, one.last});
+      }
+    }
+    points = std::move(rest);
+  }
+  return points;
+}
+
+HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
+  if (!read(text, store)) {
+    network_ = nullptr;
+    wanted_.clear();
+    copies_.clear();
+  }
+}
+
+// In which store the messages are: a word about another one says nothing of this one.
+std::string HeldPoints::text(const std::string& store) const {
+  std::ostringstream text;
+  if (!network_) {
+    return {};
+  }
+  text << kFirstLine << "\nstore " << store << "\ncopies " << copies_.size() << '\n';
+  for (const Copy& copy : copies_) {
+    text << copy.points.first << ' ' << copy.points.last << ' ' << copy.until_ms << '\n';
+  }
+  text << "wanted " << wanted_.size() << '\n';
+  for (const Wanted& one : wanted_) {
+    text << to_hex(one.source) << ' ' << one.points.first << ' ' << one.points.last << ' '
+         << one.since_ms << ' ' << one.distance << ' ' << one.covered_ms << '\n';
+  }
+  text << "nodes " << network_->all().size() << '\n';
+  for (const ServiceNode& node : network_->all()) {
+    text << to_hex(node.ed25519) << ' ' << node.swarm << '\n';
+  }
+  text << kEnd << '\n';
+  return text.str();
+}
+
+bool HeldPoints::read(std::string_view text, const std::string& store) {
+  std::istringstream lines{std::string(text)};
+  std::string line;
+  if (!std::getline(lines, line) || line != kFirstLine || !std::getline(lines, line) ||
+      line != "store " + store) {
+    return false;
+  }
+  auto count = read_count(lines, "copies");
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    Copy copy;
+    if (!read_points(lines, copy.points) || !(lines >> copy.until_ms)) {
+      return false;
+    }
+    copies_.push_back(copy);
+  }
+  count = count ? read_count(lines, "wanted") : std::nullopt;
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    Wanted one;
+    const auto key = read_key(lines);
+    if (!key || !read_points(lines, one.points) ||
+        !(lines >> one.since_ms >> one.distance >> one.covered_ms)) {
+      return false;
+    }
+    one.source = *key;
+    wanted_.push_back(one);
+  }
+  count = count ? read_count(lines, "nodes") : std::nullopt;
+  if (!count || *count > kNodesMax) {
+    return false;
+  }
+  std::vector<ServiceNode> nodes;
+  for (std::size_t i = 0; i < *count; ++i) {
+    ServiceNode node;
+    const auto key = read_key(lines);
+    if (!key || !(lines >> node.swarm)) {
+      return false;
+    }
+    node.ed25519 = node.legacy = node.x25519 = *key;
+    nodes.push_back(node);
+  }
+  std::string end;
+  if (!(lines >> end) || end != kEnd || lines >> end) {
+    return false;
+  }
+  network_ = std::make_shared<const ServiceNodes>(std::move(nodes));
+  return true;
+}
+
+void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& own,
+                        std::uint64_t now_ms) {
+  const Points had = network_ ? points_of(*network_, own) : Points();
+  own_key_ = own;
+  own_ = points_of(*now, own);
+  if (!network_) {
+    want_all(*now, now_ms);
+  } else {
+    for (const PointRange& points : without(had, own_)) {
+      lose(points, now_ms);
+    }
+    split_wanted();
+    for (const PointRange& points : without(own_, had)) {
+      gain(points, now_ms);
+    }
+  }
+  network_ = std::move(now);
+  drop_needless(now_ms);
+}
+
+// Where nothing is known of before: those beside it on the ring may have had all of it, but others too.
+void HeldPoints::want_all(const ServiceNodes& now, std::uint64_t now_ms) {
+  const ServiceNode* node = now.find_ed25519(own_key_);
+  const std::vector<SwarmId>& ids = now.swarms().ids();
+  if (node == nullptr || own_.empty()) {
+    return;
+  }
+  const auto here = static_cast<std::size_t>(
+      std::distance(ids.begin(), std::lower_bound(ids.begin(), ids.end(), node->swarm)));
+  for (const SwarmId swarm : std::set<SwarmId>{node->swarm, ids[(here + 1) % ids.size()],
+                                               ids[(here + ids.size() - 1) % ids.size()]}) {
+    for (const ServiceNode* member : now.members(swarm)) {
+      for (const PointRange& points : own_) {
+        wanted_.push_back({member->ed25519, points, now_ms, swarm == node->swarm ? 0U : 1U});
+      }
+    }
+  }
+}
+
+void HeldPoints::lose(const PointRange& points, std::uint64_t now_ms) {
+  compare_before(points, now_ms);
+}
+
+void HeldPoints::compare_before(const PointRange& points, std::uint64_t until_ms) {
+  compared(points);
+  copies_.push_back({points, until_ms});
+}
+
+/// Each is of this node's own points alone, or of others'. Of those it keeps what it may be the only one to know that it is missing.
+void HeldPoints::split_wanted() {
+  std::vector<Wanted> pieces;
+  for (Wanted one : std::exchange(wanted_, {})) {
+    const PointRange whole = one.points;
+    for (const PointRange& points : common(own_, whole)) {
+      one.points = points;
+      pieces.push_back(one);
+    }
+    for (const PointRange& points : without({whole}, own_)) {
+      one.points = points;
+      if (one.covered_ms == UINT64_MAX) {
+        pieces.push_back(one);
+      }
+    }
+  }
+  wanted_ = std::move(pieces);
+}
+
+void HeldPoints::gain(const PointRange& points, std::uint64_t now_ms) {
+  for (Wanted& one : wanted_) {
+    for (const PointRange& both : common_points(one.points, points)) {
+      ++one.distance;
+      compare_before(both, now_ms);
+    }
+  }
+  for (const SwarmId swarm : network_->swarms().ids()) {
+    const Points theirs = common({points}, *network_->swarms().points_of(swarm));
+    for (const ServiceNode* member : network_->members(swarm)) {
+      for (const PointRange& both : theirs) {
+        const Wanted one{member->ed25519, both, now_ms};
+        std::erase_if(wanted_, [&one](const Wanted& other) {
+          return other.source == one.source && other.points == one.points;
+        });
+        std::erase_if(through_,
+                      [&both](const Wanted& other) { return overlap(other.points, both); });
+        wanted_.push_back(one);
+      }
+    }
+  }
+}
+
+void HeldPoints::drop_needless(std::uint64_t now_ms) {
+  std::erase_if(wanted_, [&](const Wanted& one) {
+    return one.source == own_key_ || network_->find_ed25519(one.source) == nullptr ||
+           one.since_ms + storage::kLifeMsMax < now_ms;
+  });
+  std::erase_if(copies_, [&](const Copy& copy) {
+    const bool is_compared =
+        is_own(copy.points) && std::none_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+          return overlap(one.points, copy.points);
+        });
+    return is_compared || copy.until_ms + storage::kLifeMsMax < now_ms;
+  });
+  if (wanted().empty()) {
+    through_.clear();
+  }
+}
+
+bool HeldPoints::is_own(const PointRange& points) const {
+  return without({points}, own_).empty();
+}
+
+std::vector<Wanted> HeldPoints::wanted() const {
+  std::vector<Wanted> wanted;
+  std::copy_if(wanted_.begin(), wanted_.end(), std::back_inserter(wanted),
+               [this](const Wanted& one) { return is_own(one.points); });
+  return wanted;
+}
+
+bool HeldPoints::is_for_later(const Wanted& one, std::uint64_t now_ms) const {
+  return std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& other) {
+    return overlap(one.points, other.points) && other.distance < one.distance &&
+           now_ms < other.since_ms + kNearerFirstMs;
+  });
+}
+
+void HeldPoints::heard(const Wanted& from, std::uint64_t now_ms) {
+  for (Wanted& one : wanted_) {
+    const bool is_it = one.source == from.source && one.points == from.points;
+    if (is_it && one.covered_ms != 0 && one.covered_ms != UINT64_MAX) {
+      one.covered_ms = now_ms + kSourceSilentMs;
+    }
+  }
+}
+
+void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<NodeKey>& named,
+                         std::uint64_t now_ms) {
+  const auto is_of = [](const NodeKey& source, const PointRange& points) {
+    return [&source, &points](const Wanted& one) {
+      return one.source == source && without({points}, {one.points}).empty();
+    };
+  };
+  std::uint64_t covered_ms = UINT64_MAX;
+  for (const Wanted& one : wanted_) {
+    covered_ms =
+        one.source == from.source && one.points == from.points ? one.covered_ms : covered_ms;
+  }
+  std::erase_if(wanted_, [&from](const Wanted& one) {
+    return one.source == from.source && one.points == from.points;
+  });
+  through_.push_back(from);
+  for (Wanted& one : wanted_) {
+    if (one.distance >= from.distance && without({one.points}, {from.points}).empty()) {
+      one.covered_ms = std::min(one.covered_ms, is_whole ? 0 : now_ms + kSourceSilentMs);
+    }
+  }
+  if (is_whole) {
+    std::erase_if(wanted_, [&from](const Wanted& one) {
+      return one.distance > from.distance && without({one.points}, {from.points}).empty();
+    });
+  }
+  for (const NodeKey& key : named) {
+    const auto is_it = is_of(key, from.points);
+    const bool is_known = std::any_of(wanted_.begin(), wanted_.end(), is_it) ||
+                          std::any_of(through_.begin(), through_.end(), is_it);
+    if (!is_whole && covered_ms != 0 && !is_known) {
+      wanted_.push_back({key, from.points, now_ms, from.distance + 1});
+      compare_before(from.points, from.since_ms);
+    }
+  }
+  drop_needless(now_ms);
+}
+
+void HeldPoints::compared(const PointRange& points) {
+  std::vector<Copy> copies;
+  for (const Copy& copy : copies_) {
+    for (const PointRange& rest : without({copy.points}, {points})) {
+      copies.push_back({rest, copy.until_ms});
+    }
+  }
+  copies_ = std::move(copies);
+}
+
+std::vector<HeldPoints::Copy> HeldPoints::old_copies(const PointRange& points) const {
+  std::vector<Copy> old;
+  for (const Copy& copy : copies_) {
+    for (const PointRange& both : common_points(copy.points, points)) {
+      old.push_back({both, copy.until_ms});
+    }
+  }
+  return old;
+}
+
+bool HeldPoints::is_whole(const PointRange& points, const NodeKey& asker,
+                          std::uint64_t now_ms) const {
+  Points known = own_;
+  for (const Copy& copy : copies_) {
+    known.push_back(copy.points);
+  }
+  return without({points}, known).empty() &&
+         std::none_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+           return overlap(one.points, points) && (one.source == asker || one.covered_ms > now_ms);
+         });
+}
+
+std::uint64_t HeldPoints::whole_until_ms(std::uint64_t point) const {
+  const PointRange at{point, point};
+  if (is_own(at)) {
+    return UINT64_MAX;
+  }
+  const auto copy = std::find_if(copies_.begin(), copies_.end(),
+                                 [&at](const Copy& one) { return overlap(one.points, at); });
+  return copy == copies_.end() ? 0 : copy->until_ms;
+}
+
+std::vector<NodeKey> HeldPoints::lacked_from(const PointRange& points, std::uint64_t now_ms) const {
+  std::set<NodeKey> sources;
+  for (const Wanted& one : wanted_) {
+    if (overlap(one.points, points) && one.covered_ms > now_ms) {
+      sources.insert(one.source);
+    }
+  }
+  return {sources.begin(), sources.end()};
+}
+
+}  // namespace allium::control::internal
