@@ -77,7 +77,7 @@ struct SwarmCounters {
   std::uint64_t timeouts = 0;
   std::uint64_t queued = 0;
   std::uint64_t handed_over = 0;    ///< records of the queue
-  std::uint64_t lost_records = 0;   ///< that could not be queued
+  std::uint64_t lost_records = 0;   ///< that could not be queued, and ranges that could not be read
   std::uint64_t moot = 0;           ///< records of messages that nobody has any more, dropped
   std::uint64_t finished_late = 0;  ///< commands that the last process had begun
   std::uint64_t done_again = 0;     ///< commands that this node could not do at first

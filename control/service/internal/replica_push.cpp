@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/internal/replica_push.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -57,7 +58,7 @@ void ReplicaPush::begin(const ServiceNodes& before) {
 }
 
 // One mailbox may be larger than memory: a round ends anywhere.
-std::vector<ReplicaPush::Payload> ReplicaPush::next_round(Parts& parts) {
+Result<std::vector<ReplicaPush::Payload>> ReplicaPush::next_round(Parts& parts) {
   Part& part = parts.back();
   std::vector<OwnedMessage> messages;
   std::size_t bytes = 0;
@@ -73,10 +74,14 @@ std::vector<ReplicaPush::Payload> ReplicaPush::next_round(Parts& parts) {
   };
   const Result<void> read = around_.store.for_each(
       {part.points.first, part.points.last, part.after}, around_.now_ms(), visit);
+  if (!read) {
+    return tl::unexpected(read.error());
+  }
   counters_.messages_pushed += messages.size() * part.targets.size();
-  if (!read || is_over) {
+  if (is_over) {
     parts.pop_back();
   } else {
+    part.attempts = 0;
     part.after = storage::MessageId{messages.back().first, messages.back().second.hash};
   }
   std::vector<Payload> payloads;
@@ -91,7 +96,12 @@ void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
     return;
   }
   const std::vector<NodeKey> targets = parts->back().targets;
-  const std::vector<Payload> payloads = next_round(*parts);
+  const Result<std::vector<Payload>> round = next_round(*parts);
+  if (!round) {
+    try_later(parts);
+    return;
+  }
+  const std::vector<Payload>& payloads = *round;
   auto again = while_alive(is_alive_, [this, parts] { push_next(parts); });
   if (payloads.empty()) {
     // In its own time, for the store of a large swarm has many empty ranges.
@@ -104,6 +114,18 @@ void ReplicaPush::push_next(const std::shared_ptr<Parts>& parts) {
       send(key, payload, one_less);
     }
   }
+}
+
+// The store may be full, and opened again when there is room. What is damaged in one range does not keep back the others.
+void ReplicaPush::try_later(const std::shared_ptr<Parts>& parts) {
+  if (++parts->back().attempts < kPushAttempts) {
+    std::rotate(parts->begin(), parts->end() - 1, parts->end());
+  } else {
+    ++counters_.lost_records;
+    parts->pop_back();
+  }
+  around_.transport.after(kRefusedRetryMs,
+                          while_alive(is_alive_, [this, parts] { push_next(parts); }));
 }
 
 void ReplicaPush::send(const NodeKey& key, const Payload& payload,

@@ -5,7 +5,8 @@
 // is for whom that does not reach.
 //
 //   Ownership  borrows what it is made with.
-//   Errors     what a member does not take goes into its queue.
+//   Errors     what a member does not take goes into its queue. What cannot be read from the store is tried kPushAttempts times, and then
+//              counted (lost_records).
 //   Threads    the service thread.
 //   Limits     one round of messages in memory at a time, of about kPushRoundBytes.
 
@@ -21,6 +22,8 @@
 
 namespace allium::control::internal {
 
+inline constexpr int kPushAttempts = 30;
+
 class ReplicaPush {
  public:
   ReplicaPush(const SwarmSurroundings& around, AbsentMembers& absent, MissedIntake& intake,
@@ -35,6 +38,7 @@ class ReplicaPush {
     PointRange points;
     std::vector<NodeKey> targets;               ///< who should have its accounts and has not
     std::optional<storage::MessageId> after{};  ///< where the last round ended
+    int attempts = 0;                           ///< to read what comes then
   };
 
   using Payload = std::shared_ptr<const std::string>;
@@ -43,7 +47,8 @@ class ReplicaPush {
   using Parts = std::vector<Part>;
 
   void push_next(const std::shared_ptr<Parts>& parts);
-  [[nodiscard]] std::vector<Payload> next_round(Parts& parts);
+  [[nodiscard]] Result<std::vector<Payload>> next_round(Parts& parts);
+  void try_later(const std::shared_ptr<Parts>& parts);
   void send(const NodeKey& key, const Payload& payload, const std::function<void()>& done);
   void send_plain(const NodeKey& key, const Payload& payload, const std::function<void()>& done);
   void taken(const NodeKey& key, const Payload& payload, bool is_taken,

@@ -65,6 +65,27 @@ TEST(NewMember, IsGivenALargeMailboxInRounds) {
   EXPECT_EQ(world.node(2).store().status().messages, kMessages);
 }
 
+TEST(NewMember, IsGivenWhatCouldNotBeReadAtFirst) {
+  SwarmWorld world(3);
+  world.assign({7, 7, kNoSwarm});
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  world.call(0, "store", owner.store("one", world.now_ms));
+  // Pushed, and not fetched.
+  for (std::size_t node = 0; node < 2; ++node) {
+    world.node(node).store().is_unreadable = true;
+    world.node(node).silent_on = {"sn.allium_fetch"};
+  }
+  world.assign({7, 7, 7});
+  world.run(30'000);
+  world.node(0).store().is_unreadable = false;
+  world.run(30'000);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+  EXPECT_EQ(world.node(0).swarm().counters().lost_records, 0U);
+  world.run(600'000);
+  EXPECT_GT(world.node(1).swarm().counters().lost_records, 0U) << "it is not tried for ever";
+}
+
 TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
   SwarmWorld world(3);
   world.assign({7, 7, kNoSwarm});

@@ -60,6 +60,16 @@ class SlowQueueStore final : public storage::MemoryStore {
     }
   }
 
+  [[nodiscard]] Result<void> for_each(
+      const storage::Scan& scan, std::uint64_t now_ms,
+      const std::function<bool(const storage::Account&, const storage::Message&)>& visit)
+      const override {
+    if (is_unreadable) {
+      return fail(Errc::unavailable, "the message store is being opened again");
+    }
+    return MemoryStore::for_each(scan, now_ms, visit);
+  }
+
   [[nodiscard]] storage::StoreStatus status() const override {
     return says.value_or(MemoryStore::status());
   }
@@ -72,6 +82,7 @@ class SlowQueueStore final : public storage::MemoryStore {
   }
 
   bool is_full = false;
+  bool is_unreadable = false;
   bool is_full_of_messages = false;          ///< with room for queues and deletions still
   std::optional<storage::StoreStatus> says;  ///< of its room
   std::optional<storage::PeerKey> slow_for;
