@@ -253,6 +253,24 @@ std::optional<storage::Account> account_of(const MissedRecord& record) {
   return key ? array_of<33>(*key) : std::nullopt;
 }
 
+std::vector<storage::Hash> extended_hashes(const MissedRecord& record) {
+  std::vector<storage::Hash> hashes;
+  const Result<json::value> params =
+      record.command.method == "expire" ? parse_bt(record.command.params) : json::value();
+  const auto* dict = params ? params->if_object() : nullptr;
+  const json::value* list = dict == nullptr ? nullptr : dict->if_contains("messages");
+  if (list == nullptr || !list->is_array() ||
+      internal::number_in(*dict, "shorten").value_or(0) != 0) {
+    return hashes;
+  }
+  for (const json::value& hash : list->get_array()) {
+    if (hash.is_string()) {
+      hashes.emplace_back(hash.get_string());
+    }
+  }
+  return hashes;
+}
+
 std::vector<OwnedMessage> messages_of(const MissedRecord& record) {
   if (!record.payload.empty()) {
     return parse_pushed(record.payload).value_or(std::vector<OwnedMessage>());

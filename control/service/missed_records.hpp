@@ -68,6 +68,9 @@ struct MissedRecord {
 /// Whose account the command is about; nullopt: it does not say, or the record is no command.
 [[nodiscard]] std::optional<storage::Account> account_of(const MissedRecord& record);
 
+/// Of which messages the command may extend the lives.
+[[nodiscard]] std::vector<storage::Hash> extended_hashes(const MissedRecord& record);
+
 /// The messages that somebody who gets the record has then; none where it is a command about others.
 [[nodiscard]] std::vector<OwnedMessage> messages_of(const MissedRecord& record);
 

@@ -58,6 +58,8 @@ inline constexpr std::uint64_t kFinishRetryMs = 10'000;
 inline constexpr std::uint64_t kTellGivenMs = 86'400'000;
 inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
+/// How long what has run out is still kept, hidden: an extension that was asked for before may come late.
+inline constexpr std::uint64_t kFreedAfterMs = 600'000;
 /// After the network has changed: how long others may still see it as it was.
 inline constexpr std::uint64_t kViewsDifferMs = 600'000;
 /// A member that is taken to be alive is asked.

@@ -13,9 +13,30 @@
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/missed_records.hpp"
 #include "control/service/namespaces.hpp"
+#include "storage/message_history.hpp"
 
 namespace allium::control::internal {
 namespace json = boost::json;
+
+namespace {
+
+/// Of messages that were extended, read from the store in one go.
+constexpr std::size_t kExtendedRoundBytes = 4'000'000;
+/// How long a member has what has run out, if its clock is off.
+constexpr std::uint64_t kKeptSurelyMs = kFreedAfterMs - 60'000;
+
+/// When it would have ended by what had been asked for before; 0: it is not known.
+std::uint64_t expiry_before(const storage::Message& message, storage::Stamp asked) {
+  std::vector<storage::HistoryStep> steps;
+  for (const storage::HistoryStep& step : message.life) {
+    if (step.asked < asked) {
+      steps.push_back(step);
+    }
+  }
+  return storage::MessageHistory({}, std::move(steps)).expiry_ms();
+}
+
+}  // namespace
 
 std::optional<std::vector<std::size_t>> refused_records(const PeerParts& reply, std::size_t count) {
   std::vector<std::size_t> refused;
@@ -327,25 +348,112 @@ bool AbsentMembers::is_for(const NodeKey& key, std::string_view text) const {
   return !account || (node != nullptr && around_.membership.swarm_of(*account) == node->swarm);
 }
 
+AbsentMembers::Extended AbsentMembers::extended_in(
+    const std::vector<storage::Missed>& missed) const {
+  Extended extended;
+  for (const storage::Missed& one : missed) {
+    const std::optional<MissedRecord> record = parse_record(one.record);
+    const std::optional<storage::Account> account = record ? account_of(*record) : std::nullopt;
+    const storage::Stamp asked = record ? asked_for(*record).value_or(0) : 0;
+    // What lived then has not been freed yet.
+    if (!account || asked / storage::kStampsPerMs + kKeptSurelyMs > around_.now_ms()) {
+      continue;
+    }
+    for (std::string& hash : extended_hashes(*record)) {
+      storage::Stamp& first = extended[*account].try_emplace(std::move(hash), asked).first->second;
+      first = std::min(first, asked);
+    }
+  }
+  return extended;
+}
+
+// Who was away may have freed a message that had run out, before it hears that it was extended. It is given it anew, by its queue.
+void AbsentMembers::queue_extended(const NodeKey& key, const std::shared_ptr<Extended>& extended,
+                                   const std::optional<storage::MessageId>& after,
+                                   const std::function<void(bool)>& done) {
+  if (extended->empty()) {
+    done(true);
+    return;
+  }
+  const storage::Account account = extended->begin()->first;
+  const auto& hashes = extended->begin()->second;
+  const std::uint64_t now_ms = around_.now_ms();
+  std::vector<OwnedMessage> messages;
+  storage::MessageId last;
+  std::size_t bytes = 0;
+  bool is_over = true;
+  const auto visit = [&](const storage::Account& of, const storage::Message& message) {
+    if (bytes > kExtendedRoundBytes) {
+      is_over = false;
+      return false;
+    }
+    last = {of, message.hash};
+    bytes += message.data.size() + storage::kMessageOverheadBytes;
+    const auto found = of == account ? hashes.find(message.hash) : hashes.end();
+    if (found != hashes.end() && expiry_before(message, found->second) + kKeptSurelyMs <= now_ms) {
+      messages.emplace_back(of, message);
+    }
+    return true;
+  };
+  const std::uint64_t point = storage::point_of(account);
+  if (!around_.store.for_each({point, point, after}, now_ms, visit)) {
+    done(false);
+    return;
+  }
+  std::optional<storage::MessageId> next;
+  if (is_over) {
+    extended->erase(extended->begin());
+  } else {
+    next = last;
+  }
+  std::vector<std::string> records;
+  for (const std::string& payload : payloads_of(messages)) {
+    records.push_back(data_record(payload));
+  }
+  auto again = while_alive(
+      is_alive_, [this, key, extended, next, done, count = records.size()](bool is_queued) {
+        (is_queued ? counters_.queued : counters_.lost_records) += count;
+        queue_extended(key, extended, next, done);
+      });
+  if (records.empty()) {
+    around_.post([again]() mutable { again(true); });
+    return;
+  }
+  around_.store.enqueue_missed(
+      key, std::move(records), [post = around_.post, again](const Result<std::uint64_t>& number) {
+        post([again, is_queued = number.has_value()]() mutable { again(is_queued); });
+      });
+}
+
 void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t after,
                                 const std::vector<storage::Missed>& missed,
                                 const std::vector<std::size_t>& refused) {
   std::vector<std::uint64_t> taken;
+  std::vector<storage::Missed> records;
   for (std::size_t i = 0; i < missed.size(); ++i) {
     const bool is_refused = std::binary_search(refused.begin(), refused.end(), i);
     if (!is_refused || !is_for(key, missed[i].record)) {
       taken.push_back(missed[i].number);
+      records.push_back(missed[i]);
     }
   }
   counters_.handed_over += taken.size();
   const std::uint64_t next = after == 0 && refused.empty() ? 0 : missed.back().number;
-  around_.store.erase_missed(key, std::move(taken),
-                             [post = around_.post, then = while_alive(is_alive_, [this, key, next] {
-                                                     members_[key].is_busy = false;
-                                                     hand_over(key, next);
-                                                   })](const Result<std::size_t>&) {
-                               post([then]() mutable { then(); });
-                             });
+  auto erase = [this, key, next, taken = std::move(taken)](bool is_read) {
+    if (!is_read) {
+      members_[key].is_busy = false;
+      set_dead(key);  // it takes them once more
+      return;
+    }
+    around_.store.erase_missed(
+        key, taken, [post = around_.post, then = while_alive(is_alive_, [this, key, next] {
+                                            members_[key].is_busy = false;
+                                            hand_over(key, next);
+                                          })](const Result<std::size_t>&) {
+          post([then]() mutable { then(); });
+        });
+  };
+  queue_extended(key, std::make_shared<Extended>(extended_in(records)), {}, std::move(erase));
 }
 
 }  // namespace allium::control::internal

@@ -79,6 +79,14 @@ class AbsentMembers {
   void probe(const NodeKey& key);
   void hand_over(const NodeKey& key, std::uint64_t after = 0);
   [[nodiscard]] bool is_for(const NodeKey& key, std::string_view text) const;
+
+  /// Messages whose lives a client extended, and when it first asked for that, of what is asked about here.
+  using Extended = std::map<storage::Account, std::map<storage::Hash, storage::Stamp>>;
+
+  [[nodiscard]] Extended extended_in(const std::vector<storage::Missed>& missed) const;
+  void queue_extended(const NodeKey& key, const std::shared_ptr<Extended>& extended,
+                      const std::optional<storage::MessageId>& after,
+                      const std::function<void(bool is_read)>& done);
   void handed_over(const NodeKey& key, std::uint64_t after,
                    const std::vector<storage::Missed>& missed,
                    const std::vector<std::size_t>& refused);

@@ -243,6 +243,74 @@ TEST(DeadMember, IsHandedWhatWasExtendedWhileItWasAway) {
   EXPECT_EQ(expiries[0].expiry_ms, expiry_ms);
 }
 
+/// Stores `count` messages that live for 20 minutes at both members, and has them live until `until_ms` while the second is away.
+class ExtendedWhileOneIsAway : public testing::Test {
+ protected:
+  void begin(std::size_t count, std::size_t bytes, std::uint64_t until_ms) {
+    json::array hashes;
+    std::string text = "expireextend" + std::to_string(until_ms);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Answer stored = world.call(
+          0, "store",
+          owner.store(std::to_string(i) + std::string(bytes, '.'), world.now_ms, 0, 20 * 60'000));
+      hashes.push_back(stored.body.at("hash"));
+      text += hashes.back().as_string();
+    }
+    world.run(1'000);
+    all = sorted_data(world, 1, owner);
+    ASSERT_EQ(world.node(1).store().status().messages, count);
+    world.node(1).is_up = false;
+    world.run(60'000);
+    const Answer extended = world.call(
+        0, "expire",
+        owner.signed_params(text, {{"messages", hashes}, {"expiry", until_ms}, {"extend", true}}));
+    ASSERT_EQ(extended.status, Status::ok);
+  }
+
+  void come_back_after(std::uint64_t ms) {
+    world.run(ms);
+    world.node(1).store().reclaim(world.now_ms - kFreedAfterMs, [](const Result<std::size_t>&) {});
+    queued = world.node(0).swarm().counters().queued;
+    freed = world.node(1).store().status().messages == 0;
+    world.node(1).is_up = true;
+    world.run(60'000);
+  }
+
+  SwarmWorld world{2};
+  const TestAccount owner{5, 1};
+  std::vector<std::string> all;
+  std::uint64_t queued = 0;
+  bool freed = false;
+};
+
+TEST_F(ExtendedWhileOneIsAway, IsThereAlsoWhereItHadRunOutAndWasFreed) {
+  begin(3, 10, world.now_ms + 2 * 3'600'000);
+  come_back_after(40 * 60'000);
+  ASSERT_TRUE(freed);
+  EXPECT_EQ(sorted_data(world, 1, owner), all);
+  EXPECT_EQ(sorted_data(world, 0, owner), all);
+  const auto page = world.node(1).store().retrieve(owner.account(), 0, "", {}, world.now_ms);
+  const auto there = world.node(0).store().retrieve(owner.account(), 0, "", {}, world.now_ms);
+  ASSERT_EQ(page->messages.size(), 3U);
+  EXPECT_EQ(page->messages[0].expiry_ms, there->messages[0].expiry_ms);
+}
+
+TEST_F(ExtendedWhileOneIsAway, IsHandedOverInRounds) {
+  begin(100, 70'000, world.now_ms + 2 * 3'600'000);
+  come_back_after(40 * 60'000);
+  ASSERT_TRUE(freed);
+  EXPECT_EQ(world.node(1).store().status().messages, 100U);
+  EXPECT_TRUE(world.node(0).store().missed(world.node(1).key(), 0, 1'000)->empty());
+}
+
+TEST_F(ExtendedWhileOneIsAway, IsNotHandedOverWhereItIsStillThere) {
+  begin(3, 10, world.now_ms + 2 * 3'600'000);
+  come_back_after(22 * 60'000);
+  ASSERT_FALSE(freed);
+  EXPECT_EQ(sorted_data(world, 1, owner), all);
+  EXPECT_EQ(world.node(0).swarm().counters().queued, queued) << "hidden there, and not freed";
+}
+
 TEST(SlowClock, CostsAMemberNothingThatOthersHave) {
   SwarmWorld world(2);
   const TestAccount owner(5, 1);
