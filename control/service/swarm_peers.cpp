@@ -12,6 +12,7 @@
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/missed_intake.hpp"
 #include "control/service/internal/replica_push.hpp"
+#include "control/service/internal/told_commands.hpp"
 #include "control/service/missed_records.hpp"
 
 namespace allium::control {
@@ -49,7 +50,8 @@ SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
       absent_(std::make_unique<internal::AbsentMembers>(around_, counters_)),
       intake_(std::make_unique<internal::MissedIntake>(around_, *absent_, counters_)),
       begun_(std::make_unique<internal::BegunCommands>(around_, *absent_, *intake_, counters_)),
-      push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)) {}
+      push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)),
+      told_(std::make_unique<internal::ToldCommands>(around_, *absent_)) {}
 
 SwarmPeers::~SwarmPeers() = default;
 
@@ -77,6 +79,7 @@ void SwarmPeers::given(const NodeKey& ed25519) {
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
   if (!before.all().empty() && swarms_of(before) != swarms_of(*around_.membership.nodes())) {
     intake_->views_differ();
+    told_->membership_changed();
   }
   push_->begin(before);
 }
@@ -100,6 +103,7 @@ std::function<void(bool)> SwarmPeers::forward(SwarmCommand command,
   std::string record = command_record(command);
   auto outcome = std::make_shared<Outcome>();
   const std::vector<NodeKey> keys = others();
+  told_->told(command, keys);
   const auto one_less = after_all(
       keys.size() + 1, while_alive(is_alive_, [this, outcome] { all_answered(*outcome); }));
   Round round{

@@ -44,6 +44,7 @@ class AbsentMembers;
 class BegunCommands;
 class MissedIntake;
 class ReplicaPush;
+class ToldCommands;
 }  // namespace internal
 
 inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
@@ -160,6 +161,7 @@ class SwarmPeers final : public SwarmMembers {
   std::unique_ptr<internal::MissedIntake> intake_;
   std::unique_ptr<internal::BegunCommands> begun_;
   std::unique_ptr<internal::ReplicaPush> push_;
+  std::unique_ptr<internal::ToldCommands> told_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -105,6 +105,56 @@ TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
   }
 }
 
+TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYetFromTheNodeThatTookIt) {
+  SwarmWorld world(3);
+  world.assign({7, 7, kNoSwarm});
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  world.assign({7, 7, 7}, {1});
+  world.run(5'000);
+  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+
+  // Who gave it that does not remember.
+  world.node(0).restart();
+  world.start(0);
+  world.run(1'000);
+  world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  world.run(5'000);
+  world.tell(1);
+  world.run(30'000);
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+}
+
+TEST(NewSwarm, HearsOfWhatIsDeletedWhereItIsNotKnownYetMuchLater) {
+  SwarmWorld world(4);
+  world.assign({7, 7, kNoSwarm, kNoSwarm});
+  world.run(10'000);
+  std::vector<TestAccount> accounts;
+  std::vector<std::string> hashes;
+  for (std::uint8_t n = 1; n <= 12; ++n) {
+    accounts.emplace_back(3, n);
+    const Answer kept = world.call(0, "store", accounts.back().store("mail", world.now_ms));
+    hashes.emplace_back(kept.body.at("hash").as_string());
+  }
+  const SwarmId other = std::uint64_t{1} << 63;
+  world.assign({7, 7, other, other}, {1});
+  world.run(2 * kViewsDifferMs);
+  for (std::size_t i = 0; i < accounts.size(); ++i) {
+    world.call(1, "delete", accounts[i].remove({hashes[i]}));
+  }
+  world.run(5'000);
+  world.tell(1);
+  world.run(30'000);
+  for (const TestAccount& account : accounts) {
+    const bool is_moved = world.node(2).membership.is_ours(account.account());
+    EXPECT_TRUE(sorted_data(world, is_moved ? 2 : 0, account).empty());
+    EXPECT_TRUE(sorted_data(world, is_moved ? 3 : 1, account).empty());
+  }
+}
+
 TEST(NewMember, IsToldNothingTwiceWhereTheNetworkIsToldAgain) {
   SwarmWorld world(3);
   world.run(10'000);
