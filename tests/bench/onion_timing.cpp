@@ -148,7 +148,7 @@ int run(std::size_t sample_count) {
 }  // namespace allium::crypto_accel
 
 int main(int argc, char** argv) {
-  using namespace allium::crypto_accel;
-  const std::size_t samples = samples_from(argc, argv, kDefaultSamples);
-  return samples == 0 ? 2 : run(samples);
+  namespace crypto = allium::crypto_accel;
+  const std::size_t samples = crypto::samples_from(argc, argv, crypto::kDefaultSamples);
+  return samples == 0 ? 2 : crypto::run(samples);
 }
