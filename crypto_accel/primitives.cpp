@@ -22,6 +22,8 @@ constexpr std::size_t kHashBytes = SHA256_DIGEST_LENGTH;
 
 using HashBlock = std::array<std::uint8_t, kHashBytes>;
 
+constexpr std::size_t kSpillBytes = 4096;  // below a caller, that frames of OpenSSL reach
+
 MbManager& manager() noexcept {
   return manager_of_thread();
 }
@@ -222,6 +224,8 @@ void hkdf_sha256(Bytes salt, Bytes input, Bytes info, MutableBytes target) noexc
     target = target.subspan(taken);
     previous = block.value;
   }
+  // Where the CPU has no instructions for it, OpenSSL's SHA-256 leaves its schedule, and so the pad of a key, on the stack.
+  sodium_stackzero(kSpillBytes);
 }
 
 void gcm_seal(const Block& key, std::span<const std::uint8_t, kGcmNonceBytes> nonce, Bytes aad,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/manage/slow_answer.hpp"
 
-#include <utility>
+#include <string>
+#include <system_error>
 
 #include <boost/asio/post.hpp>
 
@@ -16,19 +17,22 @@ SlowAnswer::~SlowAnswer() {
   }
 }
 
-bool SlowAnswer::start(Make make, Give give) {
+bool SlowAnswer::start(const Make& make, const Give& give) {
   if (thread_.joinable()) {
     return false;
   }
-  thread_ = std::thread([&io = io_, self = std::weak_ptr(self_), make = std::move(make),
-                         give = std::move(give)]() mutable {
-    boost::asio::post(io, [self = std::move(self), give = std::move(give), answer = make()] {
-      if (const auto still_there = self.lock()) {
-        (*still_there)->thread_.join();
-        give(answer);
-      }
+  try {
+    thread_ = std::thread([&io = io_, self = std::weak_ptr(self_), make, give] {
+      boost::asio::post(io, [self, give, answer = make()] {
+        if (const auto still_there = self.lock()) {
+          (*still_there)->thread_.join();
+          give(answer);
+        }
+      });
     });
-  });
+  } catch (const std::system_error& error) {
+    give({{"error", std::string("no thread can be started: ") + error.what()}});
+  }
   return true;
 }
 

@@ -26,8 +26,8 @@ class SlowAnswer {
   SlowAnswer(const SlowAnswer&) = delete;
   SlowAnswer& operator=(const SlowAnswer&) = delete;
 
-  /// Gives what `make` made; false where another is being made, and nothing is called.
-  [[nodiscard]] bool start(Make make, Give give);
+  /// Gives what `make` made, or an error where the system has no thread for it; false where another is being made, and nothing is called.
+  [[nodiscard]] bool start(const Make& make, const Give& give);
 
  private:
   boost::asio::io_context& io_;

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -186,17 +187,18 @@ class RevokedPage {
   std::optional<Place> after_;
 };
 
+/// Each once.
 std::vector<std::size_t> places_in(std::string_view text, std::size_t count) {
-  std::vector<std::size_t> places;
+  std::set<std::size_t> places;
   const Result<json::value> list = parse_bt(text);
   const auto* entries = list ? list->if_array() : nullptr;
   for (std::size_t i = 0; entries != nullptr && i < entries->size(); ++i) {
     const auto* place = (*entries)[i].if_int64();
     if (place != nullptr && *place >= 0 && static_cast<std::size_t>(*place) < count) {
-      places.push_back(static_cast<std::size_t>(*place));
+      places.insert(static_cast<std::size_t>(*place));
     }
   }
-  return places;
+  return {places.begin(), places.end()};
 }
 
 std::vector<NodeKey> keys_in(std::string_view text) {
@@ -475,11 +477,19 @@ void ReplicaFetch::ask_about_old_copy(const Part& part) {
 // Without a trace: another member who has it may give it back.
 void ReplicaFetch::erase_gone(const Part& part, const OldPage& page, const PeerParts& reply) {
   std::map<storage::Account, std::vector<storage::Hash>> gone;
-  for (const std::size_t place : places_in(reply[1], page.messages.size())) {
-    const auto& [account, message] = page.messages[place];
-    gone[account].push_back(message.hash);
+  const auto erase_at = [&](const std::string& list) {
+    for (const std::size_t place : places_in(list, page.messages.size())) {
+      const auto& [account, message] = page.messages[place];
+      gone[account].push_back(message.hash);
+    }
+  };
+  erase_at(reply[1]);
+  std::vector<std::size_t> lifted;
+  // That something is not there says little of those who had it longer ago: it may have come to others since.
+  if (part.wanted.distance == 0 && reply.size() > 3) {
+    erase_at(reply[3]);
+    lifted = places_in(reply[2], page.revoked.size());
   }
-  const std::vector<std::size_t> lifted = places_in(reply[2], page.revoked.size());
   auto is_done = std::make_shared<bool>(true);
   auto then = [this, part, next = page.next, is_done] {
     if (*is_done) {
@@ -661,10 +671,18 @@ void ReplicaFetch::answer_revocations(const ServiceNode& node, const storage::Sc
 void ReplicaFetch::answer_old_copy(const ServiceNode& node, const Request& asked,
                                    const std::function<void(PeerParts)>& reply) {
   const auto messages = parse_pushed(asked.old_messages);
-  if (!messages) {
-    reply({"400", messages.error().text});
+  const std::vector<Revoked> revoked = parse_revoked(asked.old_revocations);
+  // A page of revocations ends where an account ends.
+  if (!messages || messages->size() > kOldCopyPageMax ||
+      revoked.size() > kFetchRevokedMax + storage::kRevokedMax) {
+    reply({"400", messages ? "more than a page" : messages.error().text});
     return;
   }
+  const auto is_askers = [&](const storage::Account& account) {
+    const std::uint64_t point = storage::point_of(account);
+    return asked.scan.first <= point && point <= asked.scan.last &&
+           around_.membership.swarm_of(account) == node.swarm;
+  };
   const bool is_whole = is_whole_for(node, asked.scan);
   // What has been stored since it was others' this node need not know.
   const auto is_known = [&](const storage::Account& account, storage::Stamp stored) {
@@ -674,8 +692,12 @@ void ReplicaFetch::answer_old_copy(const ServiceNode& node, const Request& asked
   };
   const std::uint64_t now_ms = around_.now_ms();
   json::array gone;
+  json::array absent;
   for (std::size_t i = 0; i < messages->size(); ++i) {
     const auto& [account, message] = (*messages)[i];
+    if (!is_askers(account)) {
+      continue;
+    }
     const auto effect = around_.store.try_store(account, message, storage::Origin::replica,
                                                 is_public_outbox(message.space), now_ms);
     if (!effect) {
@@ -684,14 +706,18 @@ void ReplicaFetch::answer_old_copy(const ServiceNode& node, const Request& asked
     }
     const bool is_absent = *effect == storage::StoreEffect::inserted;
     const bool is_here = *effect == storage::StoreEffect::already;
-    if (is_absent ? is_known(account, storage::last_stored(message, now_ms)) : !is_here) {
+    if (!is_absent && !is_here) {
       gone.emplace_back(i);
+    } else if (is_absent && is_known(account, storage::last_stored(message, now_ms))) {
+      absent.emplace_back(i);
     }
   }
   json::array lifted;
-  const std::vector<Revoked> revoked = parse_revoked(asked.old_revocations);
   for (std::size_t i = 0; i < revoked.size(); ++i) {
     const auto& [account, one] = revoked[i];
+    if (!is_askers(account)) {
+      continue;
+    }
     const auto tokens = around_.store.revoked(account);
     if (!tokens) {
       reply({"503", "ask again"});
@@ -702,7 +728,8 @@ void ReplicaFetch::answer_old_copy(const ServiceNode& node, const Request& asked
       lifted.emplace_back(i);
     }
   }
-  reply({is_whole ? kWhole : kInPart, serialise_bt(gone), serialise_bt(lifted)});
+  reply({is_whole ? kWhole : kInPart, serialise_bt(gone), serialise_bt(lifted),
+         serialise_bt(absent)});
 }
 
 }  // namespace allium::control

@@ -209,15 +209,22 @@ PeerParts AbsentMembers::parts_for(HandOver how, const std::vector<storage::Miss
 }
 
 void AbsentMembers::queue(const NodeKey& key, std::string record, std::function<void(bool)> done) {
+  std::vector<std::string> records;
+  records.push_back(std::move(record));
+  queue(key, std::move(records), std::move(done));
+}
+
+void AbsentMembers::queue(const NodeKey& key, std::vector<std::string> records,
+                          std::function<void(bool)> done) {
   ++members_[key].queueing;
   // The client hears of the member's absence only when the queue is on disk.
-  auto is_done = [this, key, done = std::move(done)](bool is_queued) {
-    ++(is_queued ? counters_.queued : counters_.lost_records);
+  auto is_done = [this, key, count = records.size(), done = std::move(done)](bool is_queued) {
+    (is_queued ? counters_.queued : counters_.lost_records) += count;
     queued(key);
     done(is_queued);
   };
   around_.store.enqueue_missed(
-      key, {std::move(record)},
+      key, std::move(records),
       [post = around_.post,
        then = while_alive(is_alive_, std::move(is_done))](const Result<std::uint64_t>& number) {
         post([then, is_queued = number.has_value()]() mutable { then(is_queued); });

@@ -50,6 +50,8 @@ class AbsentMembers {
 
   /// `done`: it is on disk, or (false) lost.
   void queue(const NodeKey& key, std::string record, std::function<void(bool is_queued)> done);
+  void queue(const NodeKey& key, std::vector<std::string> records,
+             std::function<void(bool is_queued)> done);
 
   /// Of a record: that nobody has its messages any more, expired or deleted.
   [[nodiscard]] bool is_moot(std::string_view text) const;

@@ -14,6 +14,7 @@
 namespace allium::control::internal {
 namespace {
 
+constexpr std::string_view kAnyFirstLine = "allium-held ";
 constexpr std::string_view kFirstLine = "allium-held 2";
 constexpr std::string_view kEnd = "end";
 constexpr std::size_t kNodesMax = 100'000;
@@ -86,7 +87,17 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     network_ = nullptr;
     wanted_.clear();
     copies_.clear();
+    is_old_store_ = is_of_another_store(text, store);
   }
+}
+
+bool HeldPoints::is_of_another_store(std::string_view text, const std::string& store) {
+  std::istringstream lines{std::string(text)};
+  std::string first;
+  std::string second;
+  return std::getline(lines, first) && std::getline(lines, second) &&
+         first.starts_with(kAnyFirstLine) && second.starts_with("store ") &&
+         second != "store " + store;
 }
 
 // In which store the messages are: a word about another one says nothing of this one.
@@ -196,6 +207,10 @@ void HeldPoints::want_all(const ServiceNodes& now, std::uint64_t now_ms) {
         wanted_.push_back({member->ed25519, points, now_ms, swarm == node->swarm ? 0U : 1U});
       }
     }
+  }
+  // A backup that was put back has what was deleted since it was made.
+  for (const PointRange& points : is_old_store_ ? own_ : Points()) {
+    compare_before(points, now_ms);
   }
 }
 

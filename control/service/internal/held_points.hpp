@@ -96,6 +96,7 @@ class HeldPoints {
 
  private:
   void want_all(const ServiceNodes& now, std::uint64_t now_ms);
+  [[nodiscard]] static bool is_of_another_store(std::string_view text, const std::string& store);
   void lose(const PointRange& points, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void split_wanted();
@@ -110,6 +111,7 @@ class HeldPoints {
   std::vector<Wanted> wanted_;   ///< also of what is others' now
   std::vector<Copy> copies_;     ///< of what was others' since, or is
   std::vector<Wanted> through_;  ///< while anything is wanted
+  bool is_old_store_ = false;    ///< may be: the store is not the one that the text was about
 };
 
 }  // namespace allium::control::internal

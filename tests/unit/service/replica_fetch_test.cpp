@@ -440,6 +440,40 @@ TEST_F(AccountsThatComeBack, HaveWhatWasStoredWithWhoHadThemBeforeTheLast) {
   expect_there(accounts[0], {"mail", "newer", "news"});
 }
 
+// A backup that was put back: it has what was deleted since, and its word of the network is about another store.
+TEST(StoreThatWasPutBack, LosesWhatWasDeletedSince) {
+  SwarmWorld world(3);
+  world.assign({7, 7, 7});
+  world.run(30'000);
+  const std::vector<TestAccount> accounts = stored_accounts(world, 2);
+  world.run(1'000);
+  std::vector<std::pair<storage::Account, storage::Message>> backup;
+  ASSERT_TRUE(world.node(0).store().for_each({0, UINT64_MAX, {}}, world.now_ms,
+                                             [&backup](const auto& account, const auto& message) {
+                                               backup.emplace_back(account, message);
+                                               return true;
+                                             }));
+  world.call(1, "delete",
+             accounts[0].remove({internal::message_hash(accounts[0].account(), 0, "mail")}));
+  world.run(1'000);
+  ASSERT_EQ(sorted_data(world, 0, accounts[0]), std::vector<std::string>());
+  const std::string held = world.node(0).held;
+  ASSERT_FALSE(held.empty());
+  world.node(0).restart_empty();
+  for (const auto& [account, message] : backup) {
+    world.node(0).store().store(account, message, storage::Origin::replica, false,
+                                {world.now_ms, storage::last_stored(message, world.now_ms)},
+                                [](const auto&) {});
+  }
+  ASSERT_EQ(sorted_data(world, 0, accounts[0]), std::vector<std::string>{"mail"});
+  world.node(0).held = held;
+  world.node(0).restart();
+  world.start(0);
+  world.run(60'000);
+  EXPECT_EQ(sorted_data(world, 0, accounts[0]), std::vector<std::string>());
+  EXPECT_EQ(sorted_data(world, 0, accounts[1]), std::vector<std::string>{"mail"});
+}
+
 TEST(MemberThatComesBack, AsksForWhatItHadBeforeAlsoWhereItIsStillAskingForOtherThings) {
   SwarmWorld world(3);
   world.assign({7, 7, kOther});
