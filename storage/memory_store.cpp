@@ -273,9 +273,9 @@ bool MemoryStore::concerns(const Asked& asked, const When& when) {
 /// Whether a message that was visible is not any more.
 bool MemoryStore::take_away(Mailbox& mailbox, const Hash& hash, std::uint64_t up_to_ms,
                             const When& when) {
-  const Message* message = live(mailbox, hash, when.now_ms);
-  const bool was_live = message != nullptr;
-  const std::uint64_t until_ms = was_live ? message->expiry_ms : when.now_ms + kLifeMsMax;
+  const bool was_live = live(mailbox, hash, when.now_ms) != nullptr;
+  const std::uint64_t until_ms =
+      std::max(mailbox.messages.at(mailbox.places.at(hash)).expiry_ms, when.now_ms + kLifeMsMax);
   mailbox.asked.at(hash).history.add_removal(when.asked, up_to_ms);
   const MessageHistory history = mailbox.asked.at(hash).history;
   if (history.expiry_ms() > 0) {
@@ -500,7 +500,12 @@ void MemoryStore::reclaim(std::uint64_t now_ms, Done<std::size_t> done) {
         }
       }
       for (const Hash& hash : expired) {
+        const MessageHistory history = mailbox.asked.at(hash).history;
         erase(mailbox, hash);
+        const std::uint64_t until_ms = end_of_lateness(history.latest_but_stores());
+        if (until_ms > now_ms) {
+          leave_trace(mailbox, hash, history, until_ms, now_ms);
+        }
       }
       count += expired.size();
       std::erase_if(mailbox.traces,

@@ -113,6 +113,16 @@ class MessageHistory {
            });
   }
 
+  /// When a client last said something else of it than to keep it, as far as is known; 0: never. What was stored before and comes late is
+  /// subject to that.
+  [[nodiscard]] Stamp latest_but_stores() const {
+    Stamp latest = settled_.asked > kReplicaStamp ? settled_.asked : 0;
+    for (const Step& step : steps_) {
+      latest = step.kind == Kind::store ? latest : step.asked;
+    }
+    return latest;
+  }
+
   [[nodiscard]] Stamp latest() const {
     return steps_.empty() ? settled_.asked : steps_.back().asked;
   }

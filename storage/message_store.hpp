@@ -191,8 +191,8 @@ class MessageStore {
   virtual void store(const Account& account, Message message, Origin origin, bool replaces,
                      const When& when, Done<Stored> done) = 0;
 
-  /// Gives the hashes that were there, sorted. All leave a trace: until the message's expiry, or for
-  /// kLifeMsMax where it was not here. What cannot be a hash (empty, too long) is passed by.
+  /// Gives the hashes that were there, sorted. All leave a trace, for kLifeMsMax: what was stored before may come late, with a longer
+  /// life than the message had here. What cannot be a hash (empty, too long) is passed by.
   virtual void remove(const Account& account, std::vector<Hash> hashes, const When& when,
                       Done<std::vector<Hash>> done) = 0;
 
@@ -244,7 +244,7 @@ class MessageStore {
   virtual void forget(const Account& account, std::vector<Hash> hashes, Stamp before,
                       Done<std::size_t> done) = 0;
 
-  /// Frees what expired before `now_ms`, in bulk; gives how many messages. Nothing visible changes.
+  /// Frees what expired before `now_ms`, in bulk; gives how many messages. Nothing visible changes. What was said of them leaves a trace.
   virtual void reclaim(std::uint64_t now_ms, Done<std::size_t> done) = 0;
 
   // Reads.

@@ -159,6 +159,14 @@ void AccountChange::erase(const Kept& message) {
   count_message(false);
 }
 
+void AccountChange::free(const Kept& message) {
+  erase(message);
+  const std::uint64_t until_ms = end_of_lateness(message.header.history.latest_but_stores());
+  if (until_ms > now_ms_) {
+    leave_trace(message.header.hash, message.header.history, until_ms);
+  }
+}
+
 void AccountChange::rewrite(const Kept& message) {
   transaction_.put(message_key(Kind::header, account_, message.place),
                    encode_header(message.header));
@@ -375,7 +383,8 @@ bool AccountChange::take_away(Kept message, std::uint64_t up_to_ms) {
     return was_live && header.history.expiry_ms() <= now_ms_;
   }
   erase(message);
-  leave_trace(header.hash, header.history, was_live ? header.expiry_ms : now_ms_ + kLifeMsMax);
+  // Not until its expiry: of longer lives that it was given before, this member may hear late.
+  leave_trace(header.hash, header.history, std::max(header.expiry_ms, now_ms_ + kLifeMsMax));
   return was_live;
 }
 

@@ -46,8 +46,8 @@ class AccountChange {
 
   [[nodiscard]] std::size_t forget(const std::vector<Hash>& hashes, Stamp before);
 
-  /// Frees a message without a trace.
-  void erase(const Kept& message);
+  /// Frees a message whose time is over. What a client said of it but to keep it stays, for stores from before that come late.
+  void free(const Kept& message);
 
   /// A record of Kind::removal_marks, Kind::shorten_marks or Kind::outbox_marks was made, or erased.
   void count_mark(bool is_added);
@@ -114,6 +114,8 @@ class AccountChange {
   void leave_trace(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms);
   void erase_trace(const Hash& hash);
   void rewrite(const Kept& message);
+  /// Without a trace.
+  void erase(const Kept& message);
   /// Whether a message that was visible is not any more.
   bool take_away(Kept message, std::uint64_t up_to_ms = UINT64_MAX);
   [[nodiscard]] HashesBySpace remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms);

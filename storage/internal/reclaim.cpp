@@ -17,13 +17,17 @@ bool reclaim_message(Transaction& transaction, std::string_view key, std::uint64
   if (!header) {
     return false;
   }
-  AccountChange(transaction, parsed->account, now_ms).erase({parsed->place, std::move(*header)});
+  AccountChange(transaction, parsed->account, now_ms).free({parsed->place, std::move(*header)});
   return true;
 }
 
-void reclaim_trace(Transaction& transaction, std::string_view key, std::string_view expiring) {
+void reclaim_trace(Transaction& transaction, std::string_view key, std::string_view expiring,
+                   std::uint64_t now_ms) {
   const auto hash = parse_hash_key(expiring);
   const auto trace = transaction.get(expiring, decode_trace);
+  if (trace && trace->until_ms > now_ms) {
+    return;  // its message, freed just now, has left a new one
+  }
   if (hash && trace) {
     transaction.totals().bytes_used -= trace_bytes(hash->size(), trace->history.steps().size());
   }
@@ -54,7 +58,7 @@ ReclaimedPiece reclaim_piece(Transaction& transaction, std::uint64_t now_ms, std
     if (kind == Kind::header) {
       piece.messages += reclaim_message(transaction, entry->expiring, now_ms) ? 1U : 0U;
     } else if (kind == Kind::trace) {
-      reclaim_trace(transaction, key, entry->expiring);
+      reclaim_trace(transaction, key, entry->expiring, now_ms);
     } else if (kind == Kind::removal_marks || kind == Kind::shorten_marks) {
       reclaim_marks(transaction, key, entry->expiring);
       transaction.totals().bytes_used -= kMarksBytes;

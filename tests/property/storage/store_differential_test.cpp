@@ -60,7 +60,7 @@ std::string text(const Result<T>& result) {
   return result ? text(*result) : "error " + std::to_string(static_cast<int>(result.error().code));
 }
 
-constexpr std::uint64_t kLimit = 20'000;
+constexpr std::uint64_t kLimit = 30'000;
 
 /// One random operation, drawn before it is done, so that both stores get the same.
 class Operation {
@@ -221,7 +221,8 @@ TEST_P(StoreDifferential, BothStoresAnswerAlike) {
   std::uint64_t now_ms = kNow;
   std::size_t full_count = 0;
   for (int i = 0; i < 4000; ++i) {
-    now_ms += random() % 4;
+    // Traces are kept for long, and would fill the store.
+    now_ms += random() % 400 == 0 ? kLifeMsMax - 200 : random() % 4;
     const Operation operation(random, now_ms);
     const std::string expected = operation.apply(memory);
     full_count += expected == "error 7" ? 1U : 0U;

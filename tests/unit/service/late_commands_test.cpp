@@ -106,6 +106,28 @@ TEST(LateCommand, ShortensWhatComesAfterIt) {
   expect_expiry_everywhere(world, owner, hash, expiry_ms);
 }
 
+TEST(LateCommand, DoesNotBringBackWhatWasDeletedWhileItHadAShorterLife) {
+  SwarmWorld world(3);
+  world.run(kViewsDifferMs);  // so that nobody passes the deletion on
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms, 0, 10'000));
+  const std::string hash(kept.body.at("hash").as_string());
+  // Node 1 alone cannot reach node 2. Its store comes when what node 2 deleted would have been over.
+  world.node(2).is_up = false;
+  world.call(1, "store", owner.store("one", world.now_ms));
+  world.node(1).is_up = false;
+  world.node(2).is_up = true;
+  const Answer deleted = world.call(0, "delete", owner.remove({hash}));
+  EXPECT_FALSE(member(deleted, world.node(2)).contains("failed"));
+  world.run(15'000);
+  world.node(1).is_up = true;
+  world.run(60'000);
+
+  for (std::size_t node = 0; node < 3; ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+}
+
 TEST(LateCommand, BringsBackWhatWasExtendedBeforeItWasOver) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);
