@@ -474,6 +474,34 @@ TEST(StoreThatWasPutBack, LosesWhatWasDeletedSince) {
   EXPECT_EQ(sorted_data(world, 0, accounts[1]), std::vector<std::string>{"mail"});
 }
 
+// One who had them before the last, and was down since: that it has not what came later says nothing.
+TEST(AccountsThatGoOn, AreNotErasedOnTheWordOfOneWhoWasDownMeanwhile) {
+  SwarmWorld world(5);
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kNoSwarm});
+  world.run(30'000);
+  std::vector<TestAccount> accounts = stored_accounts(world, 30);
+  world.run(1'000);
+  world.node(0).silent_on = {"sn.allium_fetch"};
+  world.node(2).silent_on = world.node(3).silent_on = {"sn.allium_late"};
+  world.node(1).is_up = false;
+  world.assign({7, 7, kOther, kOther, kNoSwarm}, {1});
+  world.run(30'000);
+  std::erase_if(accounts, [&world](const TestAccount& account) {
+    return !world.node(2).membership.is_ours(account.account());
+  });
+  ASSERT_FALSE(accounts.empty());
+  world.call(2, "store", accounts[0].store("news", world.now_ms));
+  world.run(1'000);
+  world.assign({7, 7, kNoSwarm, kNoSwarm, kOther}, {1});
+  world.run(70'000);
+  ASSERT_EQ(sorted_data(world, 4, accounts[0]), std::vector<std::string>{"news"});
+  world.node(1).is_up = true;
+  world.node(1).restart();
+  world.start(1);
+  world.run(120'000);
+  EXPECT_EQ(sorted_data(world, 4, accounts[0]), (std::vector<std::string>{"mail", "news"}));
+}
+
 TEST(MemberThatComesBack, AsksForWhatItHadBeforeAlsoWhereItIsStillAskingForOtherThings) {
   SwarmWorld world(3);
   world.assign({7, 7, kOther});
@@ -719,14 +747,18 @@ TEST_F(Answering, SaysWhichOfAnOldCopyAreGone) {
   const storage::Account& account = old[0].first;
   const json::array revoked = {text_of(account), std::string(36, 't'), 1, 1};
   question["r"] = serialise_bt(json::array{revoked});
-  EXPECT_EQ(ask(1, question), (PeerParts{"PART", "li1ee", "le"})) << "not all points are its own";
+  EXPECT_EQ(ask(1, question), (PeerParts{"PART", "li1ee", "le", "le"}))
+      << "not all points are its own";
   const auto own = world.node(0).membership.nodes()->swarms().points_of(7);
   const std::uint64_t point = storage::point_of(account);
   std::array<std::uint8_t, 8> bytes{};
   store_be(bytes.data(), point, bytes.size());
   ASSERT_TRUE(own);
   question["f"] = question["t"] = text_of(bytes);
-  EXPECT_EQ(ask(1, question), (PeerParts{"OK", "li1ei2ee", "li0ee"}));
+  EXPECT_EQ(ask(1, question), (PeerParts{"OK", "le", "li0ee", "li2ee"}))
+      << "the second is not in the range";
+  question["m"] = serialise_replicas(std::vector<OwnedMessage>(kOldCopyPageMax + 1, unknown));
+  EXPECT_EQ(ask(1, question), (PeerParts{"400", "more than a page"}));
   question["m"] = "no messages";
   EXPECT_EQ(ask(1, question).at(0), "400");
 }
