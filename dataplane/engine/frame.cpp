@@ -22,26 +22,9 @@ constexpr std::uint64_t kDoNotFragment = 0x4000;  // identification 0 stands bef
 constexpr std::size_t kIpV4Bytes = 20;
 constexpr std::size_t kIpV6Bytes = 40;
 
-/// An address in two words, as they lie.
-struct AddressWords {
-  std::uint64_t high;
-  std::uint64_t low;
-
-  static AddressWords v4(const std::uint8_t* four_bytes) noexcept {
-    return {0, 0xffff0000 | std::uint64_t{allium::internal::load_word<std::uint32_t>(four_bytes)}
-                                << 32};
-  }
-
-  static AddressWords v6(const std::uint8_t* sixteen_bytes) noexcept {
-    return {allium::internal::load_word<std::uint64_t>(sixteen_bytes),
-            allium::internal::load_word<std::uint64_t>(sixteen_bytes + 8)};
-  }
-};
-
-bool is_own_address(const PortIdentity& identity, AddressWords target) noexcept {
+bool is_own_address(const PortIdentity& identity, const onion::Endpoint& target) noexcept {
   return std::any_of(identity.addresses.begin(), identity.addresses.end(), [&](const auto& own) {
-    const AddressWords words = AddressWords::v6(own.data());
-    return ((words.high ^ target.high) | (words.low ^ target.low)) == 0;
+    return same_block(own.data(), target.address.data());
   });
 }
 
@@ -61,7 +44,7 @@ bool can_be_source(const onion::Endpoint& source) noexcept {
 }
 
 // `udp` is what the IP header says the datagram is. `parsed` has the source's address.
-inline bool parse_udp(Bytes udp, const PortIdentity& identity, AddressWords target,
+inline bool parse_udp(Bytes udp, const PortIdentity& identity, const onion::Endpoint& target,
                       ParsedFrame& parsed) noexcept {
   if (udp.size() < kUdpBytes) {
     return false;
@@ -90,7 +73,7 @@ inline bool parse_v4(Bytes packet, const PortIdentity& identity, ParsedFrame& pa
   parsed.payload_offset = kEthernetBytes + header_bytes + kUdpBytes;
   parsed.source = onion::Endpoint::from_v4(packet.data() + 12, 0);
   return parse_udp(packet.subspan(header_bytes, total_bytes - header_bytes), identity,
-                   AddressWords::v4(packet.data() + 16), parsed);
+                   onion::Endpoint::from_v4(packet.data() + 16, 0), parsed);
 }
 
 inline bool parse_v6(Bytes packet, const PortIdentity& identity, ParsedFrame& parsed) noexcept {
@@ -104,8 +87,9 @@ inline bool parse_v6(Bytes packet, const PortIdentity& identity, ParsedFrame& pa
   parsed.payload_offset = kEthernetBytes + kIpV6Bytes + kUdpBytes;
   parsed.source = onion::Endpoint::from_v6(packet.data() + 8, 0);
   // An IPv4 address has no place in an IPv6 header.
-  return !parsed.source.is_v4() && parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), identity,
-                                             AddressWords::v6(packet.data() + 24), parsed);
+  return !parsed.source.is_v4() &&
+         parse_udp(packet.subspan(kIpV6Bytes, payload_bytes), identity,
+                   onion::Endpoint::from_v6(packet.data() + 24, 0), parsed);
 }
 
 // Carries come in again at the low end. As often as they can come: how often they do is a coin toss that a loop's branch
@@ -199,24 +183,22 @@ bool parse_frame(Bytes frame, const PortIdentity& identity, ParsedFrame& parsed)
 
 std::size_t write_headers(const FramePlaces& places, std::uint8_t* payload,
                           std::size_t payload_bytes) noexcept {
-  const AddressWords source = AddressWords::v6(places.source_address.data());
-  const AddressWords target = AddressWords::v6(places.target_address.data());
-  const bool is_v4 = target.high == 0 && static_cast<std::uint32_t>(target.low) == 0xffff0000;
+  const bool is_v4 = onion::Endpoint::is_v4(places.target_address);
   const std::size_t udp_bytes = kUdpBytes + payload_bytes;
   std::uint8_t* udp = payload - kUdpBytes;
   std::uint8_t* ip = udp - (is_v4 ? kIpV4Bytes : kIpV6Bytes);
   // Sums are made of the values, not of the bytes written: reading wide what was just written narrow stalls.
   std::uint64_t address_sum = 0;
   if (is_v4) {
-    const std::uint64_t source_number = __builtin_bswap64(source.low) & 0xffffffff;
-    const std::uint64_t target_number = __builtin_bswap64(target.low) & 0xffffffff;
-    address_sum = source_number + target_number;
+    const std::uint64_t source = load_be(places.source_address.data() + 12, 4);
+    const std::uint64_t target = load_be(places.target_address.data() + 12, 4);
+    address_sum = source + target;
     const std::uint64_t first = kIpV4VersionAndSize << 16 | (kIpV4Bytes + udp_bytes);
     const std::uint64_t third = std::uint64_t{kHopLimit} << 24 | std::uint64_t{kProtocolUdp} << 16;
     const std::uint16_t checksum = folded(first + kDoNotFragment + third + address_sum);
     store_be(ip, first << 32 | kDoNotFragment, 8);
-    store_be(ip + 8, (third | checksum) << 32 | source_number, 8);
-    store_be(ip + 16, target_number, 4);
+    store_be(ip + 8, (third | checksum) << 32 | source, 8);
+    store_be(ip + 16, target, 4);
   } else {
     store_be(
         ip, kIpV6Version << 32 | udp_bytes << 16 | std::uint64_t{kProtocolUdp} << 8 | kHopLimit, 8);

@@ -26,7 +26,9 @@ struct Endpoint {
     return port == other.port && same_block(address.data(), other.address.data());
   }
 
-  [[nodiscard]] bool is_v4() const noexcept {
+  [[nodiscard]] bool is_v4() const noexcept { return is_v4(address); }
+
+  [[nodiscard]] static bool is_v4(const std::array<std::uint8_t, 16>& address) noexcept {
     return load_be(address.data(), 8) == 0 && load_be(address.data() + 8, 4) == 0xffff;
   }
 

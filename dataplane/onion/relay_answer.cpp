@@ -58,7 +58,7 @@ std::optional<Next> open_reply_block(const RelayTurn& turn, PacketClass packet_c
         Verdict::pending) {
       continue;
     }
-    secret = crypto_accel::aes_encrypt(epoch->secret_raw, internal::secret_input_of_plain(plain));
+    secret = crypto_accel::aes_encrypt(epoch->secret_raw, internal::secret_input(plain));
     if (is_reply_block_of(secret, packet_class, reply_block)) {
       return internal::next_of_segment(plain);
     }

@@ -77,7 +77,7 @@ LaneMask Relay::State::open_segments(const RelayTurn& turn, LaneMask lanes, std:
       return false;
     }
     next[lane] = internal::next_of_segment(plain[lane]);
-    input[lane] = internal::secret_input_of_plain(plain[lane]);
+    input[lane] = internal::secret_input(plain[lane]);
     return true;
   });
   batch.encrypt_blocks(epoch->secret, valid, input, secret);

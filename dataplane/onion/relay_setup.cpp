@@ -262,9 +262,10 @@ Verdict Relay::State::add_record(const RelayTurn& turn, std::size_t lane, const 
   segment.exp = expiry_of_epoch(turn.epoch);
   store_be(segment.salt.data(), salt, segment.salt.size());
   std::memmove(record + kRecordStepBytes, record, kRecordBytes - kRecordStepBytes);
-  store_block(record, internal::seal_segment(epoch, Direction::forward, segment));
+  const Block plain = internal::plain_segment(Direction::forward, segment);
+  store_block(record, crypto_accel::aes_encrypt(epoch.segment_raw, plain));
   store_block(record + 2 * kBlockBytes,
-              crypto_accel::aes_encrypt(epoch.secret_raw, internal::secret_input(segment)));
+              crypto_accel::aes_encrypt(epoch.secret_raw, internal::secret_input(plain)));
   segment.next = previous;
   store_block(record + kBlockBytes, internal::seal_segment(epoch, Direction::backward, segment));
 

@@ -283,7 +283,8 @@ json::value run_fs_seal(World&, const json::object& step, Feed&) {
 
 json::value run_fs_secret(World&, const json::object& step, Feed&) {
   return out(crypto_accel::aes_encrypt(block_of(step, "B"),
-                                       onion::internal::secret_input(segment_of(step))));
+                                       onion::internal::secret_input(onion::internal::plain_segment(
+                                           onion::Direction::forward, segment_of(step)))));
 }
 
 json::value run_setup_keys(World&, const json::object& step, Feed&) {

@@ -211,7 +211,10 @@ PeerParts AbsentMembers::parts_for(HandOver how, const std::vector<storage::Miss
 void AbsentMembers::queue(const NodeKey& key, std::string record, std::function<void(bool)> done) {
   std::vector<std::string> records;
   records.push_back(std::move(record));
-  queue(key, std::move(records), std::move(done));
+  queue(key, std::move(records), [this, done = std::move(done)](bool is_queued) {
+    counters_.lost_records += is_queued ? 0 : 1;
+    done(is_queued);
+  });
 }
 
 void AbsentMembers::queue(const NodeKey& key, std::vector<std::string> records,
@@ -219,7 +222,7 @@ void AbsentMembers::queue(const NodeKey& key, std::vector<std::string> records,
   ++members_[key].queueing;
   // The client hears of the member's absence only when the queue is on disk.
   auto is_done = [this, key, count = records.size(), done = std::move(done)](bool is_queued) {
-    (is_queued ? counters_.queued : counters_.lost_records) += count;
+    counters_.queued += is_queued ? count : 0;
     queued(key);
     done(is_queued);
   };

@@ -69,15 +69,14 @@ void ToldCommands::queue_next() {
   const std::size_t count = records.size();
   const NodeKey key = batch.key;
   absent_.queue(key, std::move(records), while_alive(is_alive_, [this, key, count](bool is_queued) {
-                  is_queueing_ = false;
                   if (!is_queued) {
-                    is_queueing_ = true;
                     around_.transport.after(kToldRetryMs, while_alive(is_alive_, [this] {
                                               is_queueing_ = false;
                                               queue_next();
                                             }));
                     return;
                   }
+                  is_queueing_ = false;
                   absent_.set_behind(key);
                   Batch& done = batches_.front();
                   done.done += count;

@@ -66,23 +66,18 @@ struct Segment {
   return std::bit_cast<Next>((from_next & 0x00ff'ffff'ffff'ff00) | type);
 }
 
-/// FS of a segment. The direction puts bit 7 on the type.
+/// A segment as a block. The direction puts bit 7 on the type.
+[[nodiscard]] Block plain_segment(Direction direction, const Segment& segment) noexcept;
+
+/// FS: the same, encrypted.
 [[nodiscard]] Block seal_segment(const RelaySnapshot::Epoch& epoch, Direction direction,
                                  const Segment& segment) noexcept;
 
 inline constexpr std::uint8_t kSecretLabel = 0x01;
 
-/// The block whose encryption under B_e is s (section 5).
-[[nodiscard]] inline Block secret_input(const Segment& segment) noexcept {
-  Block input{};
-  input[0] = kSecretLabel;
-  std::memcpy(input.data() + 1, segment.salt.data(), kSaltBytes);
-  store_be(input.data() + 1 + kSaltBytes, segment.exp, 2);
-  return input;
-}
-
-/// The same from a decrypted segment, by words: label | salt 7, then exp 2 | zeros.
-[[nodiscard]] inline Block secret_input_of_plain(const Block& plain) noexcept {
+/// The block whose encryption under B_e is s (section 5), from a segment before its encryption, by words:
+/// label | salt 7, then exp 2 | zeros.
+[[nodiscard]] inline Block secret_input(const Block& plain) noexcept {
   using allium::internal::load_word;
   static_assert(kSaltOffset + kSaltBytes == kBlockBytes && kSaltBytes == 7);
   const std::uint64_t before_salt = load_word<std::uint64_t>(plain.data() + kSaltOffset - 1);
