@@ -7,6 +7,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 #include "storage/internal/account_change.hpp"
@@ -42,6 +43,9 @@ rocksdb::Options rocks_options(rocksdb::Env* env) {
   // Most of what a store asks for is not there: no place, no trace.
   options.memtable_whole_key_filtering = true;
   options.memtable_prefix_bloom_size_ratio = 0.05;
+  // A batch is in order of its keys (transaction.hpp): the place of one is looked for from where the one before of its kind went.
+  // A hint for each account would be found faster still, but takes 300 bytes of the memtable for an account that stores one message.
+  options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.max_total_wal_size = 4 * kWriteBufferBytes;
   options.max_background_jobs = 2;
   options.max_open_files = 256;

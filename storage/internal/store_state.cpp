@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include <rocksdb/perf_level.h>
+
 #include "storage/internal/disk_room.hpp"
 #include "storage/stored_bytes.hpp"
 
@@ -49,6 +51,8 @@ std::shared_ptr<rocksdb::DB> RocksStore::State::database() const {
 }
 
 internal::Changes RocksStore::State::commit(internal::Changes batch) {
+  // Nobody reads RocksDB's own counts of this thread.
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   // The writer's thread, this one, is the only one that changes these.
   if (waits_for_room_) {
     open_again();

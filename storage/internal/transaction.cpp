@@ -98,8 +98,8 @@ std::vector<KeyValue> Transaction::scan(std::string_view prefix) {
   return scan(prefix, end_of_prefix(prefix), SIZE_MAX);
 }
 
-void Transaction::put(std::string_view key, std::string_view value) {
-  set(key, std::string(value));
+void Transaction::put(std::string_view key, std::string value) {
+  set(key, std::move(value));
 }
 
 void Transaction::erase(std::string_view key) {

@@ -61,7 +61,7 @@ class Transaction {
                                            std::size_t count_max);
   [[nodiscard]] std::vector<KeyValue> scan(std::string_view prefix);
 
-  void put(std::string_view key, std::string_view value);
+  void put(std::string_view key, std::string value);
   void erase(std::string_view key);
   void mark(Error error);
 
