@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark is honest: a figure only where every packet was forwarded, and the replay set is really written.
 
-usage: bench_honesty.py BIN_DIR forward|crypto. Nothing here looks at how fast anything was.
+usage: bench_honesty.py BIN_DIR forward|no-drop|crypto. Nothing here looks at how fast anything was.
 """
 import json
 import os
@@ -256,6 +256,69 @@ class ForwardTest(unittest.TestCase):
             self.assertEqual(run("forward", *words).returncode, 2, words)
 
 
+class NoDropTest(unittest.TestCase):
+    SMALL = ("--packets", "4096", "--sessions", "64", "--trial-seconds", "0.05", "--step-percent", "25",
+             "--replay-mpps", "0.05")
+
+    def test_what_the_ring_took_came_out_and_the_rest_is_counted_as_lost(self):
+        for packet_class, size, ip in (("d", 1232, 4), ("v", 256, 6)):
+            code, result, errors = bench("no-drop", *self.SMALL, "--class", packet_class, "--ip", str(ip))
+            self.assertEqual(code, 0, errors)
+            self.assertEqual(result["schema"], "allium.bench.no_drop/1")
+            for key, value in {"class": packet_class, "ip": ip, "valid": True, "datagram_bytes": size, "packets": 4096,
+                               "loop_bytes": 4096 * size, "ring_frames": 1023, "trial_seconds": 0.05,
+                               "accepted_by_next_relay": 4096, "drops": {}}.items():
+                self.assertEqual(result[key], value, key)
+            for count in ("received", "forwarded", "counted_by_sink", "written_to_replay_set"):
+                self.assertEqual(result[count], result["accepted"], count)
+            self.check_rates(result, size)
+
+    def check_rates(self, result, size):
+        trials = result["trials"]
+        # The flood comes before the trials, and what the ring took of it is in the books too.
+        self.assertGreater(result["accepted"], sum(trial["offered"] - trial["lost"] for trial in trials))
+        for trial in trials:
+            self.assertLessEqual(trial["lost"], trial["offered"])
+            self.assertLess(trial["offered_mpps"], trial["wanted_mpps"] * 1.01)
+        for key, loss_max in (("no_drop", 0), ("partial_drop", 0.5)):
+            found = result[key]
+            self.assertEqual(found["loss_percent_max"], loss_max)
+            passed = [trial["offered_mpps"] for trial in trials
+                      if trial["lost"] * 100 <= loss_max * trial["offered"]]
+            self.assertIn(found["mpps"], passed or [0], key)
+            self.assertAlmostEqual(found["gbit_s"], found["mpps"] * size * 8 / 1e3, delta=1e-6)
+        # A rate that loses nothing loses no more than 0.5 %.
+        self.assertGreaterEqual(result["partial_drop"]["mpps"], result["no_drop"]["mpps"] * 0.9)
+        self.assertGreater(result["flooded"]["mpps"], 0)
+        self.assertGreater(result["generator_mpps"], result["flooded"]["mpps"] * 0.9)
+        self.assertIn("several workers", " ".join(result["environment"]["comparative_reasons"]))
+
+    def test_people_read_the_method_with_the_rates(self):
+        done = run("no-drop", *self.SMALL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for word in ("no drop", "few drops", "flooded", "Mpps", "generator on one core", "ring of 1023", "trials of 0.05 s"):
+            self.assertIn(word, done.stdout)
+        self.assertNotIn("offered,", done.stdout)
+        self.assertIn("offered, ", done.stderr)
+
+    def test_one_cpu_is_too_few_and_the_error_says_what_to_do(self):
+        cpus = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cpus)})
+        try:
+            done = run("no-drop", *self.SMALL)
+        finally:
+            os.sched_setaffinity(0, cpus)
+        self.assertEqual(done.returncode, 4)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("two CPUs", done.stderr)
+        self.assertIn("allium bench forward", done.stderr)
+
+    def test_wrong_options_are_usage_errors(self):
+        for words in (("--class", "s"), ("--packets", "4095"), ("--packets", "4097"), ("--burst", "33"),
+                      ("--trial-seconds", "0"), ("--step-percent", "51"), ("--ip", "5"), ("--workers", "2")):
+            self.assertEqual(run("no-drop", *words).returncode, 2, words)
+
+
 class CryptoTest(unittest.TestCase):
     def test_crypto_names_every_kernel_and_burst(self):
         code, result, errors = bench("crypto", "--quick")
@@ -309,4 +372,7 @@ class CryptoTest(unittest.TestCase):
 
 if __name__ == "__main__":
     bin_dir = pathlib.Path(sys.argv.pop(1))
-    unittest.main(defaultTest={"forward": "ForwardTest", "crypto": "CryptoTest"}[sys.argv.pop(1)])
+    if sys.argv[1] == "no-drop" and len(os.sched_getaffinity(0)) < 2:
+        print("skipped: a rate takes two CPUs")
+        sys.exit(77)
+    unittest.main(defaultTest={"forward": "ForwardTest", "no-drop": "NoDropTest", "crypto": "CryptoTest"}[sys.argv.pop(1)])

@@ -97,7 +97,8 @@ Result<void> BenchDevices::start_inputs() {
     return {};
   }
   const auto queues = static_cast<std::uint16_t>(config_.worker_count);
-  auto ring = dataplane::RingDevice::create({"bench_input", queues}, pool_.get());
+  auto ring =
+      dataplane::RingDevice::create({"bench_input", queues, config_.ring_frames}, pool_.get());
   if (!ring) {
     return tl::unexpected(ring.error());
   }

@@ -32,6 +32,7 @@ struct BenchDevicesConfig {
   std::size_t packet_count = 0;           ///< in each of them
   std::size_t worker_count = 1;           ///< the most that a relay has
   dataplane::PortIdentity identity;       ///< of the relay under test, on every port
+  unsigned ring_frames = 511;             ///< that wait before a worker, with rings
   dataplane::Pages pages = dataplane::Pages::automatic;
 };
 

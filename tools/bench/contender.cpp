@@ -24,6 +24,11 @@ std::uint64_t standing_clock(void*) noexcept {
 
 }  // namespace
 
+std::string kernel_names(const crypto_accel::KernelSet& kernels) {
+  return "onion=" + std::string(kernels.onion->name) +
+         ",x25519=" + std::string(kernels.x25519->name);
+}
+
 Contender::~Contender() = default;
 
 Result<std::unique_ptr<Contender>> Contender::create(const ContenderConfig& config,

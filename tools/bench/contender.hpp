@@ -6,12 +6,14 @@
 //   Units      packets; cycles are those of the time stamp counter.
 //   Ownership  owns its engine and the memory of its sets; borrows devices and traffic.
 //   Errors     Errc of the engine.
-//   Threads    the caller's; run_pass() of several workers runs each in a thread of its own.
+//   Threads    the caller's; run_pass() of several workers runs each in a thread of its own. While another thread calls
+//              poll(), only new_replay_key() and counters() are for others.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "crypto_accel/kernel_registry.hpp"
@@ -54,6 +56,9 @@ struct StageSlice {
 /// Slices of each worker.
 using WorkerSlices = std::vector<std::vector<Slice>>;
 
+/// "onion=...,x25519=...".
+[[nodiscard]] std::string kernel_names(const crypto_accel::KernelSet& kernels);
+
 class Contender {
  public:
   static Result<std::unique_ptr<Contender>> create(const ContenderConfig& config,
@@ -71,6 +76,9 @@ class Contender {
 
   /// The same to the capturing device, untimed; how many of the packets the next relay accepts.
   Result<std::size_t> run_pass_to(NextRelay& next);
+
+  /// One turn of a worker, to the counting device; how many packets it received. In a thread of the worker's own.
+  std::size_t poll(std::size_t worker) noexcept { return engine_->poll_once(worker); }
 
   [[nodiscard]] control_port::Counters counters() const;
 

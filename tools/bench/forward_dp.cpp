@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// allium-bench-dp: measures whole relays (forward_measurement.hpp). The command runs it and reads its JSON; it is a
-// program of its own because it links DPDK.
+// allium-bench-dp: measures whole relays, their cost (forward_measurement.hpp) or, where the first word is `no-drop`, the rate that they
+// keep (no_drop_measurement.hpp). The command runs it and reads its JSON; it is a program of its own because it links DPDK.
 
 #include <unistd.h>
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/json.hpp>
@@ -14,6 +15,8 @@
 #include "crypto_accel/kernel_registry.hpp"
 #include "tools/bench/forward_measurement.hpp"
 #include "tools/bench/forward_options.hpp"
+#include "tools/bench/no_drop_measurement.hpp"
+#include "tools/bench/no_drop_options.hpp"
 
 namespace allium::bench {
 namespace {
@@ -41,25 +44,40 @@ void start_again_without_huge_pages(int argc, char** argv) {
   execv("/proc/self/exe", arguments.data());
 }
 
-int run(int argc, char** argv) {
-  const auto options = parse_forward_options(argc, argv);
-  if (!options) {
-    std::fprintf(stderr, "error: run it by: allium bench forward --help\n");
-    return kExitUsage;
-  }
+template <typename Options, typename Measured>
+int run(int argc, char** argv, const Options& options, dataplane::Pages pages,
+        Result<Measured> (*measure)(const Options&, const crypto_accel::KernelSet&),
+        boost::json::object (*as_json)(const Measured&)) {
   const auto kernels = crypto_accel::kernels_from_environment();
   if (!kernels) {
     return complain(kernels.error());
   }
-  const auto result = measure_forward(*options, *kernels);
+  const auto result = measure(options, *kernels);
   if (!result) {
-    if (result.error().code == Errc::full && options->pages == dataplane::Pages::automatic) {
+    if (result.error().code == Errc::full && pages == dataplane::Pages::automatic) {
       start_again_without_huge_pages(argc, argv);
     }
     return complain(result.error());
   }
-  std::printf("%s\n", boost::json::serialize(forward_json(*result)).c_str());
+  std::printf("%s\n", boost::json::serialize(as_json(*result)).c_str());
   return result->is_valid() ? kExitDone : kExitNegative;
+}
+
+int complain_of_usage(const char* verb) {
+  std::fprintf(stderr, "error: run it by: allium bench %s --help\n", verb);
+  return kExitUsage;
+}
+
+int run(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "no-drop") {
+    const auto options = parse_no_drop_options(argc - 1, argv + 1);
+    return options
+               ? run(argc, argv, *options, options->traffic.pages, measure_no_drop, no_drop_json)
+               : complain_of_usage("no-drop");
+  }
+  const auto options = parse_forward_options(argc, argv);
+  return options ? run(argc, argv, *options, options->pages, measure_forward, forward_json)
+                 : complain_of_usage("forward");
 }
 
 }  // namespace

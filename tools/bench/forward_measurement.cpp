@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bench/forward_measurement.hpp"
 
-#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -13,9 +12,11 @@
 #include "tools/bench/bench_devices.hpp"
 #include "tools/bench/checksum_cost.hpp"
 #include "tools/bench/contender.hpp"
+#include "tools/bench/cpu_placement.hpp"
 #include "tools/bench/environment.hpp"
 #include "tools/bench/memory_file.hpp"
 #include "tools/bench/next_relay.hpp"
+#include "tools/bench/relay_books.hpp"
 #include "tools/bench/statistics.hpp"
 #include "tools/bench/traffic.hpp"
 
@@ -66,65 +67,10 @@ std::vector<double> stage_medians(const std::vector<StageSlice>& slices) {
   return medians;
 }
 
-/// What was counted up to a moment.
-struct Books {
-  control_port::Counters relay;
-  std::uint64_t sink = 0;
-  std::uint64_t written = 0;
-};
-
-Books books_of(const Contender& contender) {
-  return {contender.counters(), contender.sink_count(), contender.replay_places_taken()};
-}
-
-Outcome outcome_of(const Books& begin, const Books& end) {
-  Outcome outcome;
-  outcome.received = end.relay.received - begin.relay.received;
-  outcome.forwarded = end.relay.forwarded - begin.relay.forwarded;
-  outcome.sink = end.sink - begin.sink;
-  outcome.written = end.written - begin.written;
-  for (std::size_t v = onion::kFirstDrop; v < onion::kVerdictCount; ++v) {
-    const std::uint64_t count = end.relay.verdicts[v] - begin.relay.verdicts[v];
-    if (count != 0) {
-      outcome.drops[std::string(onion::verdict_name(static_cast<onion::Verdict>(v)))] = count;
-    }
-  }
-  return outcome;
-}
-
 std::int64_t preemptions() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_nivcsw;
-}
-
-// One core from here on, the one where we are: a move in the middle costs its caches.
-void stay_on_this_cpu() {
-  const int cpu = sched_getcpu();
-  if (cpu >= 0) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<std::size_t>(cpu), &set);
-    sched_setaffinity(0, sizeof set, &set);
-  }
-}
-
-std::vector<int> own_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  sched_getaffinity(0, sizeof set, &set);
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) {
-      cpus.push_back(cpu);
-    }
-  }
-  return cpus;
-}
-
-std::string names_of(const crypto_accel::KernelSet& kernels) {
-  return "onion=" + std::string(kernels.onion->name) +
-         ",x25519=" + std::string(kernels.x25519->name);
 }
 
 dataplane::FrameAddresses sent_addresses(const Traffic& traffic) {
@@ -140,7 +86,7 @@ dataplane::FrameAddresses sent_addresses(const Traffic& traffic) {
 struct Turn {
   std::unique_ptr<Contender> contender;
   ContenderResult result;
-  Books begin;
+  RelayBooks begin;
   WorkerSlices repeat;  ///< the one in work
   double cycles = 0;
   double packets = 0;
@@ -260,7 +206,7 @@ Result<void> Measurement::add(ContenderConfig config) {
   }
   Turn& turn = turns_.emplace_back();
   turn.contender = std::move(*contender);
-  turn.result.kernels = names_of(config.kernels);
+  turn.result.kernels = kernel_names(config.kernels);
   turn.result.burst = config.burst;
   turn.result.bad_tag_percent = config.bad_tag_percent;
   turn.result.workers = turn.contender->worker_count();

@@ -26,19 +26,11 @@
 #include "crypto_accel/base/result.hpp"
 #include "crypto_accel/kernel_registry.hpp"
 #include "tools/bench/forward_options.hpp"
+#include "tools/bench/relay_books.hpp"
 
 namespace allium::bench {
 
 /// What became of the packets of the repeats.
-struct Outcome {
-  std::uint64_t received = 0;
-  std::uint64_t forwarded = 0;
-  std::uint64_t sink = 0;
-  std::uint64_t written = 0;
-  boost::json::object drops;
-};
-
-/// What one relay did.
 struct ContenderResult {
   std::string kernels;  ///< "onion=...,x25519=..."
   std::size_t burst = 0;

@@ -4,13 +4,12 @@
 #include <getopt.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 #include <numeric>
 #include <string_view>
 
 #include "dataplane/engine/engine.hpp"
 #include "dataplane/onion/burst.hpp"
+#include "tools/bench/option_words.hpp"
 
 namespace allium::bench {
 namespace {
@@ -56,15 +55,6 @@ constexpr option kWords[] = {{"class", required_argument, nullptr, kClass},
                              {"compare-workers", required_argument, nullptr, kCompareWorkers},
                              {nullptr, 0, nullptr, 0}};
 
-constexpr double kReplayMppsMax = 64;  // a set of 16 GB
-
-template <typename Number>
-bool parse_number(const char* text, Number low, Number high, Number& target) {
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, target);
-  return error == std::errc() && rest == end && target >= low && target <= high;
-}
-
 bool parse_size(const char* text, std::size_t low, std::size_t high, std::size_t& target) {
   return parse_number(text, low, high, target);
 }
@@ -74,27 +64,8 @@ bool parse_size(const char* text, std::size_t low, std::size_t high,
   return parse_size(text, low, high, target.emplace_back());
 }
 
-/// A word and what it stands for.
-template <typename Value>
-struct Choice {
-  std::string_view word;
-  Value value;
-};
-
-template <typename Value, std::size_t kCount>
-bool parse_choice(std::string_view text, const Choice<Value> (&choices)[kCount], Value& target) {
-  for (const Choice<Value>& choice : choices) {
-    if (choice.word == text) {
-      target = choice.value;
-      return true;
-    }
-  }
-  return false;
-}
-
 constexpr Choice<onion::PacketClass> kClasses[] = {
     {"d", onion::PacketClass::d}, {"v", onion::PacketClass::v}, {"s", onion::PacketClass::s0}};
-constexpr Choice<bool> kFamilies[] = {{"4", false}, {"6", true}};
 constexpr Choice<Backend> kBackends[] = {{"pcap", Backend::pcap}, {"ring", Backend::ring}};
 
 bool take_option(int word, const char* value, ForwardOptions& options) {

@@ -24,6 +24,8 @@ inline constexpr std::size_t kLoopPacketsMax = 262'144;
 /// Of setup packets: 5 MB, more than a core's own caches. Each takes three key agreements to make.
 inline constexpr std::size_t kSetupLoopPackets = 4096;
 
+inline constexpr double kReplayMppsMax = 64;  ///< a set of 16 GB
+
 /// Where packets come from.
 enum class Backend : std::uint8_t {
   pcap,  ///< a replay file

@@ -51,6 +51,7 @@ class Planner {
     add_classes();
     add_working_sets();
     add_replay_sets();
+    add_no_drop();
     return std::move(plan_);
   }
 
@@ -282,6 +283,37 @@ class Planner {
       if (!size_.quick || mpps[0] == '8') {
         add_point("replay", kClasses[1], mpps, {"--replay-mpps", mpps});
       }
+    }
+  }
+
+  void add_no_drop() {
+    add_group(
+        {"no_drop", "Rates that are kept", "packets lost", "", PlotKind::bars,
+         "Packets come from a generator on another core through a ring, which loses what finds "
+         "it full: the highest rate at which a trial loses nothing, the highest that loses "
+         "0.5 %, and what is forwarded while more is offered."});
+    for (const ClassOfPackets& packets : kClasses) {
+      PlannedRun run;
+      run.id = "no_drop_" + std::string(packets.letter);
+      run.group = "no_drop";
+      run.series = packets.series;
+      run.words = {"bench",
+                   "no-drop",
+                   "--json",
+                   "--class",
+                   packets.letter,
+                   "--trial-seconds",
+                   size_.quick || size_.packets != 0 ? "0.1" : "0.5"};
+      if (size_.quick || size_.packets != 0) {
+        run.words.insert(run.words.end(), {"--step-percent", "10"});
+      }
+      if (size_.packets != 0) {
+        run.words.insert(run.words.end(), {"--packets", "4096", "--sessions", "64"});
+      }
+      if (machine_.cpus < 2) {
+        run.impossible = "it takes two cores";
+      }
+      plan_.runs.push_back(std::move(run));
     }
   }
 

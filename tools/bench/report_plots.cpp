@@ -20,6 +20,7 @@ namespace json = boost::json;
 constexpr const char* kCycles = "cycles_per_packet";
 constexpr const char* kMpps = "mpps";
 constexpr const char* kStages = "stages";
+constexpr const char* kNoDrop = "no_drop";
 
 const json::array& runs_of(const json::object& report) {
   return report.at("runs").as_array();
@@ -172,6 +173,27 @@ ReportPlot plot_of_stages(const json::value& group, const json::array& runs) {
   return made;
 }
 
+ReportPlot plot_of_no_drop(const json::value& group, const json::array& runs) {
+  ReportPlot made;
+  made.is_bars = true;
+  made.note = text_at(group, "/note");
+  made.plot = {text_at(group, "/title"), text_at(group, "/axis"), y_title_of(kMpps), {}, {}};
+  for (const json::value& run : runs) {
+    if (text_at(run, "/group") != kNoDrop || text_at(run, "/state") != "measured") {
+      continue;
+    }
+    for (const auto& [label, place] : {std::pair("none", "/result/no_drop/mpps"),
+                                       {"0.5 %", "/result/partial_drop/mpps"},
+                                       {"flooded", "/result/flooded/mpps"}}) {
+      if (const auto mpps = number_at(run, place)) {
+        put(made.plot, text_at(run, "/series"), label, {*mpps, *mpps, *mpps});
+      }
+    }
+  }
+  put_in_order(made.plot);
+  return made;
+}
+
 struct CryptoPlot {
   const char* title;
   const char* packet_class;
@@ -233,8 +255,10 @@ void add_crypto_plots(const json::array& runs, std::vector<ReportPlot>& plots) {
 std::vector<ReportPlot> plots_of(const json::object& report) {
   std::vector<ReportPlot> plots;
   for (const json::value& group : report.at("groups").as_array()) {
-    plots.push_back(text_at(group, "/id") == kStages ? plot_of_stages(group, runs_of(report))
-                                                     : plot_of_group(group, runs_of(report)));
+    const std::string id = text_at(group, "/id");
+    plots.push_back(id == kStages   ? plot_of_stages(group, runs_of(report))
+                    : id == kNoDrop ? plot_of_no_drop(group, runs_of(report))
+                                    : plot_of_group(group, runs_of(report)));
   }
   add_crypto_plots(runs_of(report), plots);
   plots.erase(std::remove_if(plots.begin(), plots.end(),

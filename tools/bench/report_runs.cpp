@@ -157,6 +157,11 @@ std::string progress_line(std::size_t number, std::size_t of, const json::object
     std::snprintf(text, sizeof text, ", %.0f cycles a packet", *cycles);
     line += text;
   }
+  if (const auto mpps = number_at(run, "/result/no_drop/mpps")) {
+    char text[48];
+    std::snprintf(text, sizeof text, ", %.3f Mpps without a drop", *mpps);
+    line += text;
+  }
   if (const auto seconds = number_at(run, "/seconds")) {
     line += " (" + seconds_text(*seconds) + ")";
   }

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/bench_verbs.hpp"
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -24,6 +17,8 @@
 
 #include "tools/bench/crypto.hpp"
 #include "tools/bench/environment.hpp"
+#include "tools/cli/bench_helper.hpp"
+#include "tools/cli/no_drop_verb.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/report_verbs.hpp"
 #include "tools/cli/service_bench_verbs.hpp"
@@ -65,60 +60,6 @@ std::size_t packet_step(const ForwardOptions& options) {
     step = std::lcm(step, options.burst * workers);
   }
   return step;
-}
-
-struct Finished {
-  std::string output;
-  int exit_code = kExitInternal;
-};
-
-// Runs the program beside this one; its talk goes to our standard error.
-Finished run_helper(const std::vector<std::string>& words) {
-  std::error_code error;
-  const std::string program =
-      (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / words[0]).string();
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (const std::string& word : words) {
-    arguments.push_back(const_cast<char*>(word.c_str()));
-  }
-  arguments.push_back(nullptr);
-  int out[2];
-  if (pipe2(out, O_CLOEXEC) != 0) {
-    finish_with(Error{Errc::io, std::generic_category().message(errno)});
-  }
-  const pid_t child = fork();
-  if (child < 0) {
-    finish_with(Error{Errc::io, std::string("fork: ") + std::generic_category().message(errno)});
-  }
-  if (child == 0) {
-    dup2(out[1], STDOUT_FILENO);
-    execv(program.c_str(), arguments.data());
-    std::fprintf(stderr, "error: %s: %s; build it: cmake --build --preset release\n",
-                 program.c_str(), std::generic_category().message(errno).c_str());
-    _exit(kExitUnreachable);
-  }
-  close(out[1]);
-  Finished finished;
-  std::vector<char> buffer(16384);
-  ssize_t count = 0;
-  while ((count = read(out[0], buffer.data(), buffer.size())) > 0 ||
-         (count < 0 && errno == EINTR)) {
-    finished.output.append(buffer.data(), count < 0 ? 0 : static_cast<std::size_t>(count));
-  }
-  close(out[0]);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFSIGNALED(status)) {
-    std::fprintf(stderr, "error: %s was ended by signal %d\n", words[0].c_str(), WTERMSIG(status));
-  }
-  finished.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : kExitInternal;
-  return finished;
-}
-
-double real(const json::object& object, const char* key) {
-  return object.at(key).to_number<double>();
 }
 
 void print_counts(const json::object& result) {
@@ -236,27 +177,16 @@ void print_forward(const json::object& result) {
 }
 
 void forward(const ForwardOptions& options) {
-  std::vector<std::string> words = {"allium-bench-dp",
-                                    "--class",
-                                    options.packet_class,
-                                    "--sessions",
-                                    std::to_string(options.sessions),
-                                    "--repeats",
-                                    std::to_string(options.repeats),
-                                    "--passes",
-                                    std::to_string(options.passes),
-                                    "--burst",
-                                    std::to_string(options.burst),
-                                    "--ip",
-                                    options.ip,
-                                    "--backend",
-                                    options.backend,
-                                    "--workers",
-                                    std::to_string(options.workers),
-                                    "--bad-tags",
-                                    std::to_string(options.bad_tags),
-                                    "--replay-mpps",
-                                    std::to_string(options.replay_mpps)};
+  std::vector<std::string> words = {"--class",       options.packet_class,
+                                    "--sessions",    std::to_string(options.sessions),
+                                    "--repeats",     std::to_string(options.repeats),
+                                    "--passes",      std::to_string(options.passes),
+                                    "--burst",       std::to_string(options.burst),
+                                    "--ip",          options.ip,
+                                    "--backend",     options.backend,
+                                    "--workers",     std::to_string(options.workers),
+                                    "--bad-tags",    std::to_string(options.bad_tags),
+                                    "--replay-mpps", std::to_string(options.replay_mpps)};
   for (const std::string& kernels : options.compare_kernels) {
     words.insert(words.end(), {"--compare-kernels", kernels});
   }
@@ -280,19 +210,13 @@ void forward(const ForwardOptions& options) {
   if (options.no_huge) {
     words.emplace_back("--no-huge");
   }
-  const Finished finished = run_helper(words);
-  boost::system::error_code error;
-  const json::value result = json::parse(finished.output, error);
-  if (error || !result.is_object()) {
-    finish_with(finished.exit_code == 0 ? kExitInternal : finished.exit_code);
-    return;
-  }
+  const HelperResult result = run_bench_helper(words);
   if (options.json) {
-    print_json(result.as_object());
+    print_json(result.object);
   } else {
-    print_forward(result.as_object());
+    print_forward(result.object);
   }
-  finish_with(finished.exit_code);
+  finish_with(result.exit_code);
 }
 
 // Each makes one more relay, which differs in this and takes turns with the first on the same packets.
@@ -501,6 +425,7 @@ void add_bench_verbs(CLI::App& program) {
       "bench", "Measurements of this machine and of a devnet's service nodes");
   verbs->require_subcommand(1);
   add_forward(*verbs);
+  add_no_drop_verb(*verbs);
   add_crypto(*verbs);
   add_report_verbs(*verbs);
   add_service_bench_verbs(*verbs);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/bench/report_html.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <boost/json.hpp>
@@ -73,6 +74,21 @@ TEST(ReportHtml, EveryGroupWithARunHasAPlot) {
   const std::string page = report_html(report);
   EXPECT_TRUE(contains(page, "layer"));
   EXPECT_TRUE(contains(page, "<svg"));
+}
+
+TEST(ReportHtml, RatesThatAreKeptAreBarsOfBothClasses) {
+  FakeProgram program;
+  const auto plots = plots_of(test::fake_report(program));
+  const auto found = std::find_if(plots.begin(), plots.end(), [](const ReportPlot& made) {
+    return made.plot.title == "Rates that are kept";
+  });
+  ASSERT_NE(found, plots.end());
+  EXPECT_TRUE(found->is_bars);
+  EXPECT_EQ(found->plot.y_title, "Mpps");
+  EXPECT_EQ(found->plot.labels, (std::vector<std::string>{"none", "0.5 %", "flooded"}));
+  ASSERT_EQ(found->plot.series.size(), 2U);
+  EXPECT_DOUBLE_EQ(found->plot.series[1].values[0]->value, 1.5);
+  EXPECT_DOUBLE_EQ(found->plot.series[1].values[2]->value, 2);
 }
 
 TEST(ReportHtml, PointsAreContendersInTheOrderOfTheirNumbers) {
