@@ -3,6 +3,7 @@
 #include "dataplane/engine/engine.hpp"
 
 #include <algorithm>
+#include <barrier>
 #include <random>
 #include <thread>
 
@@ -535,6 +536,46 @@ TEST(Engine, IsConfiguredOnce) {
   const auto again = world.relay(0).engine().configure({}, {memory.bytes(), memory.bytes()});
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Errc::refused);
+}
+
+// Both workers meet the same packets in the same order at the same time: what one of them tests without a locked instruction lets the
+// other through too.
+TEST(Engine, OfTwinsAtTwoWorkersOneGoesOn) {
+  WorldOptions options;
+  options.workers = 2;
+  options.frames_max = 4095;
+  RingWorld world(options);
+  TestClient client(world);
+  const auto path = client.open_path(kThreeHops, Service::drop);
+  ASSERT_TRUE(path);
+  constexpr std::uint64_t kCount = 1000;
+  constexpr std::uint64_t kRounds = 20;
+  Engine& engine = world.relay(0).engine();
+  const control_port::Counters before = engine.counters();
+  for (std::uint64_t round = 0; round < kRounds; ++round) {
+    for (std::uint64_t seq = 0; seq < kCount; ++seq) {
+      const onion::Datagram datagram = client.data(PacketClass::v, *path, round * kCount + seq, {});
+      ASSERT_TRUE(world.send_to_queue(0, datagram.view(), 0));
+      ASSERT_TRUE(world.send_to_queue(0, datagram.view(), 1));
+    }
+    std::barrier at_once(2);
+    const auto run = [&](std::size_t worker) {
+      at_once.arrive_and_wait();
+      for (std::uint64_t received = 0; received < kCount;) {
+        received += engine.poll_once(worker);
+      }
+    };
+    std::thread other(run, 1);
+    run(0);
+    other.join();
+    for (std::size_t queue = 0; queue < 2; ++queue) {
+      while (world.relay(0).device().take(queue)) {
+      }
+    }
+  }
+  EXPECT_EQ(engine.counters().forwarded - before.forwarded, kRounds * kCount);
+  EXPECT_EQ(world.relay(0).drops(Verdict::replay), kRounds * kCount);
+  world.expect_balanced();
 }
 
 TEST(Engine, BooksBalanceWhileWorkersRunAndSnapshotsChange) {
