@@ -29,7 +29,7 @@
 //   Ownership  borrows what FetchSurroundings names.
 //   Errors     a member that does not answer is asked again, for as long as it is in the network.
 //   Threads    the service thread.
-//   Limits     kFetchBytesMax and kFetchVisitsMax a reply; one request at a time.
+//   Limits     those of internal/fetch_format.hpp; one request at a time.
 
 #include <cstdint>
 #include <functional>
@@ -41,6 +41,8 @@
 
 #include <boost/json/object.hpp>
 
+#include "control/service/internal/fetch_answers.hpp"
+#include "control/service/internal/fetch_format.hpp"
 #include "control/service/internal/held_points.hpp"
 #include "control/service/membership.hpp"
 #include "control/service/peer_transport.hpp"
@@ -48,12 +50,6 @@
 
 namespace allium::control {
 
-inline constexpr std::size_t kFetchBytesMax = 1'000'000;
-/// Messages that one request looks at, its own or not.
-inline constexpr std::size_t kFetchVisitsMax = 10'000;
-inline constexpr std::size_t kFetchRevokedMax = 5'000;
-/// Messages that one request asks about.
-inline constexpr std::size_t kOldCopyPageMax = 1'000;
 inline constexpr std::uint64_t kFetchTimeoutMs = 20'000;
 inline constexpr std::uint64_t kFetchRetryMs = 5'000;
 
@@ -79,8 +75,6 @@ struct FetchCounters {
 
 class ReplicaFetch {
  public:
-  struct Request;
-
   /// `held` is what on_held() was last told, by an earlier process too; empty: nothing.
   ReplicaFetch(FetchSurroundings surroundings, std::string_view held);
   ReplicaFetch(const ReplicaFetch&) = delete;
@@ -108,8 +102,8 @@ class ReplicaFetch {
 
   /// Of this node's own old copy.
   struct OldPage {
-    std::vector<std::pair<storage::Account, storage::Message>> messages;
-    std::vector<std::pair<storage::Account, storage::RevokedToken>> revoked;
+    std::vector<OwnedMessage> messages;
+    std::vector<internal::OwnedRevocation> revoked;
     std::string next;
   };
 
@@ -133,16 +127,9 @@ class ReplicaFetch {
   [[nodiscard]] boost::json::object request_for(const Part& part) const;
   void keep_held();
 
-  void answer_messages(const ServiceNode& node, const storage::Scan& scan,
-                       const std::function<void(PeerParts)>& reply);
-  void answer_revocations(const ServiceNode& node, const storage::Scan& scan,
-                          const std::function<void(PeerParts)>& reply);
-  void answer_old_copy(const ServiceNode& node, const Request& asked,
-                       const std::function<void(PeerParts)>& reply);
-  [[nodiscard]] bool is_whole_for(const ServiceNode& asker, const storage::Scan& scan) const;
-
   FetchSurroundings around_;
   internal::HeldPoints held_;
+  internal::FetchAnswers answers_;
   std::string kept_;  ///< what was said of held_ last
   std::vector<Part> open_;
   bool is_busy_ = false;

@@ -757,7 +757,8 @@ TEST_F(Answering, SaysWhichOfAnOldCopyAreGone) {
   question["f"] = question["t"] = text_of(bytes);
   EXPECT_EQ(ask(1, question), (PeerParts{"OK", "le", "li0ee", "li2ee"}))
       << "the second is not in the range";
-  question["m"] = serialise_replicas(std::vector<OwnedMessage>(kOldCopyPageMax + 1, unknown));
+  question["m"] =
+      serialise_replicas(std::vector<OwnedMessage>(internal::kOldCopyPageMax + 1, unknown));
   EXPECT_EQ(ask(1, question), (PeerParts{"400", "more than a page"}));
   question["m"] = "no messages";
   EXPECT_EQ(ask(1, question).at(0), "400");
