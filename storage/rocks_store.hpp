@@ -3,7 +3,7 @@
 
 // The message store on disk, in RocksDB. FORMAT.md says what is written, README.md how.
 //
-//   Ownership  owns its directory (no second program can open it), its database and one writer thread. The destructor
+//   Ownership  owns its directory (no second program can open it), its database and two threads that write. The destructor
 //              carries out what is queued, calls every `done`, and then closes.
 //   Errors     Errc::full; Errc::io: after a write that failed all changes are refused until the store is opened
 //              again, while a single damaged record fails only what needs it. Where the disk was full, the store opens

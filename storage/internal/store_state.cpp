@@ -35,7 +35,7 @@ RocksStore::State::State(const RocksStoreOptions& options, std::unique_ptr<rocks
       totals_(opened.totals),
       queue_({options.queue_changes_max, options.queue_bytes_max, options.batch_changes_max,
               options.batch_bytes_max, options.room_interval},
-             [this](internal::Changes batch) { return commit(std::move(batch)); }) {
+             *this) {
   database_->GetDbIdentity(id_).PermitUncheckedError();
 }
 
@@ -50,46 +50,38 @@ std::shared_ptr<rocksdb::DB> RocksStore::State::database() const {
   return database_;
 }
 
-internal::Changes RocksStore::State::commit(internal::Changes batch) {
+std::unique_ptr<internal::Transaction> RocksStore::State::begin(
+    const internal::Transaction* before) {
   // Nobody reads RocksDB's own counts of this thread.
   rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
-  // The writer's thread, this one, is the only one that changes these.
-  if (waits_for_room_) {
-    open_again();
+  if (before != nullptr) {
+    return internal::Transaction::behind(*before);
   }
-  std::vector<std::optional<Error>> errors(batch.size());
-  std::optional<Error> failure;
-  if (is_broken_) {
-    failure = broken_error(waits_for_room_);
-  } else if (!batch.empty()) {
-    failure = write(batch, errors);
-  }
-  internal::Changes again;
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (!batch[i]->finish(failure ? failure : std::move(errors[i]))) {
-      again.push_back(std::move(batch[i]));
-    }
-  }
-  return again;
+  const std::lock_guard lock(mutex_);
+  return std::make_unique<internal::Transaction>(*database_, totals_);
 }
 
-std::optional<Error> RocksStore::State::write(internal::Changes& batch,
-                                              std::vector<std::optional<Error>>& errors) {
-  internal::Transaction transaction(*database_, totals_);
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    transaction.begin_change();
-    batch[i]->apply(transaction);
-    errors[i] = transaction.end_change(batch[i]->bytes_allowed());
-  }
-  const auto written = transaction.commit();
+Result<void> RocksStore::State::write(internal::Transaction& transaction) {
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
+  auto written = transaction.commit();
   const std::lock_guard lock(mutex_);
   if (written) {
     totals_ = transaction.totals();
-    return std::nullopt;
+  } else {
+    is_broken_ = true;
+    waits_for_room_ = transaction.found_no_room();
   }
-  is_broken_ = true;
-  waits_for_room_ = transaction.found_no_room();
-  return written.error();
+  return written;
+}
+
+Result<void> RocksStore::State::recover() {
+  if (waits_for_room_) {
+    open_again();
+  }
+  if (is_broken_) {
+    return tl::unexpected(broken_error(waits_for_room_));
+  }
+  return {};
 }
 
 std::shared_ptr<rocksdb::DB> RocksStore::State::shared(std::unique_ptr<rocksdb::DB> database) {

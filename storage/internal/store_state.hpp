@@ -8,7 +8,7 @@
 // prove as well; what a database that was told to go on (rocksdb::DB::Resume()) makes of a torn log would be a second one.
 //
 //   Ownership  readers share the database: it is closed when the last one lets go.
-//   Threads    any; database and totals under their mutex, written by the writer's thread alone.
+//   Threads    any; database and totals under their mutex, changed by the queue's threads alone, and by one at a time.
 
 #include <chrono>
 #include <functional>
@@ -35,7 +35,7 @@ struct OpenedDatabase {
 
 }  // namespace internal
 
-class RocksStore::State {
+class RocksStore::State final : private internal::BatchWriter {
  public:
   using Open = std::function<Result<internal::OpenedDatabase>()>;
 
@@ -55,9 +55,9 @@ class RocksStore::State {
   [[nodiscard]] StoreDisk disk() const;
 
  private:
-  internal::Changes commit(internal::Changes batch);
-  [[nodiscard]] std::optional<Error> write(internal::Changes& batch,
-                                           std::vector<std::optional<Error>>& errors);
+  std::unique_ptr<internal::Transaction> begin(const internal::Transaction* before) override;
+  Result<void> write(internal::Transaction& transaction) override;
+  Result<void> recover() override;
   void open_again();
   [[nodiscard]] bool has_room() const;
   [[nodiscard]] std::shared_ptr<rocksdb::DB> shared(std::unique_ptr<rocksdb::DB> database);
@@ -67,15 +67,15 @@ class RocksStore::State {
   const Open open_again_;
   std::string id_;
   std::future<void>
-      closed_;  ///< ready when the database that was shared last is closed; the writer's alone
-  std::chrono::steady_clock::time_point looks_again_;  ///< the writer's alone
+      closed_;  ///< ready when the database that was shared last is closed; recover()'s alone
+  std::chrono::steady_clock::time_point looks_again_;  ///< recover()'s alone
   mutable std::mutex mutex_;
   std::shared_ptr<rocksdb::DB> database_;
   internal::Totals totals_;
   bool is_broken_ = false;
   bool waits_for_room_ = false;
   std::string reopen_problem_;
-  internal::WriterQueue queue_;  ///< last: its thread uses all of the above
+  internal::WriterQueue queue_;  ///< last: its threads use all of the above
 };
 
 }  // namespace allium::storage

@@ -1,15 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/internal/transaction.hpp"
 
-#include <memory>
+#include <map>
+#include <utility>
 
 #include "storage/internal/rocks_status.hpp"
 
 namespace allium::storage::internal {
+namespace {
+
+using Changed = std::map<std::string, std::optional<std::string>, std::less<>>;
+
+/// The changes of a range, in order; null: none.
+class Layer {
+ public:
+  Layer(const Changed* changes, std::string_view from, std::string_view end) {
+    if (changes != nullptr) {
+      next_ = changes->lower_bound(from);
+      end_ = changes->lower_bound(end);
+    }
+  }
+
+  [[nodiscard]] std::optional<std::string_view> key() const {
+    return next_ == end_ ? std::nullopt : std::optional<std::string_view>(next_->first);
+  }
+
+  [[nodiscard]] const std::optional<std::string>& value() const { return next_->second; }
+
+  void skip(bool is_used) {
+    if (is_used) {
+      ++next_;
+    }
+  }
+
+ private:
+  Changed::const_iterator next_;
+  Changed::const_iterator end_;
+};
+
+}  // namespace
 
 Transaction::Transaction(rocksdb::DB& db, const Totals& totals, const rocksdb::Snapshot* snapshot)
     : db_(db), totals_(totals), totals_before_(totals) {
   read_options_.snapshot = snapshot;
+}
+
+std::unique_ptr<Transaction> Transaction::behind(const Transaction& before) {
+  auto next = std::make_unique<Transaction>(before.db_, before.totals_);
+  next->before_ = before.changes_;
+  return next;
 }
 
 void Transaction::begin_change() {
@@ -36,24 +75,36 @@ void Transaction::take_back() {
     if (last.was_there) {
       last.where->second = std::move(last.before);
     } else {
-      changes_.erase(last.where);
+      changes_->erase(last.where);
     }
   }
 }
 
 void Transaction::set(std::string_view key, std::optional<std::string> value) {
-  const auto place = changes_.lower_bound(key);
-  if (place != changes_.end() && place->first == key) {
+  const auto place = changes_->lower_bound(key);
+  if (place != changes_->end() && place->first == key) {
     undo_.push_back({place, true, std::exchange(place->second, std::move(value))});
   } else {
-    const auto made = changes_.emplace_hint(place, key, std::move(value));
+    const auto made = changes_->emplace_hint(place, key, std::move(value));
     undo_.push_back({made, false, std::nullopt});
   }
 }
 
+const std::optional<std::string>* Transaction::changed(std::string_view key) const {
+  if (const auto own = changes_->find(key); own != changes_->end()) {
+    return &own->second;
+  }
+  if (before_ != nullptr) {
+    if (const auto before = before_->find(key); before != before_->end()) {
+      return &before->second;
+    }
+  }
+  return nullptr;
+}
+
 std::optional<std::string> Transaction::get(std::string_view key) {
-  if (const auto changed = changes_.find(key); changed != changes_.end()) {
-    return changed->second;
+  if (const std::optional<std::string>* value = changed(key)) {
+    return *value;
   }
   std::string value;
   const rocksdb::Status status = db_.Get(read_options_, rocksdb::Slice(key), &value);
@@ -71,23 +122,34 @@ std::vector<KeyValue> Transaction::scan(std::string_view from, std::string_view 
   std::vector<KeyValue> found;
   const std::unique_ptr<rocksdb::Iterator> there(db_.NewIterator(read_options_));
   there->Seek(rocksdb::Slice(from));
-  auto changed = changes_.lower_bound(from);
+  // What was changed lies over what the database has, and what was changed last over that.
+  Layer own(changes_.get(), from, end);
+  Layer before(before_.get(), from, end);
   while (found.size() < count_max) {
     const bool is_there = there->Valid() && there->key().ToStringView() < end;
-    const bool is_changed = changed != changes_.end() && changed->first < end;
-    if (is_changed && (!is_there || changed->first <= there->key().ToStringView())) {
-      if (is_there && changed->first == there->key().ToStringView()) {
-        there->Next();
-      }
-      if (changed->second) {
-        found.emplace_back(changed->first, *changed->second);
-      }
-      ++changed;
-    } else if (is_there) {
-      found.emplace_back(there->key().ToString(), there->value().ToString());
-      there->Next();
-    } else {
+    std::optional<std::string_view> key;
+    for (const std::optional<std::string_view> candidate :
+         {is_there ? std::optional(there->key().ToStringView()) : std::nullopt, own.key(),
+          before.key()}) {
+      key = candidate && (!key || *candidate < *key) ? candidate : key;
+    }
+    if (!key) {
       break;
+    }
+    const bool is_own = own.key() == key;
+    const bool is_before = before.key() == key;
+    const bool is_stored = is_there && there->key().ToStringView() == *key;
+    if (is_own || is_before) {
+      if (const auto& value = is_own ? own.value() : before.value()) {
+        found.emplace_back(*key, *value);
+      }
+    } else {
+      found.emplace_back(*key, there->value().ToString());
+    }
+    own.skip(is_own);
+    before.skip(is_before);
+    if (is_stored) {
+      there->Next();
     }
   }
   note(there->status(), "reading");
@@ -118,13 +180,19 @@ void Transaction::note(const rocksdb::Status& status, std::string_view doing) {
   }
 }
 
+void Transaction::seal() {
+  if (!changes_->empty()) {
+    put(kTotalsKey, encode_totals(totals_));
+  }
+  undo_.clear();
+}
+
 Result<void> Transaction::commit() {
-  if (changes_.empty()) {
+  if (changes_->empty()) {
     return {};
   }
-  put(kTotalsKey, encode_totals(totals_));
   rocksdb::WriteBatch batch;
-  for (const auto& [key, value] : changes_) {
+  for (const auto& [key, value] : *changes_) {
     note(value ? batch.Put(key, *value) : batch.Delete(key), "changing");
   }
   if (error_) {

@@ -4,15 +4,16 @@
 // Many changes on their way to one synced write. Reads see the database and everything the earlier changes of the same
 // batch did to it.
 //
-//   Ownership  borrows the database; holds the changes until commit().
+//   Ownership  borrows the database; holds the changes, together with the next one.
 //   Errors     sticky: a read that fails or a record that is damaged marks the change that needed it, reads then give
 //              nothing, and end_change() takes all of that change back and says why. So the code of a change reads
 //              straight on.
-//   Threads    one, the writer's.
+//   Threads    one, until it is sealed; then commit() in another, while the first has the next one, behind it.
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ class Transaction {
  public:
   /// `snapshot`: what is read of the database; null: what it has.
   Transaction(rocksdb::DB& db, const Totals& totals, const rocksdb::Snapshot* snapshot = nullptr);
+
+  /// The next one: to it, what `before` changed is there, be it written by now or not.
+  static std::unique_ptr<Transaction> behind(const Transaction& before);
 
   void begin_change();
 
@@ -67,7 +71,10 @@ class Transaction {
 
   [[nodiscard]] Totals& totals() noexcept { return totals_; }
 
-  /// Writes the batch and waits until it is on disk.
+  /// The end of its changes.
+  void seal();
+
+  /// Writes what was sealed, and waits until it is on disk.
   [[nodiscard]] Result<void> commit();
 
   /// Whether commit() failed because the disk is full.
@@ -86,13 +93,17 @@ class Transaction {
     std::optional<std::string> before;
   };
 
+  /// What this transaction, or the one before it, has of a key; null: nothing.
+  [[nodiscard]] const std::optional<std::string>* changed(std::string_view key) const;
   void set(std::string_view key, std::optional<std::string> value);
   void take_back();
   void note(const rocksdb::Status& status, std::string_view doing);
 
   rocksdb::DB& db_;
   rocksdb::ReadOptions read_options_;
-  Changes changes_;
+  std::shared_ptr<Changes> changes_ = std::make_shared<Changes>();
+  std::shared_ptr<const Changes>
+      before_;  ///< of the transaction before, where it may not be written; null: none
   std::vector<Undo> undo_;
   Totals totals_;
   Totals totals_before_;

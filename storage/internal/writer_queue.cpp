@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/internal/writer_queue.hpp"
 
+#include <utility>
+
 namespace allium::storage::internal {
 
-WriterQueue::WriterQueue(const WriterQueueLimits& limits, Commit commit)
-    : limits_(limits), commit_(std::move(commit)), thread_([this] { run(); }) {}
+WriterQueue::WriterQueue(const WriterQueueLimits& limits, BatchWriter& writer)
+    : limits_(limits),
+      writer_(writer),
+      applying_([this] { run_applying(); }),
+      writing_([this] { run_writing(); }) {}
 
 WriterQueue::~WriterQueue() {
   {
@@ -12,7 +17,8 @@ WriterQueue::~WriterQueue() {
     is_closing_ = true;
   }
   is_wanted_.notify_one();
-  thread_.join();
+  applying_.join();
+  writing_.join();
 }
 
 std::unique_ptr<Change> WriterQueue::push(std::unique_ptr<Change> change) {
@@ -31,36 +37,146 @@ std::unique_ptr<Change> WriterQueue::push(std::unique_ptr<Change> change) {
   return nullptr;
 }
 
-std::optional<Changes> WriterQueue::take_batch() {
-  std::unique_lock lock(mutex_);
-  is_wanted_.wait_for(lock, limits_.idle_max, [this] { return is_closing_ || !queue_.empty(); });
-  if (is_closing_ && queue_.empty()) {
-    return std::nullopt;
-  }
-  Changes batch;
-  std::size_t batch_bytes = 0;
-  while (!queue_.empty() && batch.size() < limits_.batch_changes_max) {
-    const std::size_t bytes = queue_.front()->bytes();
-    if (!batch.empty() && batch_bytes + bytes > limits_.batch_bytes_max) {
-      break;
-    }
-    batch_bytes += bytes;
-    batch.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
-  queue_bytes_ -= batch_bytes;
-  return batch;
+// ---- the applying thread ----
+
+bool WriterQueue::has_room_for_next() const {
+  return filled_ == nullptr ||
+         (filled_->changes.size() < limits_.batch_changes_max &&
+          filled_->bytes + queue_.front()->bytes() <= limits_.batch_bytes_max);
 }
 
-void WriterQueue::run() {
-  while (auto batch = take_batch()) {
-    Changes again = commit_(*std::move(batch));
-    const std::lock_guard lock(mutex_);
-    for (auto& change : again) {
-      queue_bytes_ += change->bytes();
-      queue_.push_back(std::move(change));
+bool WriterQueue::is_to_hand_over() const {
+  return filled_ != nullptr && written_ == nullptr && (queue_.empty() || !has_room_for_next());
+}
+
+void WriterQueue::wait_for_work(Lock& lock) {
+  is_wanted_.wait_for(lock, limits_.idle_max, [this] {
+    return is_to_hand_over() || (!queue_.empty() && has_room_for_next()) ||
+           (is_closing_ && filled_ == nullptr && written_ == nullptr);
+  });
+}
+
+void WriterQueue::run_applying() {
+  Lock lock(mutex_);
+  for (;;) {
+    wait_for_work(lock);
+    if (is_to_hand_over()) {
+      hand_over();
+    } else if (!queue_.empty() && has_room_for_next()) {
+      apply_next(lock);
+    } else if (filled_ == nullptr && written_ == nullptr) {
+      if (is_closing_) {
+        break;
+      }
+      if (has_failed_) {
+        static_cast<void>(recover(lock));
+      }
     }
   }
+  is_over_ = true;
+  is_given_.notify_one();
+}
+
+void WriterQueue::hand_over() {
+  filled_->transaction->seal();
+  written_ = std::move(filled_);
+  is_given_.notify_one();
+}
+
+Result<void> WriterQueue::recover(Lock& lock) {
+  lock.unlock();
+  auto recovered = writer_.recover();
+  lock.lock();
+  has_failed_ = !recovered.has_value();
+  return recovered;
+}
+
+Result<void> WriterQueue::begin(Lock& lock) {
+  if (has_failed_) {
+    is_wanted_.wait(lock, [this] { return written_ == nullptr; });
+    if (auto recovered = recover(lock); !recovered) {
+      return recovered;
+    }
+  }
+  filled_ = std::make_unique<Batch>();
+  filled_->transaction = writer_.begin(written_ == nullptr ? nullptr : written_->transaction.get());
+  return {};
+}
+
+void WriterQueue::apply_next(Lock& lock) {
+  std::unique_ptr<Change> change = std::move(queue_.front());
+  queue_.pop_front();
+  const std::size_t bytes = change->bytes();
+  queue_bytes_ -= bytes;
+  if (filled_ == nullptr) {
+    if (const auto begun = begin(lock); !begun) {
+      lock.unlock();
+      const bool is_finished = change->finish(begun.error());
+      lock.lock();
+      if (!is_finished) {
+        queue_again(std::move(change));
+      }
+      return;
+    }
+  }
+  Batch& batch = *filled_;
+  lock.unlock();
+  batch.transaction->begin_change();
+  change->apply(*batch.transaction);
+  batch.errors.push_back(batch.transaction->end_change(change->bytes_allowed()));
+  batch.changes.push_back(std::move(change));
+  batch.bytes += bytes;
+  lock.lock();
+}
+
+void WriterQueue::queue_again(std::unique_ptr<Change> change) {
+  queue_bytes_ += change->bytes();
+  queue_.push_back(std::move(change));
+}
+
+// ---- the writing thread ----
+
+void WriterQueue::run_writing() {
+  Lock lock(mutex_);
+  for (;;) {
+    is_given_.wait(lock, [this] { return written_ != nullptr || is_over_; });
+    if (written_ == nullptr) {
+      return;
+    }
+    Batch& batch = *written_;
+    lock.unlock();
+    if (!batch.failure) {
+      if (const auto written = writer_.write(*batch.transaction); !written) {
+        batch.failure = written.error();
+      }
+    }
+    // Before anybody hears of it: what he asks for then is not to be applied behind what failed.
+    lock.lock();
+    if (batch.failure) {
+      has_failed_ = true;
+      if (filled_ != nullptr) {
+        filled_->failure = batch.failure;
+      }
+    }
+    lock.unlock();
+    Changes again = finish(batch);
+    lock.lock();
+    for (std::unique_ptr<Change>& change : again) {
+      queue_again(std::move(change));
+    }
+    written_.reset();
+    is_wanted_.notify_one();
+  }
+}
+
+Changes WriterQueue::finish(Batch& batch) {
+  Changes again;
+  for (std::size_t i = 0; i < batch.changes.size(); ++i) {
+    if (!batch.changes[i]->finish(batch.failure ? batch.failure : std::move(batch.errors[i]))) {
+      again.push_back(std::move(batch.changes[i]));
+    }
+  }
+  return again;
 }
 
 }  // namespace allium::storage::internal

@@ -103,7 +103,7 @@ class Store(Bench):
         commit = result["group_commit"]
         self.assertAlmostEqual(result["group_commit_over_single_sync"],
                                commit["grouped_stores_per_s"] / commit["single_sync_stores_per_s"], places=6)
-        self.assertEqual(commit["in_flight"], 256)
+        self.assertEqual(commit["in_flight"], 1024)
         self.assertEqual((result["size_bytes"], result["goal"]["cpu_us_entry"]), (1000, 150))
 
     def test_the_entry_the_size_and_the_number_in_flight_are_as_asked(self):

@@ -36,7 +36,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kCommitInFlight = 256;
+constexpr std::size_t kCommitInFlight = 1024;  // four batches
 
 /// What the peer's server costs: version 2.8.0 at -O1 on the reference machine, five nodes and the client on one core, one request
 /// at a time over HTTPS keep-alive; from /proc, within 5 %.

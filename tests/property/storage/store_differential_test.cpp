@@ -2,6 +2,8 @@
 
 // Thousands of random operations on a few accounts: RocksStore, opened again now and then, answers as MemoryStore does.
 
+#include <future>
+#include <memory>
 #include <random>
 #include <sstream>
 
@@ -91,55 +93,57 @@ class Operation {
     change_ = static_cast<ExpiryChange>(below(3));
   }
 
-  [[nodiscard]] std::string apply(MessageStore& to) const {
+  [[nodiscard]] std::string apply(MessageStore& to) const { return begin(to, to).get(); }
+
+  /// Without waiting for the answer. `numbers` has what `to` will have when the operation's turn comes.
+  [[nodiscard]] std::future<std::string> begin(MessageStore& to,
+                                               const MessageStore& numbers) const {
     switch (kind_) {
       case 0:
-        return text(remove(to, account_, hashes_, when_));
+        return ask<std::vector<Hash>>(
+            [&](auto done) { to.remove(account_, hashes_, when_, std::move(done)); });
       case 1:
-        return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        return ask<HashesBySpace>([&](auto done) {
           to.remove_before(account_, only_, now_ms_ - number_ % 120, when_, std::move(done));
-        }));
+        });
       case 2:
-        return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
-          to.remove_all(account_, only_, when_, std::move(done));
-        }));
+        return ask<HashesBySpace>(
+            [&](auto done) { to.remove_all(account_, only_, when_, std::move(done)); });
       case 3:
       case 4:
       case 5:
-        return text(answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+        return ask<ExpiriesChanged>([&](auto done) {
           to.change_expiry(account_, hashes_, expiries_ms_, change_, when_, std::move(done));
-        }));
+        });
       case 6:
-        return text(answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        return ask<HashesBySpace>([&](auto done) {
           to.shorten_all(account_, only_, expiries_ms_[0], when_, std::move(done));
-        }));
+        });
       case 7:
       case 8:
-        return text(answer<std::size_t>([&](Done<std::size_t> done) {
+        return ask<std::size_t>([&](auto done) {
           to.revoke(account_, tokens_, now_ms_ - number_, when_, std::move(done));
-        }));
+        });
       case 9:
-        return text(answer<std::size_t>([&](Done<std::size_t> done) {
-          to.unrevoke(account_, tokens_, when_, std::move(done));
-        }));
+        return ask<std::size_t>(
+            [&](auto done) { to.unrevoke(account_, tokens_, when_, std::move(done)); });
       case 10:
-        return text(answer<std::uint64_t>([&](Done<std::uint64_t> done) {
-          to.enqueue_missed(peer(), records_, std::move(done));
-        }));
+        return ask<std::uint64_t>(
+            [&](auto done) { to.enqueue_missed(peer(), records_, std::move(done)); });
       case 11:
-        return text(answer<std::size_t>([&](Done<std::size_t> done) {
-          to.drop_missed(peer(), last_number(to), std::move(done));
-        }));
+        return ask<std::size_t>(
+            [&](auto done) { to.drop_missed(peer(), last_number(numbers), std::move(done)); });
       case 12:
-        return text(std::uint64_t{reclaim(to, now_ms_)});
+        return ask<std::size_t>([&](auto done) { to.reclaim(now_ms_, std::move(done)); });
       case 13:
-        return text(answer<std::size_t>([&](Done<std::size_t> done) {
+        return ask<std::size_t>([&](auto done) {
           to.forget(account_, hashes_, stamp_of(now_ms_ - number_ % 120), std::move(done));
-        }));
+        });
       default:
-        return text(testing::store(to, account_, message_,
-                                   kind_ % 2 == 0 ? Origin::client : Origin::replica, space_ == -1,
-                                   when_));
+        return ask<Stored>([&](auto done) {
+          to.store(account_, message_, kind_ % 2 == 0 ? Origin::client : Origin::replica,
+                   space_ == -1, when_, std::move(done));
+        });
     }
   }
 
@@ -186,6 +190,13 @@ class Operation {
   }
 
  private:
+  template <typename T, typename Change>
+  static std::future<std::string> ask(Change change) {
+    auto answer = std::make_shared<std::promise<std::string>>();
+    change(Done<T>([answer](const Result<T>& result) { answer->set_value(text(result)); }));
+    return answer->get_future();
+  }
+
   [[nodiscard]] PeerKey peer() const { return PeerKey{account_[1]}; }
 
   [[nodiscard]] std::uint64_t last_number(const MessageStore& in) const {
@@ -233,6 +244,37 @@ TEST_P(StoreDifferential, BothStoresAnswerAlike) {
       disk.reset();
       disk = open_store(options);
     }
+  }
+  EXPECT_GT(full_count, 10U) << "the limit was hardly met";
+}
+
+// What is on its way to the disk is there for those that come behind it.
+TEST_P(StoreDifferential, WhatIsAskedWithoutWaitingIsAnsweredInItsOrder) {
+  const ScratchDirectory scratch;
+  RocksStoreOptions options;
+  options.directory = scratch.path("store");
+  options.bytes_limit = kLimit;
+  options.batch_changes_max = 3;
+  const auto disk = open_store(options);
+  MemoryStore memory(kLimit);
+  std::mt19937_64 random(GetParam());
+  std::uint64_t now_ms = kNow;
+  std::size_t full_count = 0;
+  for (int i = 0; i < 1000; ++i) {
+    std::vector<Operation> operations;
+    std::vector<std::string> expected;
+    std::vector<std::future<std::string>> answers;
+    for (std::uint64_t count = 1 + random() % 12; count > 0; --count) {
+      now_ms += random() % 1200 == 0 ? kLifeMsMax - 200 : random() % 4;
+      operations.emplace_back(random, now_ms);
+      answers.push_back(operations.back().begin(*disk, memory));
+      expected.push_back(operations.back().apply(memory));
+      full_count += expected.back() == "error 7" ? 1U : 0U;
+    }
+    for (std::size_t n = 0; n < answers.size(); ++n) {
+      ASSERT_EQ(answers[n].get(), expected[n]) << "operation " << n << " of round " << i;
+    }
+    ASSERT_EQ(operations.back().look(*disk), operations.back().look(memory)) << "round " << i;
   }
   EXPECT_GT(full_count, 10U) << "the limit was hardly met";
 }

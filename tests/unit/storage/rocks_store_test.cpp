@@ -10,6 +10,7 @@
 #include <fstream>
 #include <future>
 #include <map>
+#include <random>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -116,6 +117,116 @@ TEST_F(RocksStoreTest, SyncsOnceForEverythingThatWaits) {
   EXPECT_EQ(status.messages, 1001U);
   EXPECT_LT(system->log_syncs() - syncs_before, 100U);
   in.reset();
+}
+
+// One batch is on its way to the disk, and the next one is applied behind it: as there is room for one in the queue, each was applied when
+// the second one after it is taken.
+TEST_F(RocksStoreTest, SeesWhatIsOnItsWayToTheDisk) {
+  auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  options_.queue_changes_max = 1;
+  auto in = open_store(options_);
+  ASSERT_TRUE(store(*in, account_, message_of("before")));
+  std::promise<void> synced;
+  const std::shared_future<void> may_go(synced.get_future());
+  std::promise<void> begun;
+  system->on_log_sync([&, is_first = std::make_shared<std::atomic<bool>>(true)] {
+    if (is_first->exchange(false)) {
+      begun.set_value();
+      may_go.wait();
+    }
+  });
+  std::atomic<int> answers{0};
+  const auto insist = [&](auto change) {
+    for (bool is_busy = true; is_busy;) {
+      is_busy = false;
+      change([&](const auto& result) {
+        if (!result && result.error().code == Errc::unavailable) {
+          is_busy = true;  // said at once
+        } else {
+          ++answers;
+        }
+      });
+    }
+  };
+  const auto put = [&](const char* hash, std::uint64_t now_ms) {
+    insist([&](auto done) {
+      in->store(account_, message_of(hash), Origin::client, false, now_ms, std::move(done));
+    });
+  };
+  put("on its way", kNow);
+  begun.get_future().wait();
+  put("behind", kNow);
+  HashesBySpace removed;
+  insist([&](auto done) {
+    in->remove_all(account_, std::nullopt, kNow + 1,
+                   [&removed, done](Result<HashesBySpace> result) {
+                     removed = result ? *result : removed;
+                     done(result);
+                   });
+  });
+  Stored again;
+  insist([&](auto done) {
+    in->store(account_, message_of("on its way"), Origin::client, false, kNow + 2,
+              [&again, done](Result<Stored> result) {
+                again = result ? *result : again;
+                done(result);
+              });
+  });
+  put("last but one", kNow + 2);
+  put("last", kNow + 2);
+  EXPECT_EQ(answers, 0);
+  synced.set_value();
+  in.reset();
+
+  EXPECT_EQ(answers, 6);
+  EXPECT_EQ(removed, (HashesBySpace{{0, {"before", "behind", "on its way"}}}));
+  EXPECT_EQ(again.effect, StoreEffect::inserted);
+  const auto after = open_store(options_);
+  EXPECT_EQ(hashes_of(*after, account_), (std::vector<Hash>{"on its way", "last but one", "last"}));
+  EXPECT_EQ(after->status().messages, 3U);
+}
+
+// The disk is full again and again, while one batch is written and the next one is applied behind it.
+TEST_F(RocksStoreTest, KeepsWhatItAcknowledgedAndNothingElseWhereWritesFail) {
+  auto system = std::make_shared<LosingFileSystem>(1);
+  options_.file_system = system;
+  options_.room_interval = std::chrono::milliseconds(1);
+  options_.batch_changes_max = 2;
+  auto in = open_store(options_);
+  std::mt19937 random(7);
+  std::vector<Hash> acknowledged;
+  std::size_t refused = 0;
+  for (int round = 0; round < 20; ++round) {
+    system->fill_disk_at(random() % 6);
+    std::vector<std::pair<Hash, std::future<bool>>> answers;
+    for (int i = 0; i < 20; ++i) {
+      const Hash hash = std::to_string(round) + "." + std::to_string(i);
+      auto answer = std::make_shared<std::promise<bool>>();
+      answers.emplace_back(hash, answer->get_future());
+      in->store(account_, message_of(hash), Origin::client, false, kNow,
+                [answer](const Result<Stored>& result) { answer->set_value(result.has_value()); });
+    }
+    for (auto& [hash, answer] : answers) {
+      if (answer.get()) {
+        acknowledged.push_back(hash);
+      } else {
+        ++refused;
+      }
+    }
+    system->make_room();
+    while (in->status().is_broken) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  EXPECT_GT(acknowledged.size(), 20U);
+  EXPECT_GT(refused, 20U);
+  EXPECT_EQ(hashes_of(*in, account_), acknowledged);
+  EXPECT_EQ(in->status().messages, acknowledged.size());
+  in.reset();
+  const auto after = open_store(options_);
+  EXPECT_EQ(hashes_of(*after, account_), acknowledged);
+  EXPECT_EQ(after->status().messages, acknowledged.size());
 }
 
 TEST_F(RocksStoreTest, SaysBusyWhenTheQueueIsFull) {
