@@ -249,7 +249,8 @@ void Daemon::State::answer(std::string_view question, const LocalSocket::Asker& 
 void Daemon::State::answer_backup(const std::string& directory, const LocalSocket::Asker& asker) {
   if (!asker.is_owner) {
     asker.give(
-        {{"error", "a backup is made for root and the user of alliumd only: say it with sudo"}});
+        {{"error", "a backup is made for root and the user of alliumd only: say it with sudo"},
+         {"unauthorised", true}});
     return;
   }
   if (directory.empty() || directory.front() != '/') {

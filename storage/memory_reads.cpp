@@ -150,6 +150,7 @@ StoreStatus MemoryStore::status() const {
   status.bytes_used = bytes_used_;
   status.bytes_limit = bytes_limit_;
   status.is_nearly_full = is_nearly_full(bytes_used_, bytes_limit_);
+  status.latest_asked = latest_asked_;
   return status;
 }
 

@@ -37,7 +37,8 @@ std::uint64_t MemoryStore::with_reserve() const {
 }
 
 template <typename T, typename Apply>
-Result<T> MemoryStore::carry_out(const Account& account, std::uint64_t bytes_allowed, Apply apply) {
+Result<T> MemoryStore::carry_out(const Account& account, std::uint64_t bytes_allowed, Stamp asked,
+                                 Apply apply) {
   const std::lock_guard lock(mutex_);
   Mailbox& mailbox = mailboxes_[account];
   Mailbox changed = mailbox;
@@ -49,6 +50,7 @@ Result<T> MemoryStore::carry_out(const Account& account, std::uint64_t bytes_all
     return fail(Errc::full, kFullText);
   }
   bytes_used_ = bytes;
+  latest_asked_ = std::max(latest_asked_, asked);
   mailbox = std::move(changed);
   return value;
 }
@@ -257,7 +259,7 @@ void MemoryStore::store(const Account& account, Message message, Origin origin, 
     return;
   }
   const Hash hash = message.hash;
-  done(carry_out<Stored>(account, bytes_limit_, [&](Mailbox& mailbox) {
+  done(carry_out<Stored>(account, bytes_limit_, when.asked, [&](Mailbox& mailbox) {
     const Stored stored =
         store_now(mailbox, next_order_, std::move(message), origin, replaces, when);
     const auto place = mailbox.places.find(hash);
@@ -289,7 +291,7 @@ bool MemoryStore::take_away(Mailbox& mailbox, const Hash& hash, std::uint64_t up
 
 void MemoryStore::remove(const Account& account, std::vector<Hash> hashes, const When& when,
                          Done<std::vector<Hash>> done) {
-  done(carry_out<std::vector<Hash>>(account, with_reserve(), [&](Mailbox& mailbox) {
+  done(carry_out<std::vector<Hash>>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     std::vector<Hash> removed;
     for (const Hash& hash : hashes) {
       if (mailbox.places.contains(hash)) {
@@ -332,14 +334,14 @@ HashesBySpace MemoryStore::remove_up_to(Mailbox& mailbox, std::optional<Namespac
 void MemoryStore::remove_before(const Account& account, std::optional<Namespace> space,
                                 std::uint64_t before_ms, const When& when,
                                 Done<HashesBySpace> done) {
-  done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
+  done(carry_out<HashesBySpace>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     return remove_up_to(mailbox, space, before_ms, when);
   }));
 }
 
 void MemoryStore::remove_all(const Account& account, std::optional<Namespace> space,
                              const When& when, Done<HashesBySpace> done) {
-  done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
+  done(carry_out<HashesBySpace>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     return remove_up_to(mailbox, space, UINT64_MAX, when);
   }));
 }
@@ -352,7 +354,7 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
     return;
   }
   const std::uint64_t now_ms = when.now_ms;
-  done(carry_out<ExpiriesChanged>(account, with_reserve(), [&](Mailbox& mailbox) {
+  done(carry_out<ExpiriesChanged>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     std::map<Hash, std::uint64_t> updated;
     std::map<Hash, std::uint64_t> unchanged;
     for (std::size_t i = 0; i < hashes.size(); ++i) {
@@ -397,7 +399,7 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
 
 void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> space,
                               std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) {
-  done(carry_out<HashesBySpace>(account, with_reserve(), [&](Mailbox& mailbox) {
+  done(carry_out<HashesBySpace>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     HashesBySpace shortened;
     std::vector<Hash> concerned;
     for (const auto& [place, message] : mailbox.messages) {
@@ -460,21 +462,21 @@ std::size_t MemoryStore::say_of_tokens(Mailbox& mailbox, const std::vector<Token
 
 void MemoryStore::revoke(const Account& account, std::vector<Token> tokens,
                          std::uint64_t timestamp_ms, const When& when, Done<std::size_t> done) {
-  done(carry_out<std::size_t>(account, with_reserve(), [&](Mailbox& mailbox) {
+  done(carry_out<std::size_t>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     return say_of_tokens(mailbox, tokens, {{}, timestamp_ms, when.asked, false});
   }));
 }
 
 void MemoryStore::unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                            Done<std::size_t> done) {
-  done(carry_out<std::size_t>(account, UINT64_MAX, [&](Mailbox& mailbox) {
+  done(carry_out<std::size_t>(account, UINT64_MAX, when.asked, [&](Mailbox& mailbox) {
     return say_of_tokens(mailbox, tokens, {{}, 0, when.asked, true});
   }));
 }
 
 void MemoryStore::forget(const Account& account, std::vector<Hash> hashes, Stamp before,
                          Done<std::size_t> done) {
-  done(carry_out<std::size_t>(account, UINT64_MAX, [&](Mailbox& mailbox) {
+  done(carry_out<std::size_t>(account, UINT64_MAX, 0, [&](Mailbox& mailbox) {
     std::size_t count = 0;
     for (const Hash& hash : hashes) {
       const auto asked = mailbox.asked.find(hash);

@@ -124,7 +124,8 @@ class MemoryStore : public MessageStore {
 
   /// Applies a change to a copy of the mailbox, and keeps that where it fits.
   template <typename T, typename Apply>
-  Result<T> carry_out(const Account& account, std::uint64_t bytes_allowed, Apply apply);
+  Result<T> carry_out(const Account& account, std::uint64_t bytes_allowed, Stamp asked,
+                      Apply apply);
 
   static Stored store_now(Mailbox& mailbox, std::uint64_t order, Message message, Origin origin,
                           bool replaces, When when);
@@ -158,6 +159,7 @@ class MemoryStore : public MessageStore {
   mutable std::mutex mutex_;
   std::uint64_t bytes_limit_;
   std::uint64_t bytes_used_ = 0;
+  Stamp latest_asked_ = 0;
   std::uint64_t next_order_ = 1;
   Mailboxes mailboxes_;
   std::map<PeerKey, std::map<std::uint64_t, std::string>> missed_;

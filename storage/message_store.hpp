@@ -159,6 +159,7 @@ struct StoreStatus {
   std::uint64_t bytes_limit = 0;
   bool is_nearly_full = false;  ///< above 9/10 of the limit
   bool is_broken = false;       ///< after Errc::io
+  Stamp latest_asked = 0;       ///< of what changed something, in earlier processes too
 };
 
 struct RevokedToken {

@@ -132,7 +132,7 @@ bool is_given_up(Stamp asked, std::uint64_t now_ms) {
 StorageRpc::StorageRpc(RpcSurroundings surroundings)
     : around_(std::move(surroundings)),
       stamps_(static_cast<std::uint16_t>(load_be(around_.membership.own().data(), 2)),
-              around_.now_ms()) {}
+              around_.now_ms(), around_.store.status().latest_asked) {}
 
 std::vector<std::string_view> StorageRpc::methods() {
   return internal::method_names();

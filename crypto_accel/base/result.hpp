@@ -24,6 +24,7 @@ enum class Errc : std::uint8_t {
   timeout,
   io,  ///< the operating system said no; `text` has its words
   internal,
+  unauthorised,  ///< not by this user; nothing changed
 };
 
 struct Error {

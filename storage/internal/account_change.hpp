@@ -29,7 +29,9 @@ class AccountChange {
         account_(account),
         now_ms_(when.now_ms),
         asked_(when.asked),
-        bytes_limit_(bytes_limit) {}
+        bytes_limit_(bytes_limit) {
+    transaction.totals().latest_asked = std::max(transaction.totals().latest_asked, when.asked);
+  }
 
   [[nodiscard]] Stored store(Message message, Origin origin, bool replaces);
   [[nodiscard]] std::vector<Hash> remove(const std::vector<Hash>& hashes);

@@ -188,6 +188,7 @@ std::string encode_totals(const Totals& totals) {
       .number(totals.messages, 8)
       .number(totals.accounts, 8)
       .number(totals.bytes_used, 8)
+      .number(totals.latest_asked, 8)
       .take();
 }
 
@@ -300,9 +301,9 @@ Result<std::vector<OutboxMark>> decode_outbox_marks(std::string_view value) {
 }
 
 Result<Totals> decode_totals(std::string_view value) {
-  return content_of(value, 32, 32).map([](std::string_view content) {
+  return content_of(value, 40, 40).map([](std::string_view content) {
     return Totals{number_at(content, 0, 8), number_at(content, 8, 8), number_at(content, 16, 8),
-                  number_at(content, 24, 8)};
+                  number_at(content, 24, 8), number_at(content, 32, 8)};
   });
 }
 

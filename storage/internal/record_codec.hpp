@@ -77,6 +77,7 @@ struct Totals {
   std::uint64_t messages = 0;
   std::uint64_t accounts = 0;
   std::uint64_t bytes_used = 0;
+  Stamp latest_asked = 0;
 
   bool operator==(const Totals&) const = default;
 };

@@ -149,6 +149,7 @@ StoreStatus RocksStore::State::status() const {
   status.bytes_limit = options_.bytes_limit;
   status.is_nearly_full = is_nearly_full(totals_.bytes_used, options_.bytes_limit);
   status.is_broken = is_broken_;
+  status.latest_asked = totals_.latest_asked;
   return status;
 }
 

@@ -33,7 +33,7 @@ bin_dir = Path(sys.argv[1]).resolve()
 ALLIUM, ALLIUMD = str(bin_dir / "allium"), str(bin_dir / "alliumd")
 SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
 PUBLIC_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-NEGATIVE, USAGE, REFUSED, UNREACHABLE = 1, 2, 3, 4
+NEGATIVE, USAGE, REFUSED, UNREACHABLE, UNAUTHORISED = 1, 2, 3, 4, 5
 # A build with sanitizers looks for leaks by tracing itself, which these programs forbid.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
 
@@ -803,7 +803,12 @@ def a_backup_is_for_the_owner(folder):
         ask = lambda words: run("/usr/bin/python3", "-c", question, words, user=65534, group=0, extra_groups=[]).stdout
         expect('"schema":"allium.status/1"' in ask("status"), "the group may not read the status")
         expect("for root and the user of alliumd only" in ask(f"backup {folder}/copy"), "anybody may ask for a backup")
+        allium = shutil.copy(ALLIUM, folder / "allium")  # where everybody may run it
+        ask = lambda group, *verb: run(allium, *verb, "--socket", str(node.socket), user=65534, group=group, extra_groups=[])
+        expect_refused(ask(0, "store", "backup", str(folder / "copy")), UNAUTHORISED, "for root and the user of alliumd only")
         expect(not (folder / "copy").exists(), "it was made all the same")
+        for verb in (("status",), ("store", "backup", str(folder / "copy"))):
+            expect_refused(ask(65534, *verb), UNAUTHORISED, "Permission denied; it is for root, the user of alliumd and that user's group")
 
 
 def backups_of_another_version_are_refused(folder):

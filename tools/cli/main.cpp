@@ -47,7 +47,7 @@ int parse_and_run(int argc, char** argv) {
       "  allium client ping --hops 3     round trips through three of them\n"
       "  allium bench forward --class d  packets per second of one relay on one core\n"
       "  allium bench report --out DIR   everything that is measured of one, as a page\n"
-      "Exit codes: 0 done, 1 negative answer, 2 usage, 3 refused, 4 cannot reach, 6 conflict.");
+      "Exit codes: 0 done, 1 negative answer, 2 usage, 3 refused, 4 cannot reach, 5 not authorised, 6 conflict.");
   allium::cli::add_devnet_verbs(program);
   allium::cli::add_show_verbs(program);
   allium::cli::add_client_verbs(program);

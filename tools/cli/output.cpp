@@ -23,6 +23,8 @@ int exit_code_of(Errc code) noexcept {
     case Errc::unavailable:
     case Errc::timeout:
       return kExitUnreachable;
+    case Errc::unauthorised:
+      return kExitUnauthorised;
     case Errc::internal:
       return kExitInternal;
     case Errc::malformed:

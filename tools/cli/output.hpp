@@ -18,6 +18,7 @@ enum Exit : int {
   kExitUsage = 2,
   kExitRefused = 3,
   kExitUnreachable = 4,
+  kExitUnauthorised = 5,
   kExitConflict = 6,
   kExitInternal = 70,
 };

@@ -59,7 +59,9 @@ std::string text_of(const json::object& backup) {
 std::string text_of_answer(const json::object& answer, const BackupOptions& options) {
   if (const json::value* error = answer.if_contains("error");
       error != nullptr && error->is_string()) {
-    finish_with(Error{Errc::refused, std::string(error->get_string())});
+    const bool is_unauthorised = answer.contains("unauthorised");
+    finish_with(Error{is_unauthorised ? Errc::unauthorised : Errc::refused,
+                      std::string(error->get_string())});
   }
   try {
     if (answer.at("schema") == json::value(kBackupSchema)) {

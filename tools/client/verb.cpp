@@ -26,6 +26,7 @@ int report(const Error& error) {
     case Errc::timeout:
     case Errc::stale:
     case Errc::io:
+    case Errc::unauthorised:
       return kExitUnreachable;
     case Errc::refused:
     case Errc::full:

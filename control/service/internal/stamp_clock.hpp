@@ -29,10 +29,11 @@ inline constexpr std::string_view kAskedField = "asked";
 
 class StampClock {
  public:
-  /// `node` sets the stamps of different nodes apart; those that are alike in it share them in the same instant. What the last process
-  /// has seen before `now_ms` is not known any more: other nodes' clocks may have been ahead by kOffMs.
-  StampClock(std::uint16_t node, std::uint64_t now_ms)
-      : node_(node % kNodes), last_(storage::stamp_of(now_ms + kOffMs)) {}
+  /// `node` sets the stamps of different nodes apart; those that are alike in it share them in the same instant. `seen` is the latest stamp
+  /// that an earlier process saw; of a clock that was wrong then no more is believed than good nodes' clocks differ. Stamps are no later
+  /// than they must be: what a client asks of another node next has that node's, and is to be later.
+  StampClock(std::uint16_t node, std::uint64_t now_ms, storage::Stamp seen)
+      : node_(node % kNodes), last_(std::min(seen, storage::stamp_of(now_ms + kOffMs))) {}
 
   /// Greater than any that was given or seen.
   [[nodiscard]] storage::Stamp next(std::uint64_t now_ms) {

@@ -35,6 +35,62 @@ TEST(LateCommand, BringsBackWhatAClientStoredAgain) {
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
 }
 
+/// What a node that has just started is asked, and a member that it holds for dead, and that answers clients, hears of late only.
+class AfterARestart : public testing::Test {
+ protected:
+  AfterARestart() {
+    hash = world.call(0, "store", owner.store("one", world.now_ms)).body.at("hash").as_string();
+    world.node(1).is_up = false;
+    world.call(0, "store", owner.store("two", world.now_ms));
+    restart();
+    world.node(1).is_up = true;
+  }
+
+  void restart() {
+    world.node(0).restart();
+    world.node(0).swarm().start(world.node(0).rpc());
+  }
+
+  void expect_everywhere(const std::vector<std::string>& data) {
+    world.run(30'000);
+    for (std::size_t node = 0; node < 3; ++node) {
+      EXPECT_EQ(sorted_data(world, node, owner), data) << node;
+    }
+  }
+
+  SwarmWorld world{3};
+  const TestAccount owner{5, 1};
+  std::string hash;
+};
+
+TEST_F(AfterARestart, ADeletionLeavesWhatIsStoredAfterIt) {
+  world.call(0, "delete", owner.remove({hash}));
+  world.run(300);
+  ASSERT_EQ(world.call(1, "store", owner.store("one", world.now_ms)).status, Status::ok);
+  expect_everywhere({"one", "two"});
+}
+
+TEST_F(AfterARestart, AnEndOfAllLeavesWhatIsStoredAfterIt) {
+  const std::uint64_t end_ms = world.now_ms + 1'000;
+  const std::string end = std::to_string(end_ms);
+  world.call(0, "expire_all", owner.signed_params("expire_all" + end, {{"expiry", end_ms}}));
+  world.run(300);
+  ASSERT_EQ(world.call(1, "store", owner.store("new", world.now_ms)).status, Status::ok);
+  expect_everywhere({"new"});
+}
+
+// The deletion's stamp is of a clock that is ahead. Whoever has heard of it gives later ones, and so does the process after him.
+TEST_F(AfterARestart, AStoreIsLaterThanADeletionThatTheProcessBeforeHasSeen) {
+  world.run(30'000);
+  world.node(0).clock_behind_ms = 1'500;
+  world.node(2).clock_behind_ms = 1'500;
+  world.call(1, "delete", owner.remove({hash}));
+  world.run(100);
+  restart();
+  ASSERT_EQ(world.call(0, "store", owner.store("one", world.now_ms - 1'500)).status, Status::ok);
+  expect_everywhere({"one", "two"});
+}
+
 TEST(LateCommand, DeletesAllThatWasThereWhateverItsTimestamp) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);

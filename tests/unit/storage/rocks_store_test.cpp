@@ -119,6 +119,18 @@ TEST_F(RocksStoreTest, SyncsOnceForEverythingThatWaits) {
   in.reset();
 }
 
+TEST_F(RocksStoreTest, KnowsTheLatestStampWhenOpenedAgain) {
+  const Stamp later = stamp_of(kNow + 1'900) + 5;
+  {
+    const auto in = open_store(options_);
+    EXPECT_EQ(in->status().latest_asked, 0U);
+    ASSERT_TRUE(store(*in, account_, message_of("one"), Origin::client, false, When(kNow, later)));
+    ASSERT_TRUE(store(*in, account_, message_of("two"), Origin::client, false, kNow + 1));
+    EXPECT_EQ(in->status().latest_asked, later);
+  }
+  EXPECT_EQ(open_store(options_)->status().latest_asked, later);
+}
+
 // One batch is on its way to the disk, and the next one is applied behind it: as there is room for one in the queue, each was applied when
 // the second one after it is taken.
 TEST_F(RocksStoreTest, SeesWhatIsOnItsWayToTheDisk) {
