@@ -82,6 +82,19 @@ Result<std::vector<Token>> MemoryStore::revoked(const Account& account) const {
   return tokens;
 }
 
+Result<std::vector<RevokedToken>> MemoryStore::lifted(const Account& account) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<RevokedToken> tokens;
+  if (const Mailbox* mailbox = find(account)) {
+    for (const Revocation& one : mailbox->revocations) {
+      if (one.is_lifted) {
+        tokens.push_back({one.token, one.timestamp_ms, one.asked});
+      }
+    }
+  }
+  return tokens;
+}
+
 Result<void> MemoryStore::for_each(
     const Scan& scan, std::uint64_t now_ms,
     const std::function<bool(const Account&, const Message&)>& visit) const {

@@ -268,6 +268,9 @@ class MessageStore {
   /// Newest first.
   [[nodiscard]] virtual Result<std::vector<Token>> revoked(const Account& account) const = 0;
 
+  /// Those that were taken back, and when that was asked for.
+  [[nodiscard]] virtual Result<std::vector<RevokedToken>> lifted(const Account& account) const = 0;
+
   /// The oldest records queued for `peer` behind number `after`, at most so many bytes (but one at least).
   [[nodiscard]] virtual Result<std::vector<Missed>> missed(const PeerKey& peer, std::uint64_t after,
                                                            std::size_t bytes_max) const = 0;

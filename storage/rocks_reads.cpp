@@ -250,6 +250,27 @@ Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
   return scanned(*it).map([&tokens] { return std::move(tokens); });
 }
 
+Result<std::vector<RevokedToken>> RocksStore::lifted(const Account& account) const {
+  const Snapshot snapshot(state_->database());
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
+  const std::string prefix = internal::account_key(Kind::revocation, account);
+  std::vector<RevokedToken> tokens;
+  const auto it = snapshot.iterate();
+  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    const auto key = internal::parse_revocation_key(it->key().ToStringView());
+    const auto revocation = internal::decode_revocation(it->value().ToStringView());
+    if (!key || !revocation) {
+      return key ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
+    }
+    if (revocation->is_lifted) {
+      tokens.push_back({key->token, revocation->timestamp_ms, revocation->asked});
+    }
+  }
+  return scanned(*it).map([&tokens] { return std::move(tokens); });
+}
+
 Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_t after,
                                                std::size_t bytes_max) const {
   const Snapshot snapshot(state_->database());

@@ -110,6 +110,7 @@ class RocksStore final : public MessageStore {
                                               Origin origin, bool replaces,
                                               const When& when) const override;
   [[nodiscard]] Result<std::vector<Token>> revoked(const Account& account) const override;
+  [[nodiscard]] Result<std::vector<RevokedToken>> lifted(const Account& account) const override;
   [[nodiscard]] Result<std::vector<Missed>> missed(const PeerKey& peer, std::uint64_t after,
                                                    std::size_t bytes_max) const override;
   [[nodiscard]] Result<std::vector<PeerKey>> peers_with_missed() const override;

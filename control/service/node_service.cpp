@@ -133,8 +133,8 @@ Result<void> NodeService::State::open() {
   omq_options.listen = options.omq;
   auto endpoint =
       OmqEndpoint::open(io, identity.x25519_secret(), omq_options, [this](const X25519Key& key) {
-        const ServiceNode* node = membership.nodes()->find_x25519(key);
-        return node != nullptr && node->swarm != kNoSwarm;
+        // Also who is in no swarm: it may have left one, and hands over what it had.
+        return membership.nodes()->find_x25519(key) != nullptr;
       });
   if (!endpoint) {
     return tl::unexpected(endpoint.error());
@@ -414,13 +414,15 @@ NodeService::~NodeService() {
 }
 
 void NodeService::update_network(const RegistryState& network) {
-  const auto before = state_->membership.nodes();
+  // What the last process saw counts as well: others may have its accounts since.
+  const std::shared_ptr<const ServiceNodes> before = state_->fetch->network();
   state_->membership.update(network.nodes, network.height);
   const bool was_started = std::exchange(state_->is_started, true);
-  if (was_started) {
-    state_->swarm->membership_changed(*before);
-  } else {
+  if (!was_started) {
     state_->swarm->start(*state_->rpc);
+  }
+  if (before != nullptr) {
+    state_->swarm->membership_changed(*before);
   }
   state_->fetch->membership_changed();
   if (network.document) {

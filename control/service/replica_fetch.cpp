@@ -43,6 +43,13 @@ storage::Stamp old_before(const Copies& copies, const storage::Account& account)
   return copy == copies.end() ? 0 : storage::stamp_of(copy->until_ms + kClocksApartMs);
 }
 
+/// How far it is may change meanwhile.
+bool is_same(const internal::Wanted& one, const internal::Wanted& other) {
+  return one.source == other.source && one.points == other.points &&
+         one.since_ms == other.since_ms &&
+         (one.distance == internal::kStranger) == (other.distance == internal::kStranger);
+}
+
 }  // namespace
 
 ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held)
@@ -60,19 +67,21 @@ void ReplicaFetch::keep_held() {
 }
 
 void ReplicaFetch::membership_changed() {
-  held_.update(around_.membership.nodes(), around_.membership.own(), around_.now_ms());
+  held_.update(around_.membership.nodes(), around_.membership.own(), around_.membership.height(),
+               around_.now_ms());
   plan();
 }
 
 /// What is wanted now, in the order of before, and what is new behind it.
 void ReplicaFetch::plan() {
   std::vector<internal::Wanted> wanted = held_.wanted();
+  for (internal::Wanted& one : held_.strangers()) {
+    wanted.push_back(one);
+  }
   std::vector<Part> parts;
   for (Part& part : open_) {
-    const auto still = std::find_if(wanted.begin(), wanted.end(), [&part](const auto& one) {
-      return one.source == part.wanted.source && one.points == part.wanted.points &&
-             one.since_ms == part.wanted.since_ms;
-    });
+    const auto still = std::find_if(wanted.begin(), wanted.end(),
+                                    [&part](const auto& one) { return is_same(one, part.wanted); });
     if (still != wanted.end()) {
       part.wanted = *still;
       parts.push_back(std::move(part));
@@ -80,7 +89,8 @@ void ReplicaFetch::plan() {
     }
   }
   for (const internal::Wanted& one : wanted) {
-    parts.push_back({one});
+    parts.push_back(
+        {one, one.distance == internal::kStranger ? Stage::probe : Stage::old_messages});
   }
   open_ = std::move(parts);
   keep_held();
@@ -111,10 +121,26 @@ void ReplicaFetch::later() {
   }
 }
 
+/// Of strangers there are many, and some may be gone for good.
+void ReplicaFetch::later(const Part& part) {
+  if (part.wanted.distance != internal::kStranger) {
+    later();
+    return;
+  }
+  held_.stranger_silent(part.wanted);
+  std::erase_if(open_, [&part](const Part& other) { return other.wanted == part.wanted; });
+  is_busy_ = true;
+  const bool were_all_silent = ++strangers_silent_ >= held_.strangers_left();
+  around_.transport.after(were_all_silent ? kFetchRetryMs : kStrangerRetryMs,
+                          while_alive(is_alive_, [this] {
+                            is_busy_ = false;
+                            plan();
+                          }));
+}
+
 ReplicaFetch::Part* ReplicaFetch::find(const Part& part) {
   const auto found = std::find_if(open_.begin(), open_.end(), [&part](const Part& other) {
-    return other.wanted.source == part.wanted.source && other.wanted.points == part.wanted.points &&
-           other.wanted.since_ms == part.wanted.since_ms;
+    return is_same(other.wanted, part.wanted);
   });
   return found == open_.end() ? nullptr : &*found;
 }
@@ -133,6 +159,8 @@ void ReplicaFetch::ask() {
   const Part part = open_.front();
   is_busy_ = true;
   switch (part.stage) {
+    case Stage::probe:
+      return ask_whether_it_had(part);
     case Stage::old_messages:
     case Stage::old_revocations:
       return ask_about_old_copy(part);
@@ -153,16 +181,18 @@ void ReplicaFetch::ask(const Part& part, std::string request,
   }
   auto done = [this, part, then = std::move(then)](const Result<PeerParts>& reply) {
     if (!reply || !internal::is_fetch_page(*reply)) {
-      later();
+      later(part);
       return;
     }
+    strangers_silent_ = 0;
     held_.heard(part.wanted, around_.now_ms());
     if (Part* open = find(part)) {
       open->is_whole = open->is_whole && reply->front() == kFetchWhole;
     }
     then(*reply);
   };
-  around_.transport.request(*node, "sn.allium_fetch", {std::move(request)}, kFetchTimeoutMs,
+  const std::uint64_t timeout_ms = part.stage == Stage::probe ? kSwarmTimeoutMs : kFetchTimeoutMs;
+  around_.transport.request(*node, "sn.allium_fetch", {std::move(request)}, timeout_ms,
                             while_alive(is_alive_, std::move(done)));
 }
 
@@ -170,10 +200,6 @@ void ReplicaFetch::stage_over(const Part& asked) {
   if (Part* part = find(asked)) {
     part->stage = static_cast<Stage>(static_cast<int>(asked.stage) + 1);
     part->next.clear();
-    if (part->stage == Stage::revocations && part->is_whole && part->wanted.distance == 0) {
-      held_.compared(part->wanted.points);
-      keep_held();
-    }
   }
   is_busy_ = false;
   go_on();
@@ -190,6 +216,20 @@ void ReplicaFetch::page_over(const Part& asked, const std::string& next) {
   }
   is_busy_ = false;
   go_on();
+}
+
+// Strangers.
+
+void ReplicaFetch::ask_whether_it_had(const Part& part) {
+  json::object request = request_for(part);
+  request["k"] = "p";
+  ask(part, serialise_bt(request), [this, part](const PeerParts& reply) {
+    if (reply.front() == internal::kFetchNothing) {
+      through(part, reply);
+    } else {
+      stage_over(part);
+    }
+  });
 }
 
 // The old copy.
@@ -278,12 +318,7 @@ void ReplicaFetch::erase_gone(const Part& part, const OldPage& page, const PeerP
     }
   };
   erase_at(reply[1]);
-  std::vector<std::size_t> lifted;
-  // That something is not there says little of those who had it longer ago: it may have come to others since.
-  if (part.wanted.distance == 0 && reply.size() > 3) {
-    erase_at(reply[3]);
-    lifted = internal::places_in(reply[2], page.revoked.size());
-  }
+  const std::vector<std::size_t> lifted = internal::places_in(reply[2], page.revoked.size());
   auto is_done = std::make_shared<bool>(true);
   auto then = [this, part, next = page.next, is_done] {
     if (*is_done) {
@@ -340,7 +375,9 @@ void ReplicaFetch::ask_for_messages(const Part& part) {
 
 void ReplicaFetch::through(const Part& asked, const PeerParts& reply) {
   is_busy_ = false;
-  if (const Part* part = find(asked)) {
+  if (asked.wanted.distance == internal::kStranger) {
+    held_.stranger_through(asked.wanted, around_.now_ms());
+  } else if (const Part* part = find(asked)) {
     const std::vector<NodeKey> named =
         reply.size() > 3 ? internal::keys_in(reply[3]) : std::vector<NodeKey>();
     held_.through(part->wanted, part->is_whole, named, around_.now_ms());
@@ -403,7 +440,7 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
     reply({"421", "this node does not know that network yet"});
     return;
   }
-  if (asked->kind != "o") {
+  if (asked->kind != "o" && asked->kind != "p") {
     around_.on_given(node->ed25519);
   }
   answers_.answer(*node, *asked, reply);

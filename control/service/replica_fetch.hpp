@@ -52,6 +52,8 @@ namespace allium::control {
 
 inline constexpr std::uint64_t kFetchTimeoutMs = 20'000;
 inline constexpr std::uint64_t kFetchRetryMs = 5'000;
+/// The next one, behind one who did not answer.
+inline constexpr std::uint64_t kStrangerRetryMs = 100;
 
 /// Stores messages as sn.data has them; replies as that command does.
 using TakePushed = std::function<void(std::string_view payload, std::function<void(PeerParts)>)>;
@@ -83,6 +85,9 @@ class ReplicaFetch {
   /// After Membership was updated, and at the start.
   void membership_changed();
 
+  /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
+  [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }
+
   /// sn.allium_fetch of the node with this X25519 key.
   void answer(const NodeKey& x25519, std::string_view request,
               const std::function<void(PeerParts)>& reply);
@@ -90,14 +95,14 @@ class ReplicaFetch {
   [[nodiscard]] const FetchCounters& counters() const noexcept { return counters_; }
 
  private:
-  enum class Stage : std::uint8_t { old_messages, old_revocations, revocations, messages };
+  enum class Stage : std::uint8_t { probe, old_messages, old_revocations, revocations, messages };
 
   /// How far one member has been asked.
   struct Part {
     internal::Wanted wanted;
-    Stage stage = Stage::old_messages;
-    bool is_whole = true;  ///< all its answers say so
-    std::string next{};    ///< where its last answer ended, within the stage
+    Stage stage = Stage::old_messages;  ///< of a stranger the one before
+    bool is_whole = true;               ///< all its answers say so
+    std::string next{};                 ///< where its last answer ended, within the stage
   };
 
   /// Of this node's own old copy.
@@ -112,6 +117,7 @@ class ReplicaFetch {
   void go_on_later();
   void ask();
   void ask(const Part& part, std::string request, std::function<void(const PeerParts&)> then);
+  void ask_whether_it_had(const Part& part);
   void ask_for_messages(const Part& part);
   void ask_for_revocations(const Part& part);
   void ask_about_old_copy(const Part& part);
@@ -120,6 +126,7 @@ class ReplicaFetch {
   void erase_gone(const Part& part, const OldPage& page, const PeerParts& reply);
   void take_revocations(const Part& part, std::string_view list, const std::string& next);
   void later();
+  void later(const Part& part);
   void stage_over(const Part& asked);
   void page_over(const Part& asked, const std::string& next);
   void through(const Part& asked, const PeerParts& reply);
@@ -133,6 +140,7 @@ class ReplicaFetch {
   std::string kept_;  ///< what was said of held_ last
   std::vector<Part> open_;
   bool is_busy_ = false;
+  std::size_t strangers_silent_ = 0;  ///< one after the other, since somebody answered
   FetchCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

@@ -15,7 +15,9 @@ namespace allium::control::internal {
 namespace json = boost::json;
 
 void FetchAnswers::answer(const ServiceNode& node, const FetchRequest& asked, const Reply& reply) {
-  if (asked.kind == "o") {
+  if (asked.kind == "p") {
+    probe(asked.scan, reply);
+  } else if (asked.kind == "o") {
     old_copy(node, asked, reply);
   } else if (asked.kind == "r") {
     revocations(node, asked.scan, reply);
@@ -26,6 +28,22 @@ void FetchAnswers::answer(const ServiceNode& node, const FetchRequest& asked, co
 
 bool FetchAnswers::is_whole_for(const ServiceNode& asker, const storage::Scan& scan) const {
   return held_.is_whole({scan.first, scan.last}, asker.ed25519, now_ms_());
+}
+
+void FetchAnswers::probe(const storage::Scan& scan, const Reply& reply) {
+  bool has_any = held_.has_had({scan.first, scan.last});
+  if (!has_any) {
+    const Result<void> read =
+        store_.for_each(scan, now_ms_(), [&has_any](const auto&, const auto&) {
+          has_any = true;
+          return false;
+        });
+    if (!read) {
+      reply({"503", "ask again"});
+      return;
+    }
+  }
+  reply({has_any ? kFetchWhole : kFetchNothing, "", ""});
 }
 
 void FetchAnswers::messages(const ServiceNode& node, const storage::Scan& scan,
@@ -85,16 +103,9 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
     return asked.scan.first <= point && point <= asked.scan.last &&
            membership_.swarm_of(account) == node.swarm;
   };
-  const bool is_whole = is_whole_for(node, asked.scan);
-  // What has been stored since it was others' this node need not know.
-  const auto is_known = [&](const storage::Account& account, storage::Stamp stored) {
-    const std::uint64_t until_ms = held_.whole_until_ms(storage::point_of(account));
-    return is_whole && until_ms > kClocksApartMs &&
-           stored < storage::stamp_of(until_ms - kClocksApartMs);
-  };
   const std::uint64_t now_ms = now_ms_();
+  // That something is not here says nothing: it may never have come. What was deleted has left a trace.
   json::array gone;
-  json::array absent;
   for (std::size_t i = 0; i < messages->size(); ++i) {
     const auto& [account, message] = (*messages)[i];
     if (!is_askers(account)) {
@@ -106,12 +117,8 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
       reply({"503", "ask again"});
       return;
     }
-    const bool is_absent = *effect == storage::StoreEffect::inserted;
-    const bool is_here = *effect == storage::StoreEffect::already;
-    if (!is_absent && !is_here) {
+    if (*effect != storage::StoreEffect::inserted && *effect != storage::StoreEffect::already) {
       gone.emplace_back(i);
-    } else if (is_absent && is_known(account, storage::last_stored(message, now_ms))) {
-      absent.emplace_back(i);
     }
   }
   json::array lifted;
@@ -120,18 +127,20 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
     if (!is_askers(account)) {
       continue;
     }
-    const auto tokens = store_.revoked(account);
+    const auto tokens = store_.lifted(account);
     if (!tokens) {
       reply({"503", "ask again"});
       return;
     }
-    if (std::find(tokens->begin(), tokens->end(), one.token) == tokens->end() &&
-        is_known(account, one.asked)) {
+    const bool is_lifted = std::any_of(tokens->begin(), tokens->end(), [&one](const auto& back) {
+      return back.token == one.token && back.asked > one.asked;
+    });
+    if (is_lifted) {
       lifted.emplace_back(i);
     }
   }
-  reply({is_whole ? kFetchWhole : kFetchInPart, serialise_bt(gone), serialise_bt(lifted),
-         serialise_bt(absent)});
+  reply({is_whole_for(node, asked.scan) ? kFetchWhole : kFetchInPart, serialise_bt(gone),
+         serialise_bt(lifted)});
 }
 
 }  // namespace allium::control::internal

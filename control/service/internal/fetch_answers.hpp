@@ -33,6 +33,7 @@ class FetchAnswers {
   [[nodiscard]] std::uint64_t served() const noexcept { return served_; }
 
  private:
+  void probe(const storage::Scan& scan, const Reply& reply);
   void messages(const ServiceNode& node, const storage::Scan& scan, const Reply& reply);
   void revocations(const ServiceNode& node, const storage::Scan& scan, const Reply& reply);
   void old_copy(const ServiceNode& node, const FetchRequest& asked, const Reply& reply);

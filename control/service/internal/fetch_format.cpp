@@ -24,7 +24,8 @@ std::optional<std::uint64_t> point_in(const json::object& dict, std::string_view
 }  // namespace
 
 bool is_fetch_page(const PeerParts& reply) {
-  return reply.size() >= 3 && (reply.front() == kFetchWhole || reply.front() == kFetchInPart);
+  return reply.size() >= 3 && (reply.front() == kFetchWhole || reply.front() == kFetchInPart ||
+                               reply.front() == kFetchNothing);
 }
 
 std::string point_text(std::uint64_t point) {

@@ -38,6 +38,7 @@ inline constexpr std::uint64_t kClocksApartMs = 4'000;
 /// First part of a reply.
 inline constexpr const char* kFetchWhole = "OK";
 inline constexpr const char* kFetchInPart = "PART";
+inline constexpr const char* kFetchNothing = "NONE";
 
 [[nodiscard]] bool is_fetch_page(const PeerParts& reply);
 

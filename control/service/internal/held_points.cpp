@@ -14,8 +14,7 @@
 namespace allium::control::internal {
 namespace {
 
-constexpr std::string_view kAnyFirstLine = "allium-held ";
-constexpr std::string_view kFirstLine = "allium-held 2";
+constexpr std::string_view kFirstLine = "allium-held 3";
 constexpr std::string_view kEnd = "end";
 constexpr std::size_t kNodesMax = 100'000;
 constexpr std::size_t kEntriesMax = 100'000;
@@ -87,17 +86,8 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     network_ = nullptr;
     wanted_.clear();
     copies_.clear();
-    is_old_store_ = is_of_another_store(text, store);
+    doubts_.clear();
   }
-}
-
-bool HeldPoints::is_of_another_store(std::string_view text, const std::string& store) {
-  std::istringstream lines{std::string(text)};
-  std::string first;
-  std::string second;
-  return std::getline(lines, first) && std::getline(lines, second) &&
-         first.starts_with(kAnyFirstLine) && second.starts_with("store ") &&
-         second != "store " + store;
 }
 
 // In which store the messages are: a word about another one says nothing of this one.
@@ -106,7 +96,12 @@ std::string HeldPoints::text(const std::string& store) const {
   if (!network_) {
     return {};
   }
-  text << kFirstLine << "\nstore " << store << "\ncopies " << copies_.size() << '\n';
+  text << kFirstLine << "\nstore " << store << "\nnode " << to_hex(own_key_) << ' ' << height_
+       << "\ndoubts " << doubts_.size() << '\n';
+  for (const Doubt& one : doubts_) {
+    text << one.points.first << ' ' << one.points.last << ' ' << one.since_ms << '\n';
+  }
+  text << "copies " << copies_.size() << '\n';
   for (const Copy& copy : copies_) {
     text << copy.points.first << ' ' << copy.points.last << ' ' << copy.until_ms << '\n';
   }
@@ -130,7 +125,24 @@ bool HeldPoints::read(std::string_view text, const std::string& store) {
       line != "store " + store) {
     return false;
   }
-  auto count = read_count(lines, "copies");
+  std::string word;
+  if (!(lines >> word) || word != "node") {
+    return false;
+  }
+  const auto own = read_key(lines);
+  if (!own || !(lines >> height_)) {
+    return false;
+  }
+  own_key_ = *own;
+  auto count = read_count(lines, "doubts");
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    Doubt one;
+    if (!read_points(lines, one.points) || !(lines >> one.since_ms)) {
+      return false;
+    }
+    doubts_.push_back(one);
+  }
+  count = count ? read_count(lines, "copies") : std::nullopt;
   for (std::size_t i = 0; count && i < *count; ++i) {
     Copy copy;
     if (!read_points(lines, copy.points) || !(lines >> copy.until_ms)) {
@@ -172,54 +184,91 @@ bool HeldPoints::read(std::string_view text, const std::string& store) {
 }
 
 void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& own,
-                        std::uint64_t now_ms) {
-  const Points had = network_ ? points_of(*network_, own) : Points();
+                        std::uint64_t height, std::uint64_t now_ms) {
+  // Under an earlier key, too.
+  const Points had = network_ ? points_of(*network_, own_key_) : Points();
+  const bool has_seen_all =
+      network_ && own == own_key_ && (height == height_ || height == height_ + 1);
+  const std::shared_ptr<const ServiceNodes> before = network_;
   own_key_ = own;
   own_ = points_of(*now, own);
-  if (!network_) {
-    want_all(*now, now_ms);
-  } else {
-    for (const PointRange& points : without(had, own_)) {
-      lose(points, now_ms);
-    }
-    split_wanted();
-    for (const PointRange& points : without(own_, had)) {
-      gain(points, now_ms);
-    }
+  height_ = height;
+  for (const PointRange& points : without(had, own_)) {
+    compare_before(points, now_ms);
+  }
+  split_wanted();
+  for (const PointRange& points : before ? without(own_, had) : Points()) {
+    gain(points, now_ms);
   }
   network_ = std::move(now);
+  if (!has_seen_all) {
+    doubt_all(now_ms);
+  }
+  meet_strangers(before.get());
   drop_needless(now_ms);
 }
 
-// Where nothing is known of before: those beside it on the ring may have had all of it, but others too.
-void HeldPoints::want_all(const ServiceNodes& now, std::uint64_t now_ms) {
-  const ServiceNode* node = now.find_ed25519(own_key_);
-  const std::vector<SwarmId>& ids = now.swarms().ids();
-  if (node == nullptr || own_.empty()) {
-    return;
+void HeldPoints::doubt_all(std::uint64_t now_ms) {
+  const ServiceNode* own = network_->find_ed25519(own_key_);
+  for (const PointRange& points : own_) {
+    for (const ServiceNode* member : network_->members(own->swarm)) {
+      const bool is_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+        return one.source == member->ed25519 && without({points}, {one.points}).empty();
+      });
+      if (!is_wanted) {
+        wanted_.push_back({member->ed25519, points, now_ms});
+      }
+    }
+    compare_before(points, now_ms);
+    doubt(points, now_ms);
   }
-  const auto here = static_cast<std::size_t>(
-      std::distance(ids.begin(), std::lower_bound(ids.begin(), ids.end(), node->swarm)));
-  for (const SwarmId swarm : std::set<SwarmId>{node->swarm, ids[(here + 1) % ids.size()],
-                                               ids[(here + ids.size() - 1) % ids.size()]}) {
-    for (const ServiceNode* member : now.members(swarm)) {
-      for (const PointRange& points : own_) {
-        wanted_.push_back({member->ed25519, points, now_ms, swarm == node->swarm ? 0U : 1U});
+}
+
+void HeldPoints::doubt(const PointRange& points, std::uint64_t now_ms) {
+  std::vector<Doubt> rest;
+  for (const Doubt& one : doubts_) {
+    for (const PointRange& part : without({one.points}, {points})) {
+      rest.push_back({part, one.since_ms});
+    }
+  }
+  doubts_ = std::move(rest);
+  doubts_.push_back({points, now_ms});
+  std::erase_if(strangers_, [&points](const Wanted& one) { return overlap(one.points, points); });
+}
+
+/// For doubts that nobody has been asked about, all; for the others, who has come since `before`.
+void HeldPoints::meet_strangers(const ServiceNodes* before) {
+  std::vector<Doubt> own;
+  for (const Doubt& one : doubts_) {
+    for (const PointRange& points : common(own_, one.points)) {
+      own.push_back({points, one.since_ms});
+    }
+  }
+  doubts_ = std::move(own);
+  std::erase_if(strangers_, [this](const Wanted& one) {
+    return network_->find_ed25519(one.source) == nullptr ||
+           std::none_of(doubts_.begin(), doubts_.end(),
+                        [&one](const Doubt& of) { return of.points == one.points; });
+  });
+  for (const Doubt& of : doubts_) {
+    const bool is_new = std::none_of(strangers_.begin(), strangers_.end(),
+                                     [&of](const Wanted& one) { return one.points == of.points; });
+    for (const ServiceNode& node : network_->all()) {
+      const bool is_known = before != nullptr && before->find_ed25519(node.ed25519) != nullptr;
+      const bool is_asked_anyway =
+          std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+            return one.source == node.ed25519 && one.distance == 0 &&
+                   without({of.points}, {one.points}).empty();
+          });
+      if (node.ed25519 != own_key_ && (is_new || !is_known) && !is_asked_anyway) {
+        strangers_.push_back({node.ed25519, of.points, of.since_ms, kStranger});
       }
     }
   }
-  // A backup that was put back has what was deleted since it was made.
-  for (const PointRange& points : is_old_store_ ? own_ : Points()) {
-    compare_before(points, now_ms);
-  }
-}
-
-void HeldPoints::lose(const PointRange& points, std::uint64_t now_ms) {
-  compare_before(points, now_ms);
 }
 
 void HeldPoints::compare_before(const PointRange& points, std::uint64_t until_ms) {
-  compared(points);
+  forget_copies(points);
   copies_.push_back({points, until_ms});
 }
 
@@ -243,6 +292,9 @@ void HeldPoints::split_wanted() {
 }
 
 void HeldPoints::gain(const PointRange& points, std::uint64_t now_ms) {
+  if (!old_copies(points).empty()) {
+    doubt(points, now_ms);
+  }
   for (Wanted& one : wanted_) {
     for (const PointRange& both : common_points(one.points, points)) {
       ++one.distance;
@@ -270,11 +322,17 @@ void HeldPoints::drop_needless(std::uint64_t now_ms) {
     return one.source == own_key_ || network_->find_ed25519(one.source) == nullptr ||
            one.since_ms + storage::kLifeMsMax < now_ms;
   });
+  std::erase_if(strangers_,
+                [&](const Wanted& one) { return one.since_ms + storage::kLifeMsMax < now_ms; });
+  std::erase_if(doubts_, [this](const Doubt& of) {
+    return std::none_of(strangers_.begin(), strangers_.end(),
+                        [&of](const Wanted& one) { return one.points == of.points; });
+  });
   std::erase_if(copies_, [&](const Copy& copy) {
-    const bool is_compared =
-        is_own(copy.points) && std::none_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
-          return overlap(one.points, copy.points);
-        });
+    const auto is_about = [&copy](const auto& one) { return overlap(one.points, copy.points); };
+    const bool is_compared = is_own(copy.points) &&
+                             std::none_of(wanted_.begin(), wanted_.end(), is_about) &&
+                             std::none_of(doubts_.begin(), doubts_.end(), is_about);
     return is_compared || copy.until_ms + storage::kLifeMsMax < now_ms;
   });
   if (wanted().empty()) {
@@ -293,10 +351,32 @@ std::vector<Wanted> HeldPoints::wanted() const {
   return wanted;
 }
 
+std::vector<Wanted> HeldPoints::strangers() const {
+  const std::size_t count = std::min(strangers_.size(), kStrangersAtOnce);
+  return {strangers_.begin(), strangers_.begin() + static_cast<std::ptrdiff_t>(count)};
+}
+
+void HeldPoints::stranger_through(const Wanted& one, std::uint64_t now_ms) {
+  std::erase(strangers_, one);
+  drop_needless(now_ms);
+}
+
+void HeldPoints::stranger_silent(const Wanted& one) {
+  if (std::erase(strangers_, one) > 0) {
+    strangers_.push_back(one);
+  }
+}
+
+bool HeldPoints::has_had(const PointRange& points) const {
+  const auto is_about = [&points](const auto& one) { return overlap(one.points, points); };
+  return !common(own_, points).empty() || std::any_of(copies_.begin(), copies_.end(), is_about) ||
+         std::any_of(wanted_.begin(), wanted_.end(), is_about);
+}
+
 bool HeldPoints::is_for_later(const Wanted& one, std::uint64_t now_ms) const {
   return std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& other) {
-    return overlap(one.points, other.points) && other.distance < one.distance &&
-           now_ms < other.since_ms + kNearerFirstMs;
+    return is_own(other.points) && overlap(one.points, other.points) &&
+           other.distance < one.distance && now_ms < other.since_ms + kNearerFirstMs;
   });
 }
 
@@ -347,7 +427,7 @@ void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<No
   drop_needless(now_ms);
 }
 
-void HeldPoints::compared(const PointRange& points) {
+void HeldPoints::forget_copies(const PointRange& points) {
   std::vector<Copy> copies;
   for (const Copy& copy : copies_) {
     for (const PointRange& rest : without({copy.points}, {points})) {
@@ -373,26 +453,24 @@ bool HeldPoints::is_whole(const PointRange& points, const NodeKey& asker,
   for (const Copy& copy : copies_) {
     known.push_back(copy.points);
   }
-  return without({points}, known).empty() &&
+  const bool is_in_doubt = std::any_of(doubts_.begin(), doubts_.end(), [&](const Doubt& of) {
+    return overlap(of.points, points) && now_ms < of.since_ms + kSourceSilentMs;
+  });
+  return !is_in_doubt && without({points}, known).empty() &&
          std::none_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
            return overlap(one.points, points) && (one.source == asker || one.covered_ms > now_ms);
          });
-}
-
-std::uint64_t HeldPoints::whole_until_ms(std::uint64_t point) const {
-  const PointRange at{point, point};
-  if (is_own(at)) {
-    return UINT64_MAX;
-  }
-  const auto copy = std::find_if(copies_.begin(), copies_.end(),
-                                 [&at](const Copy& one) { return overlap(one.points, at); });
-  return copy == copies_.end() ? 0 : copy->until_ms;
 }
 
 std::vector<NodeKey> HeldPoints::lacked_from(const PointRange& points, std::uint64_t now_ms) const {
   std::set<NodeKey> sources;
   for (const Wanted& one : wanted_) {
     if (overlap(one.points, points) && one.covered_ms > now_ms) {
+      sources.insert(one.source);
+    }
+  }
+  for (const Wanted& one : strangers()) {
+    if (overlap(one.points, points) && now_ms < one.since_ms + kSourceSilentMs) {
       sources.insert(one.source);
     }
   }

@@ -4,6 +4,10 @@
 // Of which accounts (by their points on the ring) this node's store has everything, what it lacks of the others, and whom it is to ask for
 // that. It goes by the networks that the node has seen, one after the other, and outlives the process as a text.
 //
+// A node that has not seen every network as it came (it was down, its text is lost, or of another store or key) does not know who has had its
+// accounts meanwhile. Then it may be anybody: all nodes are asked, strangers, and its own copy is taken for an old one. The same where accounts
+// come back: who had them in between, but last, is none of those whom it knows.
+//
 //   Units      Unix milliseconds.
 //   Ownership  values; shares the last network.
 //   Errors     a text that is damaged, or of another store: nothing is known.
@@ -11,6 +15,7 @@
 //   Limits     what has been wanted for storage::kLifeMsMax is wanted no longer: it has expired.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +30,11 @@ namespace allium::control::internal {
 inline constexpr std::uint64_t kSourceSilentMs = 3'600'000;
 /// For how long those who had them last are waited for before others are asked.
 inline constexpr std::uint64_t kNearerFirstMs = 60'000;
+
+/// Wanted::distance of those of whom nothing is known.
+inline constexpr std::uint32_t kStranger = UINT32_MAX;
+/// Strangers that are looked at together.
+inline constexpr std::size_t kStrangersAtOnce = 8;
 
 /// Ranges that do not run across the end of the ring.
 using Points = std::vector<PointRange>;
@@ -52,11 +62,31 @@ class HeldPoints {
 
   [[nodiscard]] std::string text(const std::string& store) const;
 
-  /// The network is `now`, and this node is `own`.
-  void update(std::shared_ptr<const ServiceNodes> now, const NodeKey& own, std::uint64_t now_ms);
+  /// The network is `now`, and this node is `own`. One after the other have heights that follow one another.
+  void update(std::shared_ptr<const ServiceNodes> now, const NodeKey& own, std::uint64_t height,
+              std::uint64_t now_ms);
+
+  /// The last that was seen, of an earlier process keys and swarms alone; null: none.
+  [[nodiscard]] const std::shared_ptr<const ServiceNodes>& network() const noexcept {
+    return network_;
+  }
 
   /// Of points that are this node's own.
   [[nodiscard]] std::vector<Wanted> wanted() const;
+
+  /// The next of those of whom it is not known whether they had points that are this node's own.
+  [[nodiscard]] std::vector<Wanted> strangers() const;
+
+  [[nodiscard]] std::size_t strangers_left() const noexcept { return strangers_.size(); }
+
+  /// This one had nothing, or everything has come from there.
+  void stranger_through(const Wanted& one, std::uint64_t now_ms);
+
+  /// It did not answer: after the others.
+  void stranger_silent(const Wanted& one);
+
+  /// Whether any of these are or were this node's.
+  [[nodiscard]] bool has_had(const PointRange& points) const;
 
   /// Not before those who are nearer.
   [[nodiscard]] bool is_for_later(const Wanted& one, std::uint64_t now_ms) const;
@@ -68,9 +98,6 @@ class HeldPoints {
   /// have more.
   void through(const Wanted& one, bool is_whole, const std::vector<NodeKey>& named,
                std::uint64_t now_ms);
-
-  /// What is here from before `points` were others' for a time has been compared with what these had in the end.
-  void compared(const PointRange& points);
 
   /// Parts of `points` of which this node has a copy from before others had them, and when these got them.
   struct Copy {
@@ -87,31 +114,37 @@ class HeldPoints {
   [[nodiscard]] bool is_whole(const PointRange& points, const NodeKey& asker,
                               std::uint64_t now_ms) const;
 
-  /// 0: they have never been this node's.
-  [[nodiscard]] std::uint64_t whole_until_ms(std::uint64_t point) const;
-
   /// Who may have what this node lacks of `points`.
   [[nodiscard]] std::vector<NodeKey> lacked_from(const PointRange& points,
                                                  std::uint64_t now_ms) const;
 
  private:
-  void want_all(const ServiceNodes& now, std::uint64_t now_ms);
-  [[nodiscard]] static bool is_of_another_store(std::string_view text, const std::string& store);
-  void lose(const PointRange& points, std::uint64_t now_ms);
+  /// A part of its own points of which it does not know who has had it.
+  struct Doubt {
+    PointRange points;
+    std::uint64_t since_ms = 0;
+  };
+
   void gain(const PointRange& points, std::uint64_t now_ms);
+  void doubt_all(std::uint64_t now_ms);
+  void doubt(const PointRange& points, std::uint64_t now_ms);
+  void meet_strangers(const ServiceNodes* before);
   void split_wanted();
   void compare_before(const PointRange& points, std::uint64_t until_ms);
+  void forget_copies(const PointRange& points);
   void drop_needless(std::uint64_t now_ms);
   [[nodiscard]] bool is_own(const PointRange& points) const;
   bool read(std::string_view text, const std::string& store);
 
   std::shared_ptr<const ServiceNodes> network_;  ///< the last; null: none
+  std::uint64_t height_ = 0;                     ///< its
   NodeKey own_key_{};
-  Points own_;                   ///< in it
-  std::vector<Wanted> wanted_;   ///< also of what is others' now
-  std::vector<Copy> copies_;     ///< of what was others' since, or is
-  std::vector<Wanted> through_;  ///< while anything is wanted
-  bool is_old_store_ = false;    ///< may be: the store is not the one that the text was about
+  Points own_;                    ///< in it
+  std::vector<Wanted> wanted_;    ///< also of what is others' now
+  std::vector<Copy> copies_;      ///< of what was others' since, or is
+  std::vector<Wanted> through_;   ///< while anything is wanted
+  std::vector<Doubt> doubts_;     ///< until all strangers have been asked
+  std::deque<Wanted> strangers_;  ///< of doubts_
 };
 
 }  // namespace allium::control::internal

@@ -4,6 +4,9 @@
 
 #include "control/service/internal/held_points.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "storage/message_store.hpp"
@@ -39,8 +42,8 @@ std::shared_ptr<const ServiceNodes> network_of(const std::vector<SwarmId>& swarm
 class Gained : public testing::Test {
  protected:
   void SetUp() override {
-    held.update(network_of({kNoSwarm, kHere, kHere, kNoSwarm}), key_of(1), kNow);
-    held.update(network_of({kHere, kHere, kHere, kNoSwarm}), key_of(1), kNow);
+    held.update(network_of({kNoSwarm, kHere, kHere, kNoSwarm}), key_of(1), 1, kNow);
+    held.update(network_of({kHere, kHere, kHere, kNoSwarm}), key_of(1), 2, kNow);
     ASSERT_EQ(held.wanted().size(), 2U);
   }
 
@@ -105,19 +108,17 @@ TEST_F(Gained, AsksWhoeverIsNamedLater) {
 
 TEST_F(Gained, IsWhollyForgottenWithWhatItLacksAfterALife) {
   const std::uint64_t later = kNow + storage::kLifeMsMax + 1;
-  held.update(network_of({kHere, kHere, kHere, kNoSwarm}), key_of(1), later);
+  held.update(network_of({kHere, kHere, kHere, kNoSwarm}), key_of(1), 2, later);
   EXPECT_TRUE(held.wanted().empty());
 }
 
 TEST_F(Gained, LacksTheSameWhereItComesBack) {
-  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), kNow + 10);
+  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), 3, kNow + 10);
   EXPECT_FALSE(is_whole());
-  EXPECT_EQ(held.whole_until_ms(kTheirs.first), kNow + 10);
-  EXPECT_EQ(held.whole_until_ms(kHere), UINT64_MAX);
   EXPECT_EQ(held.lacked_from(kTheirs, kNow), (std::vector<NodeKey>{key_of(2), key_of(3)}));
 
   HeldPoints again(held.text("store"), "store");
-  again.update(network_of({kHere, kHere, kHere, kNoSwarm}), key_of(1), kNow + 20);
+  again.update(network_of({kHere, kHere, kHere, kNoSwarm}), key_of(1), 4, kNow + 20);
   std::size_t far = 0;
   for (const Wanted& one : again.wanted()) {
     if (common_points(one.points, kTheirs).empty()) {
@@ -134,21 +135,144 @@ TEST_F(Gained, LacksTheSameWhereItComesBack) {
 TEST_F(Gained, IsWholeForWhatItHadUntilOthersGotIt) {
   through(0, true);
   through(0, true);
-  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), kNow + 10);
+  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), 3, kNow + 10);
   EXPECT_TRUE(is_whole());
-  EXPECT_EQ(held.whole_until_ms(kTheirs.first), kNow + 10);
 }
 
 TEST(HeldPoints, AreNotWholeForWhatWasNeverTheirs) {
   HeldPoints held("", "store");
-  held.update(network_of({kHere, kThere}), key_of(1), kNow);
-  held.through(held.wanted().at(0), true, {}, kNow);
+  held.update(network_of({kHere, kThere}), key_of(1), 1, kNow);
+  for (const Wanted& one : held.strangers()) {
+    held.stranger_through(one, kNow);
+  }
   EXPECT_FALSE(held.is_whole(kTheirs, key_of(9), kNow));
-  EXPECT_EQ(held.whole_until_ms(kTheirs.first), 0U);
+  EXPECT_FALSE(held.has_had(kTheirs));
+}
+
+/// As node 1 of a network of four in two swarms.
+class InDoubt : public testing::Test {
+ protected:
+  static std::vector<NodeKey> strangers_of(const HeldPoints& held) {
+    std::vector<NodeKey> keys;
+    for (const Wanted& one : held.strangers()) {
+      EXPECT_EQ(one.distance, kStranger);
+      keys.push_back(one.source);
+    }
+    return keys;
+  }
+
+  static void settle(HeldPoints& held) {
+    while (!held.wanted().empty()) {
+      held.through(held.wanted().front(), true, {}, kNow);
+    }
+    while (!held.strangers().empty()) {
+      held.stranger_through(held.strangers().front(), kNow);
+    }
+  }
+
+  HeldPoints settled() {
+    HeldPoints held("", "store");
+    held.update(network, key_of(1), 5, kNow);
+    settle(held);
+    return held;
+  }
+
+  const std::shared_ptr<const ServiceNodes> network = network_of({kHere, kHere, kThere, kNoSwarm});
+  const PointRange own = common_points(*network->swarms().points_of(kHere), {0, kHere}).front();
+};
+
+TEST_F(InDoubt, AsksEverybodyFromTheFirstNetworkOn) {
+  HeldPoints held("", "store");
+  held.update(network, key_of(1), 5, kNow);
+  for (const Wanted& one : held.wanted()) {
+    EXPECT_EQ(one.source, key_of(2));
+  }
+  const std::vector<NodeKey> strangers = strangers_of(held);
+  EXPECT_EQ(std::set<NodeKey>(strangers.begin(), strangers.end()),
+            (std::set<NodeKey>{key_of(3), key_of(4)}));
+  EXPECT_TRUE(held.is_for_later(held.strangers().front(), kNow)) << "who is in the swarm is first";
+  EXPECT_FALSE(held.old_copies(own).empty()) << "whatever is there may be an old copy";
+  EXPECT_FALSE(held.is_whole(own, key_of(9), kNow));
+  settle(held);
+  EXPECT_TRUE(held.old_copies(own).empty());
+  EXPECT_TRUE(held.is_whole(own, key_of(9), kNow));
+}
+
+TEST_F(InDoubt, AsksNobodyWhereItHasSeenAllNetworks) {
+  HeldPoints held = settled();
+  held.update(network, key_of(1), 5, kNow + 1);
+  held.update(network, key_of(1), 6, kNow + 2);
+  EXPECT_TRUE(held.wanted().empty());
+  EXPECT_TRUE(held.strangers().empty());
+  HeldPoints next(held.text("store"), "store");
+  next.update(network, key_of(1), 7, kNow + 3);
+  EXPECT_TRUE(next.strangers().empty());
+  EXPECT_TRUE(next.old_copies(own).empty());
+}
+
+TEST_F(InDoubt, AsksEverybodyWhereItHasMissedANetwork) {
+  HeldPoints held = settled();
+  held.update(network, key_of(1), 7, kNow + 1);
+  EXPECT_FALSE(held.strangers().empty());
+  EXPECT_FALSE(held.wanted().empty());
+  EXPECT_FALSE(held.old_copies(own).empty());
+}
+
+TEST_F(InDoubt, AsksEverybodyUnderAnotherKeyAndOfAnotherStore) {
+  const std::string text = settled().text("store");
+  HeldPoints of_another_store(text, "another");
+  of_another_store.update(network, key_of(1), 5, kNow + 1);
+  EXPECT_FALSE(of_another_store.strangers().empty());
+  EXPECT_FALSE(of_another_store.old_copies(own).empty());
+  HeldPoints under_another_key(text, "store");
+  under_another_key.update(network_of({kNoSwarm, kHere, kThere, kNoSwarm, kHere}), key_of(5), 6,
+                           kNow + 1);
+  EXPECT_FALSE(under_another_key.strangers().empty());
+  EXPECT_FALSE(under_another_key.old_copies(own).empty());
+}
+
+TEST_F(InDoubt, GoesOnAskingInTheNextProcess) {
+  HeldPoints held("", "store");
+  held.update(network, key_of(1), 5, kNow);
+  HeldPoints next(held.text("store"), "store");
+  next.update(network, key_of(1), 5, kNow + 1);
+  EXPECT_EQ(strangers_of(next).size(), strangers_of(held).size());
+}
+
+TEST_F(InDoubt, AsksWhoComesMeanwhileAndNotWhoHasGone) {
+  HeldPoints held("", "store");
+  held.update(network, key_of(1), 5, kNow);
+  held.update(network_of({kHere, kHere, kThere}), key_of(1), 6, kNow);
+  const std::vector<NodeKey> without_four = strangers_of(held);
+  EXPECT_EQ(std::count(without_four.begin(), without_four.end(), key_of(4)), 0);
+  held.update(network_of({kHere, kHere, kThere, kThere, kThere}), key_of(1), 7, kNow);
+  const std::vector<NodeKey> with_five = strangers_of(held);
+  EXPECT_GT(std::count(with_five.begin(), with_five.end(), key_of(5)), 0);
+}
+
+TEST_F(InDoubt, AsksWhoDoesNotAnswerAfterTheOthers) {
+  HeldPoints held("", "store");
+  held.update(network, key_of(1), 5, kNow);
+  const Wanted first = held.strangers().front();
+  held.stranger_silent(first);
+  EXPECT_NE(held.strangers().front(), first);
+  EXPECT_EQ(held.strangers().back(), first);
+  EXPECT_FALSE(held.is_whole(own, key_of(9), kNow + kSourceSilentMs - 1));
+}
+
+// Who has had them in between, but last, is none of those whom it knows.
+TEST_F(InDoubt, AsksEverybodyAboutWhatComesBack) {
+  HeldPoints held = settled();
+  held.update(network_of({kThere, kHere, kThere, kNoSwarm}), key_of(1), 6, kNow + 1);
+  EXPECT_TRUE(held.has_had(own)) << "it has a copy";
+  settle(held);
+  held.update(network, key_of(1), 7, kNow + 2);
+  EXPECT_FALSE(held.strangers().empty());
+  EXPECT_FALSE(held.old_copies(own).empty());
 }
 
 TEST_F(Gained, AreTheSameInTheNextProcess) {
-  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), kNow + 10);
+  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), 3, kNow + 10);
   const std::string text = held.text("store");
   const HeldPoints next(text, "store");
   EXPECT_EQ(next.text("store"), text);

@@ -180,16 +180,22 @@ void SwarmWorld::assign(const std::vector<SwarmId>& swarms, const std::set<std::
 
 void SwarmWorld::tell(std::size_t i) {
   TestNode& node = *nodes_[i];
-  const auto before = node.membership.nodes();
+  const auto before = node.fetch().network();
   node.membership.update(network_, height_);
-  node.swarm().membership_changed(*before);
+  if (before != nullptr) {
+    node.swarm().membership_changed(*before);
+  }
   node.fetch().membership_changed();
 }
 
 void SwarmWorld::start(std::size_t i) {
   TestNode& node = *nodes_[i];
+  const auto before = node.fetch().network();
   node.membership.update(network_, height_);
   node.swarm().start(node.rpc());
+  if (before != nullptr) {
+    node.swarm().membership_changed(*before);
+  }
   node.fetch().membership_changed();
 }
 
