@@ -52,7 +52,9 @@ OnionAnswer unreachable(const NodeKey& next) {
 
 /// What the next node said: status text and body.
 OnionAnswer answer_of_node(const NodeKey& next, Result<std::vector<std::string>> parts) {
-  if (!parts && parts.error().code == Errc::unavailable) {
+  // Refused: it does not know this node, or not yet.
+  if (!parts &&
+      (parts.error().code == Errc::unavailable || parts.error().code == Errc::refused)) {
     return unreachable(next);
   }
   if (!parts) {

@@ -49,6 +49,9 @@ class SwarmMembers {
   /// called once when this node has done its part, or (false) could not now, for want of room perhaps.
   virtual std::function<void(bool is_done)> forward(SwarmCommand command,
                                                     std::function<void(MemberReply)> each) = 0;
+
+  /// A command that this node carries out as the only member: for those of whom it hears later.
+  virtual void took_alone(const SwarmCommand& command) = 0;
 };
 
 }  // namespace allium::control

@@ -121,6 +121,10 @@ std::function<void(bool)> SwarmPeers::forward(SwarmCommand command,
   };
 }
 
+void SwarmPeers::took_alone(const SwarmCommand& command) {
+  told_->told(command, {});
+}
+
 void SwarmPeers::all_answered(const Outcome& outcome) {
   if (!outcome.number) {
     return;

@@ -102,6 +102,7 @@ class SwarmPeers final : public SwarmMembers {
   [[nodiscard]] std::vector<NodeKey> others() const override;
   std::function<void(bool is_done)> forward(SwarmCommand command,
                                             std::function<void(MemberReply)> each) override;
+  void took_alone(const SwarmCommand& command) override;
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
 

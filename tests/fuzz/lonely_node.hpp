@@ -22,6 +22,8 @@ class Alone final : public SwarmMembers {
   std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>) override {
     return [](bool) {};
   }
+
+  void took_alone(const SwarmCommand&) override {}
 };
 
 /// A node that is its whole network.

@@ -262,6 +262,8 @@ OTHERS = [
      INVALID + "invalid revoke: cannot revoke more than 50 subaccounts at once"),
     ("unrevoke_subaccount", "takes it back", lambda a: tokens(a, "unrevoke"), 200, has("swarm")),
     ("unrevoke_subaccount", "takes many back", lambda a: tokens(a, "unrevoke", count=61), 200, has("swarm")),
+    ("unrevoke_subaccount", "takes too many back", lambda a: changed(tokens(a, "unrevoke"), unrevoke=["A" * 48] * 251), 400,
+     INVALID + "invalid unrevoke: cannot unrevoke more than 250 subaccounts at once"),
     ("revoked_subaccounts", "lists the revoked", lambda a: a.timed("revoked_subaccounts"), 200,
      lambda body: body["revoked_subaccounts"] == []),
     ("revoked_subaccounts", "lists another's", lambda a: changed(a.timed("revoked_subaccounts"), pubkey=Account(5).id), 401,
@@ -342,7 +344,7 @@ WRAPPED = [
 
 # What no packet carries: longer than it has room for, no base64 (the client makes bytes of it before it sends), or no whole number.
 NOT_BY_PACKET = ["a subaccount that is none", "data not base64", "revokes too many", "stores the most there is",
-                 "stores with what nobody knows", "takes many back", "too much data"]
+                 "stores with what nobody knows", "takes many back", "takes too many back", "too much data"]
 
 # Packets have bt. There a number is no text, booleans are 0 and 1, and signatures and tokens are bytes: (status, body) of those cases.
 BT_SAYS_OTHERWISE = {

@@ -147,6 +147,9 @@ std::shared_ptr<SwarmRound> SwarmRound::start(const RpcCall& call, std::string_v
     round->on_own_ = call.around.swarm.forward(
         {std::string(method), params_for_members(call, names, std::move(more))},
         [round](const MemberReply& reply) { round->member_result(reply); });
+  } else if (call.is_from_client()) {
+    call.around.swarm.took_alone(
+        {std::string(method), params_for_members(call, names, std::move(more))});
   }
   return round;
 }

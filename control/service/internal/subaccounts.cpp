@@ -15,8 +15,8 @@ struct TokenRequest {
   std::uint64_t signed_ms = 0;
 };
 
-/// What is taken back may be more than what an account keeps revoked: clients hand in all they know of.
-constexpr std::size_t kUnrevokedMax = SIZE_MAX;
+/// Clients hand in all they know of, which may be more than the 50 that count. More than a store keeps it could not take back.
+constexpr std::size_t kUnrevokedMax = storage::kRevocationsKept;
 
 /// `tokens` names their field; empty: there is none.
 TokenRequest read_request(RpcFields& fields, std::string_view tokens, std::size_t count_max = 0) {

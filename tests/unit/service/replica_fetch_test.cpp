@@ -792,7 +792,7 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   world.assign({7, kOther, kOther});
   world.run(1'000);
   const std::string held = world.node(1).held;
-  for (const char* part : {"\ncopies 2\n", "\nwanted 2\n", "\nnodes 3\n"}) {
+  for (const char* part : {"\ncopies 3\n", "\nwanted 2\n", "\nnodes 3\n", "\ndoubts 1\n"}) {
     ASSERT_NE(held.find(part), std::string::npos) << held;
   }
   const std::string store = world.node(1).store().id();
@@ -803,7 +803,8 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   };
   for (const std::string& text :
        {std::string("nonsense"), held.substr(0, 20), held.substr(0, held.size() - 2),
-        held + "zz 7\n", held + "00", changed("held 3", "held 2"), changed("copies 2", "copies 3"),
+        held + "zz 7\n", held + "00", changed("held 3", "held 2"), changed("copies 3", "copies 4"),
+        changed("doubts 1", "doubts 2"), changed("node ", "edon "),
         changed("wanted 2", "wanted 3"), changed("wanted 2", "wanted 9999999"),
         changed("nodes 3", "nodes 2"), changed("nodes 3", "nodes 9999999")}) {
     EXPECT_TRUE(internal::HeldPoints(text, store).text(store).empty()) << text;

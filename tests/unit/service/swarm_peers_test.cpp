@@ -447,6 +447,8 @@ TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
     std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>) override {
       return [](bool) {};
     }
+
+    void took_alone(const SwarmCommand&) override {}
   } nobody;
 
   storage::MemoryStore full(1);

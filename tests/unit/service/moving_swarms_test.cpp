@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Swarms that move while nodes are away, start again, or come anew: who has not seen every network asks everybody.
+
+#include <gtest/gtest.h>
+
+#include "control/service/replica_fetch.hpp"
+#include "tests/unit/service/swarm_world.hpp"
+
+namespace allium::control::test {
+namespace {
+
+const SwarmId kHere = 7;
+const SwarmId kFar = std::uint64_t{1} << 62;
+const SwarmId kElsewhere = std::uint64_t{1} << 63;
+
+/// Nodes 0 to 2 have an account, and one message of it.
+class Moving : public testing::Test {
+ protected:
+  Moving() {
+    world.assign({kHere, kHere, kHere});
+    world.run(10'000);
+    world.call(0, "store", owner.store("one", world.now_ms));
+  }
+
+  void start_again(std::size_t node) {
+    world.node(node).restart();
+    world.start(node);
+  }
+
+  void expect_at(const std::vector<std::size_t>& nodes, const std::vector<std::string>& data) {
+    for (const std::size_t node : nodes) {
+      EXPECT_EQ(sorted_data(world, node, owner), data) << node;
+    }
+  }
+
+  SwarmWorld world{3};
+  const TestAccount owner{5, 1};
+};
+
+TEST_F(Moving, NewMachinesAreGivenWhatThoseWhoLeaveHave) {
+  for (int i = 0; i < 3; ++i) {
+    world.add_node();
+  }
+  world.assign({kNoSwarm, kNoSwarm, kNoSwarm, kHere, kHere, kHere});
+  world.run(20'000);
+  expect_at({3, 4, 5}, {"one"});
+  world.call(4, "store", owner.store("two", world.now_ms));
+  world.assign({kHere, kHere, kHere, kNoSwarm, kNoSwarm, kNoSwarm});
+  world.run(20'000);
+  expect_at({0, 1, 2}, {"one", "two"});
+}
+
+TEST_F(Moving, TakingItBackAtOnceLosesNothing) {
+  for (int i = 0; i < 3; ++i) {
+    world.add_node();
+    world.node(world.size() - 1).silent_on = {"sn.data", "sn.allium_late"};
+  }
+  world.assign({kNoSwarm, kNoSwarm, kNoSwarm, kHere, kHere, kHere});
+  world.run(10);
+  world.assign({kHere, kHere, kHere, kNoSwarm, kNoSwarm, kNoSwarm});
+  world.run(60'000);
+  expect_at({0, 1, 2}, {"one"});
+}
+
+TEST_F(Moving, WhoStartsAgainOverTheNewNetworkHandsOverAsWell) {
+  world.add_node();
+  world.node(3).silent_on = {"sn.allium_fetch"};  // nobody asks: it is given
+  world.assign({kFar, kFar, kFar, kHere}, {0, 1, 2});
+  for (std::size_t node = 0; node < 3; ++node) {
+    start_again(node);
+  }
+  world.run(20'000);
+  std::size_t swarm_of_owner = 0;
+  for (std::size_t node = 0; node < 4; ++node) {
+    if (world.node(node).membership.is_ours(owner.account())) {
+      expect_at({node}, {"one"});
+      ++swarm_of_owner;
+    }
+  }
+  EXPECT_GT(swarm_of_owner, 0U);
+}
+
+// The accounts were others' while their owners did not look, who are told only that they are theirs.
+TEST_F(Moving, WhatWasStoredMeanwhileIsFoundByWhoMissedIt) {
+  world.add_node();
+  world.assign({kNoSwarm, kNoSwarm, kNoSwarm, kHere}, {0, 1, 2});
+  world.run(10'000);
+  world.call(3, "store", owner.store("meanwhile", world.now_ms));
+  world.node(3).is_up = false;
+  world.assign({kHere, kHere, kHere, kElsewhere}, {3});
+  start_again(3);
+  world.run(1'000);
+  expect_at({0, 1, 2}, {"one"});
+  world.node(3).is_up = true;
+  world.run(60'000);
+  expect_at({0, 1, 2}, {"meanwhile", "one"});
+}
+
+/// Node 0 is in no swarm while something is deleted, and those who know of it remember no command.
+class OutForATime : public Moving {
+ protected:
+  void SetUp() override {
+    const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+    world.assign({kNoSwarm, kHere, kHere}, {0});
+    world.run(1'000);
+    world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+    for (const std::size_t node : {1U, 2U}) {
+      start_again(node);
+    }
+    expect_at({0}, {"deleted", "one"});
+    expect_at({1, 2}, {"one"});
+  }
+};
+
+TEST_F(OutForATime, HasNothingThatWasDeletedMeanwhile) {
+  world.assign({kHere, kHere, kHere});
+  world.run(20'000);
+  expect_at({0, 1, 2}, {"one"});
+}
+
+TEST_F(OutForATime, HasNothingThatWasDeletedWhereItsWordOfTheNetworkIsLost) {
+  world.node(0).held.clear();
+  world.node(0).restart();
+  world.assign({kHere, kHere, kHere});
+  world.run(20'000);
+  expect_at({0, 1, 2}, {"one"});
+}
+
+// Who deleted it has neither the accounts now nor had them last.
+TEST_F(Moving, WhatWasDeletedTwoOwnersAgoStaysDeleted) {
+  world.add_node();
+  world.add_node();
+  const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+  world.assign({kNoSwarm, kNoSwarm, kNoSwarm, kHere, kNoSwarm});
+  world.run(20'000);
+  expect_at({3}, {"deleted", "one"});
+  world.call(3, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  world.assign({kNoSwarm, kNoSwarm, kNoSwarm, kNoSwarm, kHere});
+  world.run(20'000);
+  expect_at({4}, {"one"});
+  for (const std::size_t node : {3U, 4U}) {
+    start_again(node);
+  }
+  world.assign({kHere, kHere, kHere, kNoSwarm, kNoSwarm});
+  world.run(20'000);
+  expect_at({0, 1, 2}, {"one"});
+}
+
+TEST_F(Moving, StrangersThatAreDeadAreAskedWhenTheyAreBack) {
+  for (int i = 0; i < 12; ++i) {
+    world.add_node();
+    world.node(world.size() - 1).is_up = i >= 10;
+  }
+  std::vector<SwarmId> swarms(world.size(), kElsewhere);
+  swarms[0] = swarms[1] = swarms[2] = kNoSwarm;
+  swarms[13] = kHere;
+  world.assign(swarms);
+  world.run(120'000);
+  expect_at({13}, {"one"});
+  EXPECT_GT(world.node(13).fetch().counters().parts_open, 0U);
+  for (std::size_t node = 3; node < 13; ++node) {
+    world.node(node).is_up = true;
+  }
+  world.run(60'000);
+  EXPECT_EQ(world.node(13).fetch().counters().parts_open, 0U);
+}
+
+}  // namespace
+}  // namespace allium::control::test
