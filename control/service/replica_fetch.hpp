@@ -7,13 +7,12 @@
 // he is meant, who was away while it happened, or whose disk is new. So each node keeps a word of the network that it has seen last and of
 // what it lacks in it (internal/held_points.hpp), and fetches that.
 //
-//   From whom    the members of the swarms whose accounts its own were in the network before. Where it knows of none:
-//                    the other members of its swarm, and of the two swarms beside it on the ring, from which its accounts may have come.
-//                    Who has not come to all of it himself says so (PART), and whom he wants to ask: they are asked as well.
-//   Before           a copy of what was not its own meanwhile may have what was deleted since. So it first asks about each of these messages
-//                    and revocations. What is gone is erased here: what he knows to have been deleted; and what is not there, where he
-//                    had it last, says that he has everything, and it is from before that. Nothing else is: if accounts come back before
-//                    all of them had gone over, the old copy may be the only one.
+//   From whom    the members of the swarms whose accounts its own were in the network before. Where it has not seen every network as it
+//                    came: the other members of its swarm, and then all other nodes, strangers, who are first asked whether they have had
+//                    any of it. Who has not come to all of it himself says so (PART), and whom he wants to ask: they are asked as well.
+//   Before           a copy of what was not its own meanwhile, or may not have been, may have what was deleted since. So it first asks about
+//                    each of these messages and revocations. What the other has a trace of having been deleted, or taken back, is erased
+//                    here, and nothing else: that somebody has not got a message says nothing, this copy may be the only one.
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
 //                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK" or
 //                    "PART", messages (serialise_replicas), and where to go on (a bt dict of `a` and `h`), empty at the end, and a bt list
@@ -23,8 +22,9 @@
 //                    next request's `a`), empty at the end. They are the member's word, which no client has signed: all that it can do is
 //                    to keep a subaccount out here.
 //                    With `k` "o", which of these are gone: `m` messages (serialise_replicas, without their data), `r` revocations, as
-//                    above, a page of each at most; what is not the asking node's own is passed by. Reply: "OK" or "PART", and three bt
-//                    lists of places in them: messages that were deleted, revocations that are not there, messages that are not there.
+//                    above, a page of each at most; what is not the asking node's own is passed by. Reply: "OK" or "PART", and two bt
+//                    lists of places in them: messages that were deleted, revocations that were taken back.
+//                    With `k` "p", whether the other has, or had, any of these accounts: "NONE", "OK" or "PART", and two empty parts.
 //
 //   Ownership  borrows what FetchSurroundings names.
 //   Errors     a member that does not answer is asked again, for as long as it is in the network.
