@@ -18,6 +18,7 @@ import os
 import queue
 import random
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -71,6 +72,7 @@ def rotation_checks_first(folder):
     file = new_identity(folder)
     before = file.read_text()
     expect_refused(key("rotate", file), USAGE, "--passphrase-file FILE, or say --unsealed")
+    expect_refused(key("rotate", file, "--unsealed", "--passphrase-file", str(file)), USAGE, "say one of them")
     expect_refused(key("rotate", file, "--passphrase-file", str(folder / "none")), UNREACHABLE, "none: No such file")
     expect(names_in(folder) == ["identity"] and file.read_text() == before, "the identity was touched")
     (folder / "identity.new").write_text("of another")
@@ -763,6 +765,28 @@ def a_running_node_is_backed_up_and_restored(folder):
         expect(messages_of(machine.node) == ["before"], "not what was backed up")
 
 
+def logs_name_nobody(folder):
+    """At their most talkative: no seed and no account (here one), no payload, no client's address; and a loud word where the identity is not sealed."""
+    if not has_openssl():
+        print("skipped, without openssl: logs_name_nobody")
+        return
+    expect(key("import", folder / "identity", "--unsealed", input=SEED).returncode == 0, "no identity")
+    of_document = Node(folder, network__document=f'"{folder}/network"', network__authorities=f'["{PUBLIC_KEY}"]', log__level='"debug"')
+    network_of_one(folder, of_document)
+    with of_document as node:
+        store_message(node, "a text that nobody else reads")
+        expect(messages_of(node) == ["a text that nobody else reads"], "it is not there")
+        http.client.HTTPSConnection("127.0.0.1", node.https, context=ssl._create_unverified_context(), timeout=5).request("POST", "/storage_rpc/v1", "{")
+        with socket.create_connection(("127.0.0.1", node.https)) as client:
+            address = f"{client.getsockname()[0]}:{client.getsockname()[1]}"
+            client.sendall(b"no TLS at all")
+    log = node.log.read_text()
+    warnings = [line for line in log.splitlines() if "ev=identity.unsealed" in line]
+    expect(len(warnings) == 1 and "level=warn" in warnings[0] and "whoever copies this file is this node" in warnings[0], log)
+    for word in (SEED, "a text that nobody else reads", address, base64.b64encode(b"a text that nobody else reads").decode()):
+        expect(word not in log, f"the log says {word}: {log}")
+
+
 def backups_that_cannot_be_say_why(folder):
     new_identity(folder)
     with Node(folder) as node:
@@ -902,7 +926,7 @@ CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows
          files_of_a_configuration_are_checked, a_node_keeps_its_files_to_itself, a_hangup_does_not_end_it,
          the_service_manager_hears_of_start_and_end, the_watchdog_hears_as_often_as_it_asks, the_watchdog_hears_nothing_of_a_service_thread_that_hangs,
          a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
-         a_running_node_is_backed_up_and_restored, backups_that_cannot_be_say_why, a_backup_is_for_the_owner, backups_of_another_version_are_refused,
+         a_running_node_is_backed_up_and_restored, logs_name_nobody, backups_that_cannot_be_say_why, a_backup_is_for_the_owner, backups_of_another_version_are_refused,
          status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
          status_tells_of_packets_and_records)
 

@@ -104,6 +104,9 @@ void show_file(const KeyOptions& options) {
 
 /// What a new file will be sealed by; asked before anything is changed or read.
 std::optional<control::Passphrase> seal_of(const KeyOptions& options) {
+  if (!options.passphrase_file.empty() && options.unsealed) {
+    usage("--passphrase-file seals, --unsealed does not: say one of them");
+  }
   if (options.passphrase_file.empty() && !options.unsealed) {
     usage("an identity is sealed by a passphrase: --passphrase-file FILE, or say --unsealed");
   }
