@@ -23,13 +23,18 @@ template <typename F>
       };
 }
 
-/// Calls `done` when it was called `count` times itself.
+/// Calls `done` when it was called `count` times itself. Copies share it: there is one for each of a thousand messages, and `done` may hold
+/// them all.
 [[nodiscard]] inline std::function<void()> after_all(std::size_t count,
                                                      std::function<void()> done) {
-  auto left = std::make_shared<std::size_t>(count);
-  return [left, done = std::move(done)] {
-    if (--*left == 0) {
-      done();
+  struct Waiting {
+    std::size_t left;
+    std::function<void()> done;
+  };
+
+  return [waiting = std::make_shared<Waiting>(Waiting{count, std::move(done)})] {
+    if (--waiting->left == 0) {
+      waiting->done();
     }
   };
 }

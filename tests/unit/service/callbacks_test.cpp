@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/internal/callbacks.hpp"
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace allium::control::internal {
@@ -30,6 +32,23 @@ TEST(Callbacks, ComeOnceWhenAllOfManyHave) {
   EXPECT_EQ(count, 0);
   one_less();
   EXPECT_EQ(count, 1);
+}
+
+/// Counts its copies.
+struct Heavy {
+  explicit Heavy(int& count) : copies(count) {}
+
+  Heavy(const Heavy& other) : copies(other.copies) { ++copies; }
+
+  int& copies;
+};
+
+TEST(Callbacks, AreCopiedWithoutWhatTheyHold) {
+  int copies = 0;
+  const std::function<void()> one_less = after_all(100, [heavy = Heavy(copies)] {});
+  const int before = copies;
+  const std::vector<std::function<void()>> many(100, one_less);
+  EXPECT_EQ(copies, before);
 }
 
 }  // namespace
