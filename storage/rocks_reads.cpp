@@ -92,6 +92,27 @@ Result<void> scanned(const rocksdb::Iterator& it) {
   return {};
 }
 
+/// What was said of each token of an account.
+template <typename Visit>
+Result<void> for_each_said_of_tokens(std::shared_ptr<rocksdb::DB> database, const Account& account,
+                                     Visit visit) {
+  const Snapshot snapshot(std::move(database));
+  if (!snapshot) {
+    return tl::unexpected(internal::opening_again());
+  }
+  const std::string prefix = internal::account_key(Kind::revocation, account);
+  const auto it = snapshot.iterate();
+  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    const auto key = internal::parse_revocation_key(it->key().ToStringView());
+    const auto revocation = internal::decode_revocation(it->value().ToStringView());
+    if (!key || !revocation) {
+      return key ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
+    }
+    visit(key->token, *revocation);
+  }
+  return scanned(*it);
+}
+
 Result<Message> message_of(const Snapshot& snapshot, const Account& account, const Place& place,
                            Header header) {
   auto data =
@@ -224,51 +245,32 @@ Result<StoreEffect> RocksStore::try_store(const Account& account, Message messag
 }
 
 Result<std::vector<Token>> RocksStore::revoked(const Account& account) const {
-  const Snapshot snapshot(state_->database());
-  if (!snapshot) {
-    return tl::unexpected(internal::opening_again());
-  }
-  const std::string prefix = internal::account_key(Kind::revocation, account);
   // By what decides which stay, rising.
   std::set<std::tuple<std::uint64_t, Stamp, Token>> ordered;
-  const auto it = snapshot.iterate();
-  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-    const auto key = internal::parse_revocation_key(it->key().ToStringView());
-    const auto revocation = internal::decode_revocation(it->value().ToStringView());
-    if (!key || !revocation) {
-      return key ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
-    }
-    if (!revocation->is_lifted) {
-      ordered.emplace(revocation->timestamp_ms, revocation->asked, key->token);
-    }
-  }
+  const auto read =
+      for_each_said_of_tokens(state_->database(), account,
+                              [&ordered](const Token& token, const internal::Revocation& said) {
+                                if (!said.is_lifted) {
+                                  ordered.emplace(said.timestamp_ms, said.asked, token);
+                                }
+                              });
   std::vector<Token> tokens;
   for (auto newest = ordered.rbegin(); newest != ordered.rend() && tokens.size() < kRevokedMax;
        ++newest) {
     tokens.push_back(std::get<Token>(*newest));
   }
-  return scanned(*it).map([&tokens] { return std::move(tokens); });
+  return read.map([&tokens] { return std::move(tokens); });
 }
 
 Result<std::vector<RevokedToken>> RocksStore::lifted(const Account& account) const {
-  const Snapshot snapshot(state_->database());
-  if (!snapshot) {
-    return tl::unexpected(internal::opening_again());
-  }
-  const std::string prefix = internal::account_key(Kind::revocation, account);
   std::vector<RevokedToken> tokens;
-  const auto it = snapshot.iterate();
-  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
-    const auto key = internal::parse_revocation_key(it->key().ToStringView());
-    const auto revocation = internal::decode_revocation(it->value().ToStringView());
-    if (!key || !revocation) {
-      return key ? tl::unexpected(revocation.error()) : damaged("a revocation's key");
-    }
-    if (revocation->is_lifted) {
-      tokens.push_back({key->token, revocation->timestamp_ms, revocation->asked});
-    }
-  }
-  return scanned(*it).map([&tokens] { return std::move(tokens); });
+  const auto read = for_each_said_of_tokens(
+      state_->database(), account, [&tokens](const Token& token, const internal::Revocation& said) {
+        if (said.is_lifted) {
+          tokens.push_back({token, said.timestamp_ms, said.asked});
+        }
+      });
+  return read.map([&tokens] { return std::move(tokens); });
 }
 
 Result<std::vector<Missed>> RocksStore::missed(const PeerKey& peer, std::uint64_t after,

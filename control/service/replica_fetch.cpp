@@ -22,7 +22,6 @@ namespace json = boost::json;
 
 namespace {
 
-using internal::kClocksApartMs;
 using internal::kFetchVisitsMax;
 using internal::kFetchWhole;
 using internal::kOldCopyPageMax;
@@ -31,6 +30,9 @@ using internal::place_in;
 using internal::place_text;
 using internal::RevokedPage;
 using internal::while_alive;
+
+/// Of two good nodes.
+constexpr std::uint64_t kClocksApartMs = 4'000;
 
 using Copies = std::vector<internal::HeldPoints::Copy>;
 

@@ -2,6 +2,9 @@
 #include "control/service/internal/fetch_answers.hpp"
 
 #include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include <boost/json/array.hpp>
 
@@ -122,19 +125,24 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
     }
   }
   json::array lifted;
+  std::map<storage::Account, std::vector<storage::RevokedToken>> taken_back;
   for (std::size_t i = 0; i < revoked.size(); ++i) {
     const auto& [account, one] = revoked[i];
     if (!is_askers(account)) {
       continue;
     }
-    const auto tokens = store_.lifted(account);
-    if (!tokens) {
-      reply({"503", "ask again"});
-      return;
+    const auto [of, is_new] = taken_back.try_emplace(account);
+    if (is_new) {
+      auto tokens = store_.lifted(account);
+      if (!tokens) {
+        reply({"503", "ask again"});
+        return;
+      }
+      of->second = *std::move(tokens);
     }
-    const bool is_lifted = std::any_of(tokens->begin(), tokens->end(), [&one](const auto& back) {
-      return back.token == one.token && back.asked > one.asked;
-    });
+    const bool is_lifted = std::any_of(
+        of->second.begin(), of->second.end(),
+        [&one](const auto& back) { return back.token == one.token && back.asked > one.asked; });
     if (is_lifted) {
       lifted.emplace_back(i);
     }

@@ -32,9 +32,6 @@ inline constexpr std::size_t kFetchRevokedMax = 5'000;
 /// Messages that one request asks about.
 inline constexpr std::size_t kOldCopyPageMax = 1'000;
 
-/// Of two good nodes.
-inline constexpr std::uint64_t kClocksApartMs = 4'000;
-
 /// First part of a reply.
 inline constexpr const char* kFetchWhole = "OK";
 inline constexpr const char* kFetchInPart = "PART";
