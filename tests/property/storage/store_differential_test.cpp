@@ -5,6 +5,7 @@
 #include <future>
 #include <memory>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -163,6 +164,14 @@ class Operation {
     const auto tokens = in.revoked(account_);
     for (const Token& token : *tokens) {
       out << int{token[0]} << ' ';
+    }
+    std::set<std::pair<Token, Stamp>> lifted;
+    const auto taken_back = in.lifted(account_);
+    for (const RevokedToken& one : *taken_back) {
+      lifted.emplace(one.token, one.asked);
+    }
+    for (const auto& [token, asked] : lifted) {
+      out << int{token[0]} << '@' << asked << ' ';
     }
     const auto records = in.missed(peer(), 0, number_);
     for (const Missed& missed : *records) {
