@@ -11,6 +11,11 @@
 #include <system_error>
 #include <utility>
 
+#include <CLI/Config.hpp>
+#include <CLI/Error.hpp>
+#include <CLI/Formatter.hpp>
+#include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
 #include <boost/json.hpp>
 
 #include "crypto_accel/base/result.hpp"
@@ -73,6 +78,34 @@ Finished run_helper(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+void add_traffic_options(CLI::App& verb, TrafficOptions& options) {
+  verb.add_option("--ip", options.ip, "Addresses of the relays: 4 or 6")
+      ->check(CLI::IsMember({"4", "6"}))
+      ->capture_default_str();
+  verb.add_option("--sessions", options.sessions, "Sessions that the packets belong to")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  verb.add_option("--burst", options.burst, "Packets that the worker takes at once")
+      ->check(CLI::Range(1, 32))
+      ->capture_default_str();
+  verb.add_option("--replay-mpps", options.replay_mpps,
+                  "Packets a second that the replay set is made for, in millions")
+      ->check(CLI::Range(0.001, 64.0))
+      ->capture_default_str();
+  verb.add_flag("--no-huge", options.no_huge, "Leave huge pages alone");
+}
+
+std::vector<std::string> words_of(const TrafficOptions& options) {
+  std::vector<std::string> words = {"--ip",          options.ip,
+                                    "--sessions",    std::to_string(options.sessions),
+                                    "--burst",       std::to_string(options.burst),
+                                    "--replay-mpps", std::to_string(options.replay_mpps)};
+  if (options.no_huge) {
+    words.emplace_back("--no-huge");
+  }
+  return words;
+}
 
 HelperResult run_bench_helper(const std::vector<std::string>& words) {
   const Finished finished = run_helper(words);

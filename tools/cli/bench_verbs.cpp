@@ -30,34 +30,30 @@ namespace json = boost::json;
 
 struct ForwardOptions {
   std::string packet_class = "d";
-  std::size_t sessions = 4096;
+  TrafficOptions traffic;
   std::size_t packets = 0;
   std::size_t repeats = 7;
   std::size_t passes = 2;
-  std::size_t burst = 32;
-  std::string ip = "4";
   std::string backend = "pcap";
   std::size_t workers = 1;
   std::size_t bad_tags = 0;
-  double replay_mpps = 1;
   std::vector<std::string> compare_kernels;
   std::vector<std::size_t> compare_bursts;
   std::vector<std::size_t> compare_bad_tags;
   std::vector<std::size_t> compare_workers;
   bool stages = false;
   bool same_replay_key = false;
-  bool no_huge = false;
   bool json = false;
 };
 
 // A loop has whole bursts of every relay that takes part.
 std::size_t packet_step(const ForwardOptions& options) {
-  std::size_t step = options.burst * options.workers;
+  std::size_t step = options.traffic.burst * options.workers;
   for (const std::size_t burst : options.compare_bursts) {
     step = std::lcm(step, burst * options.workers);
   }
   for (const std::size_t workers : options.compare_workers) {
-    step = std::lcm(step, options.burst * workers);
+    step = std::lcm(step, options.traffic.burst * workers);
   }
   return step;
 }
@@ -177,16 +173,14 @@ void print_forward(const json::object& result) {
 }
 
 void forward(const ForwardOptions& options) {
-  std::vector<std::string> words = {"--class",       options.packet_class,
-                                    "--sessions",    std::to_string(options.sessions),
-                                    "--repeats",     std::to_string(options.repeats),
-                                    "--passes",      std::to_string(options.passes),
-                                    "--burst",       std::to_string(options.burst),
-                                    "--ip",          options.ip,
-                                    "--backend",     options.backend,
-                                    "--workers",     std::to_string(options.workers),
-                                    "--bad-tags",    std::to_string(options.bad_tags),
-                                    "--replay-mpps", std::to_string(options.replay_mpps)};
+  std::vector<std::string> words = {"--class",    options.packet_class,
+                                    "--repeats",  std::to_string(options.repeats),
+                                    "--passes",   std::to_string(options.passes),
+                                    "--backend",  options.backend,
+                                    "--workers",  std::to_string(options.workers),
+                                    "--bad-tags", std::to_string(options.bad_tags)};
+  const std::vector<std::string> traffic = words_of(options.traffic);
+  words.insert(words.end(), traffic.begin(), traffic.end());
   for (const std::string& kernels : options.compare_kernels) {
     words.insert(words.end(), {"--compare-kernels", kernels});
   }
@@ -206,9 +200,6 @@ void forward(const ForwardOptions& options) {
   }
   if (options.same_replay_key) {
     words.emplace_back("--same-replay-key");
-  }
-  if (options.no_huge) {
-    words.emplace_back("--no-huge");
   }
   const HelperResult result = run_bench_helper(words);
   if (options.json) {
@@ -247,12 +238,6 @@ void add_forward(CLI::App& bench_verbs) {
                    "d: 1232-byte packets, v: 256-byte packets, s: setup packets (S0)")
       ->check(CLI::IsMember({"d", "v", "s"}))
       ->capture_default_str();
-  verb->add_option("--ip", options->ip, "Addresses of the relays: 4 or 6")
-      ->check(CLI::IsMember({"4", "6"}))
-      ->capture_default_str();
-  verb->add_option("--sessions", options->sessions, "Sessions that the packets belong to")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
   verb->add_option(
           "--packets", options->packets,
           "Packets in the loop, a multiple of the burst [as many as make 36 MB, 4096 of class s]")
@@ -262,9 +247,6 @@ void add_forward(CLI::App& bench_verbs) {
       ->capture_default_str();
   verb->add_option("--passes", options->passes, "Passes over the loop in one of them")
       ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
-      ->check(CLI::Range(1, 32))
       ->capture_default_str();
   verb->add_option("--bad-tags", options->bad_tags,
                    "Percent of the packets that have a wrong link tag and must be dropped for it")
@@ -278,19 +260,15 @@ void add_forward(CLI::App& bench_verbs) {
                    "Cores, each with its share of the packets; rings")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
-  verb->add_option("--replay-mpps", options->replay_mpps,
-                   "Packets a second that the replay set is made for, in millions")
-      ->check(CLI::Range(0.001, 64.0))
-      ->capture_default_str();
   verb->add_flag(
       "--stages", options->stages,
       "Where the cycles go, by stage: from passes of their own, in turns with the others");
+  add_traffic_options(*verb, options->traffic);
   add_comparisons(*verb, *options);
   verb->add_flag("--same-replay-key", options->same_replay_key,
                  "Keep the replay key: every packet was seen in the pass that the next relay "
                  "checked, so all are "
                  "dropped as replays, and there is no figure; shows that the set is really used");
-  verb->add_flag("--no-huge", options->no_huge, "Leave huge pages alone");
   verb->add_flag("--json", options->json, "One JSON object on standard output");
   verb->footer(
       "Examples:\n  allium bench forward --class d\n  allium bench forward --class v --json\n"

@@ -24,14 +24,10 @@ namespace json = boost::json;
 
 struct NoDropOptions {
   std::string packet_class = "d";
-  std::string ip = "4";
-  std::size_t sessions = 4096;
+  TrafficOptions traffic;
   std::size_t packets = 0;
-  std::size_t burst = 32;
   double trial_seconds = 1;
   double step_percent = 1;
-  double replay_mpps = 1;
-  bool no_huge = false;
   bool json = false;
 };
 
@@ -58,8 +54,7 @@ void print_no_drop(const json::object& result) {
   const json::array& trials = result.at("trials").as_array();
   std::printf(
       "method    a generator on one core -> ring of %.0f packets -> one whole relay on another -> "
-      "null "
-      "device, IPv%.0f;\n"
+      "null device, IPv%.0f;\n"
       "          %.0f packets of %.0f sessions, %.1f MB, a new replay key twice a loop; %zu trials "
       "of %g s, halving to %g %% of the flooded rate\n",
       real(result, "ring_frames"), real(result, "ip"), real(result, "packets"),
@@ -99,23 +94,14 @@ void no_drop(const NoDropOptions& options) {
   std::vector<std::string> words = {"no-drop",
                                     "--class",
                                     options.packet_class,
-                                    "--ip",
-                                    options.ip,
-                                    "--sessions",
-                                    std::to_string(options.sessions),
-                                    "--burst",
-                                    std::to_string(options.burst),
                                     "--trial-seconds",
                                     std::to_string(options.trial_seconds),
                                     "--step-percent",
-                                    std::to_string(options.step_percent),
-                                    "--replay-mpps",
-                                    std::to_string(options.replay_mpps)};
+                                    std::to_string(options.step_percent)};
+  const std::vector<std::string> traffic = words_of(options.traffic);
+  words.insert(words.end(), traffic.begin(), traffic.end());
   if (options.packets != 0) {
     words.insert(words.end(), {"--packets", std::to_string(options.packets)});
-  }
-  if (options.no_huge) {
-    words.emplace_back("--no-huge");
   }
   const HelperResult result = run_bench_helper(words);
   if (options.json) {
@@ -135,18 +121,10 @@ void add_no_drop_verb(CLI::App& bench_verbs) {
   verb->add_option("--class", options->packet_class, "d: 1232-byte packets, v: 256-byte packets")
       ->check(CLI::IsMember({"d", "v"}))
       ->capture_default_str();
-  verb->add_option("--ip", options->ip, "Addresses of the relays: 4 or 6")
-      ->check(CLI::IsMember({"4", "6"}))
-      ->capture_default_str();
-  verb->add_option("--sessions", options->sessions, "Sessions that the packets belong to")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
   verb->add_option("--packets", options->packets,
                    "Packets in the loop, a multiple of the burst [as many as make 36 MB]")
       ->check(CLI::Range(4096, 262'144));
-  verb->add_option("--burst", options->burst, "Packets that the worker takes at once")
-      ->check(CLI::Range(1, 32))
-      ->capture_default_str();
+  add_traffic_options(*verb, options->traffic);
   verb->add_option("--trial-seconds", options->trial_seconds, "How long a rate has to be kept")
       ->check(CLI::Range(0.01, 600.0))
       ->capture_default_str();
@@ -154,25 +132,19 @@ void add_no_drop_verb(CLI::App& bench_verbs) {
                    "How near the search comes, in percent of what the relay forwards in a flood")
       ->check(CLI::Range(0.1, 50.0))
       ->capture_default_str();
-  verb->add_option("--replay-mpps", options->replay_mpps,
-                   "Packets a second that the replay set is made for, in millions")
-      ->check(CLI::Range(0.001, 64.0))
-      ->capture_default_str();
-  verb->add_flag("--no-huge", options->no_huge, "Leave huge pages alone");
   verb->add_flag("--json", options->json, "One JSON object on standard output");
   verb->footer(
       "A search as in RFC 2544, section 26.1: a rate is offered for some time; whether anything "
-      "was lost says "
-      "in which half the search goes on.\n"
+      "was "
+      "lost says in which half the search goes on.\n"
       "RFC 2544 keeps the last rate for 60 s: --trial-seconds 60. Takes two CPUs that nobody else "
       "uses.\n"
-      "Examples:\n  allium bench no-drop --class d\n  allium bench no-drop --class v "
-      "--trial-seconds 10 "
-      "--json");
+      "Examples:\n  allium bench no-drop --class d\n"
+      "  allium bench no-drop --class v --trial-seconds 10 --json");
   verb->callback([options] {
-    if (options->packets % options->burst != 0) {
+    if (options->packets % options->traffic.burst != 0) {
       std::fprintf(stderr, "error: --packets takes a multiple of the burst, here of %zu\n",
-                   options->burst);
+                   options->traffic.burst);
       finish_with(kExitUsage);
     }
     no_drop(*options);

@@ -2,23 +2,18 @@
 #include "tools/bench/forward_options.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "tests/unit/bench/parsed_words.hpp"
 
 namespace allium::bench {
 namespace {
 
 std::optional<ForwardOptions> parse(std::vector<std::string> words) {
-  words.insert(words.begin(), "allium-bench-dp");
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    arguments.push_back(word.data());
-  }
-  const auto count = static_cast<int>(arguments.size());
-  arguments.push_back(nullptr);
-  return parse_forward_options(count, arguments.data());
+  return test::parsed_words(parse_forward_options, std::move(words));
 }
 
 TEST(ForwardOptions, ReadsEveryWord) {

@@ -2,23 +2,18 @@
 #include "tools/bench/no_drop_options.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "tests/unit/bench/parsed_words.hpp"
 
 namespace allium::bench {
 namespace {
 
 std::optional<NoDropOptions> parse(std::vector<std::string> words) {
-  words.insert(words.begin(), "no-drop");
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (std::string& word : words) {
-    arguments.push_back(word.data());
-  }
-  const auto count = static_cast<int>(arguments.size());
-  arguments.push_back(nullptr);
-  return parse_no_drop_options(count, arguments.data());
+  return test::parsed_words(parse_no_drop_options, std::move(words));
 }
 
 TEST(NoDropOptions, ReadsEveryWord) {
