@@ -29,7 +29,7 @@ class FileSystem;
 namespace allium::storage {
 
 inline constexpr std::size_t kBlockCacheBytes = std::size_t{64} << 20;
-inline constexpr std::size_t kWriteBufferBytes = std::size_t{16} << 20;
+inline constexpr std::size_t kWriteBufferBytes = std::size_t{64} << 20;
 
 struct RocksStoreOptions {
   std::string directory;  ///< made when missing; its parent must exist

@@ -17,6 +17,9 @@ bool is_log(const std::filesystem::path& file) {
   return file.extension() == ".log";
 }
 
+// What is written besides the logs' contents: a manifest, a new log, the tables' indices.
+constexpr std::uint64_t kOpeningBytes = std::uint64_t{16} << 20;
+
 bool is_manifest(const std::filesystem::path& file) {
   return file.filename().string().rfind("MANIFEST-", 0) == 0;
 }
@@ -45,8 +48,7 @@ std::optional<std::uint64_t> bytes_free(rocksdb::Env* env, const std::string& di
 }
 
 std::uint64_t bytes_to_open(const std::string& directory) {
-  return std::max(std::uint64_t{2} * kWriteBufferBytes,
-                  bytes_of_files(directory, is_log) + kWriteBufferBytes);
+  return std::max(2 * kOpeningBytes, bytes_of_files(directory, is_log) + kOpeningBytes);
 }
 
 std::uint64_t bytes_to_back_up(const std::string& directory) {

@@ -9,6 +9,10 @@
 namespace allium::storage::internal {
 namespace {
 
+// Of a rocksdb::WriteBatch, and of each of its records besides key and value.
+constexpr std::size_t kBatchHeadBytes = 12;
+constexpr std::size_t kRecordHeadBytesMax = 1 + 2 * 5;
+
 using Changed = std::map<std::string, std::optional<std::string>, std::less<>>;
 
 /// The changes of a range, in order; null: none.
@@ -181,26 +185,32 @@ void Transaction::note(const rocksdb::Status& status, std::string_view doing) {
 }
 
 void Transaction::seal() {
-  if (!changes_->empty()) {
-    put(kTotalsKey, encode_totals(totals_));
-  }
   undo_.clear();
+  if (changes_->empty()) {
+    return;
+  }
+  put(kTotalsKey, encode_totals(totals_));
+  undo_.clear();
+  std::size_t bytes = kBatchHeadBytes;
+  for (const auto& [key, value] : *changes_) {
+    bytes += kRecordHeadBytesMax + key.size() + (value ? value->size() : 0);
+  }
+  batch_ = rocksdb::WriteBatch(bytes);
+  for (const auto& [key, value] : *changes_) {
+    note(value ? batch_.Put(key, *value) : batch_.Delete(key), "changing");
+  }
 }
 
 Result<void> Transaction::commit() {
-  if (changes_->empty()) {
-    return {};
-  }
-  rocksdb::WriteBatch batch;
-  for (const auto& [key, value] : *changes_) {
-    note(value ? batch.Put(key, *value) : batch.Delete(key), "changing");
-  }
   if (error_) {
     return tl::unexpected(*error_);
   }
+  if (batch_.Count() == 0) {
+    return {};
+  }
   rocksdb::WriteOptions options;
   options.sync = true;
-  const rocksdb::Status status = db_.Write(options, &batch);
+  const rocksdb::Status status = db_.Write(options, &batch_);
   if (!status.ok()) {
     found_no_room_ = status.IsNoSpace();
     return tl::unexpected(error_of(status, "writing"));

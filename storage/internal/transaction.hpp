@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
 
 #include "storage/internal/record_codec.hpp"
 
@@ -105,6 +106,7 @@ class Transaction {
   std::shared_ptr<const Changes>
       before_;  ///< of the transaction before, where it may not be written; null: none
   std::vector<Undo> undo_;
+  rocksdb::WriteBatch batch_;  ///< what was sealed
   Totals totals_;
   Totals totals_before_;
   std::optional<Error> error_;

@@ -39,19 +39,28 @@ std::unique_ptr<Change> WriterQueue::push(std::unique_ptr<Change> change) {
 
 // ---- the applying thread ----
 
-bool WriterQueue::has_room_for_next() const {
-  return filled_ == nullptr ||
-         (filled_->changes.size() < limits_.batch_changes_max &&
-          filled_->bytes + queue_.front()->bytes() <= limits_.batch_bytes_max);
+bool WriterQueue::is_full() const {
+  return filled_->is_sealed || filled_->changes.size() >= limits_.batch_changes_max ||
+         (!queue_.empty() && filled_->bytes + queue_.front()->bytes() > limits_.batch_bytes_max);
+}
+
+bool WriterQueue::is_to_apply() const {
+  return !queue_.empty() && (filled_ == nullptr || !is_full());
+}
+
+// A full batch is made ready to be written while the one before it is on its way to the disk.
+bool WriterQueue::is_to_seal() const {
+  return filled_ != nullptr && !filled_->is_sealed &&
+         (is_full() || (queue_.empty() && written_ == nullptr));
 }
 
 bool WriterQueue::is_to_hand_over() const {
-  return filled_ != nullptr && written_ == nullptr && (queue_.empty() || !has_room_for_next());
+  return filled_ != nullptr && filled_->is_sealed && written_ == nullptr;
 }
 
 void WriterQueue::wait_for_work(Lock& lock) {
   is_wanted_.wait_for(lock, limits_.idle_max, [this] {
-    return is_to_hand_over() || (!queue_.empty() && has_room_for_next()) ||
+    return is_to_hand_over() || is_to_seal() || is_to_apply() ||
            (is_closing_ && filled_ == nullptr && written_ == nullptr);
   });
 }
@@ -62,7 +71,9 @@ void WriterQueue::run_applying() {
     wait_for_work(lock);
     if (is_to_hand_over()) {
       hand_over();
-    } else if (!queue_.empty() && has_room_for_next()) {
+    } else if (is_to_seal()) {
+      seal(lock);
+    } else if (is_to_apply()) {
       apply_next(lock);
     } else if (filled_ == nullptr && written_ == nullptr) {
       if (is_closing_) {
@@ -77,8 +88,14 @@ void WriterQueue::run_applying() {
   is_given_.notify_one();
 }
 
-void WriterQueue::hand_over() {
+void WriterQueue::seal(Lock& lock) {
+  lock.unlock();
   filled_->transaction->seal();
+  lock.lock();
+  filled_->is_sealed = true;
+}
+
+void WriterQueue::hand_over() {
   written_ = std::move(filled_);
   is_given_.notify_one();
 }
@@ -164,8 +181,12 @@ void WriterQueue::run_writing() {
     for (std::unique_ptr<Change>& change : again) {
       queue_again(std::move(change));
     }
-    written_.reset();
+    std::unique_ptr<Batch> written = std::move(written_);
     is_wanted_.notify_one();
+    // Its memory, thousands of pieces, is given back while nobody waits for it.
+    lock.unlock();
+    written.reset();
+    lock.lock();
   }
 }
 

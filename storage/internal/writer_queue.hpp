@@ -84,14 +84,18 @@ class WriterQueue {
     Changes changes;
     std::vector<std::optional<Error>> errors;  ///< of each change
     std::size_t bytes = 0;
+    bool is_sealed = false;
     std::optional<Error> failure;  ///< its own, or of the batch that it was applied behind
   };
 
   void run_applying();
   void run_writing();
   void wait_for_work(Lock& lock);
-  [[nodiscard]] bool has_room_for_next() const;
+  [[nodiscard]] bool is_full() const;
+  [[nodiscard]] bool is_to_apply() const;
+  [[nodiscard]] bool is_to_seal() const;
   [[nodiscard]] bool is_to_hand_over() const;
+  void seal(Lock& lock);
   void hand_over();
   void apply_next(Lock& lock);
   [[nodiscard]] Result<void> begin(Lock& lock);
