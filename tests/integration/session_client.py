@@ -10,6 +10,7 @@ import os
 import ssl
 import struct
 import time
+import zlib
 
 import nacl.bindings as sodium
 import zmq
@@ -19,6 +20,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 TIMEOUT_S = 20
+
+
+WORD_COUNT = 1626
+PREFIX_CHARS = 3  # of a word, which no other begins with
 
 
 def now_ms():
@@ -75,6 +80,22 @@ class Account:
         """A subaccount: a token for somebody else's key, and this account's signature of it."""
         token = bytes([self.prefix, flags, 0, 0]) + person.public
         return b64(token), self.sign(token)
+
+
+def seed_of_phrase(phrase, numbers):
+    """The Ed25519 seed that thirteen words stand for. `numbers`: of the words in the list of all, by their first letters."""
+    words = [word[:PREFIX_CHARS] for word in phrase.split()]
+    if len(words) != 13:
+        raise ValueError(f"a recovery phrase has 13 words, not {len(words)}")
+    *words, check = words
+    if words[zlib.crc32("".join(words).encode()) % len(words)] != check:
+        raise ValueError("a word of the recovery phrase is wrong: the last one does not fit the others")
+    seed = b""
+    for at in range(0, len(words), 3):
+        first, second, third = (numbers[word] for word in words[at:at + 3])
+        value = first + (second - first) % WORD_COUNT * WORD_COUNT + (third - second) % WORD_COUNT * WORD_COUNT**2
+        seed += struct.pack("<I", value)
+    return seed + bytes(16)
 
 
 def keyed(data, key, digest_size):
