@@ -8,10 +8,12 @@ usage: storage_test.py BIN_DIR [unittest options]
 import base64
 import http.client
 import json
+import os
 import socket
 import ssl
 import struct
 import sys
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -269,6 +271,59 @@ class Messages(Service):
         node = self.nodes[0]
         v6 = Node("fd88::1:1", node.https_port, node.omq_port, node.ed25519, node.x25519.hex())
         self.assertIn("version", self.answered(Https(v6).call("info", {})))
+
+
+class Wire:
+    """Every frame on every link of the devnet, while it is entered."""
+
+    def __enter__(self):
+        every_protocol = 3
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(every_protocol))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 20)
+        self.socket.settimeout(0.2)
+        self.frames, self.is_over = [], False
+        self.thread = threading.Thread(target=self.listen)
+        self.thread.start()
+        return self
+
+    def listen(self):
+        while True:
+            try:
+                self.frames.append(self.socket.recv(65536))
+            except TimeoutError:
+                if self.is_over:
+                    return
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
+        self.socket.close()
+
+    def shows(self, data):
+        """In the clear, in hex, or in base64 wherever it begins."""
+        wanted = {data, data.hex().encode()} | {base64.b64encode(bytes(at) + data)[-(-4 * at // 3):-4] for at in range(3)}
+        return any(form in frame for frame in self.frames for form in wanted)
+
+
+class Links(Service):
+    def test_none_shows_what_is_stored_nor_whose_it_is(self):
+        account, marker = Account(5), os.urandom(32)
+        ways = [self.https, Omq(self.nodes[1]), Onion(self.nodes[:3]), Onion(self.nodes[1:4], "xchacha20"), Packets("n1", "n2", "n3")]
+        with Wire() as wire:
+            for number, way in enumerate(ways):
+                self.stored(account, marker + bytes([number]), way)
+                self.assertEqual(len(self.answered(way.call("retrieve", account.retrieve()))["messages"]), number + 1)
+        self.assertEqual(len(self.messages(self.nodes[4], account)), len(ways))
+        self.assertGreater(sum(map(len, wire.frames)), 20_000, "it has seen the traffic")
+        self.assertFalse(wire.shows(marker))
+        self.assertFalse(wire.shows(account.raw[1:]))
+
+    def test_would_show_what_is_not_sealed(self):
+        marker = os.urandom(32)
+        for form in (marker, marker.hex().encode(), *(base64.b64encode(b"x" * at + marker) for at in range(3))):
+            with Wire() as wire, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"before" + form + b"behind", (self.nodes[0].ip, 9))
+            self.assertTrue(wire.shows(marker), form)
 
 
 class Deaths(Service):
