@@ -609,7 +609,7 @@ def print_report(report, faults, seconds):
 def too_little(counts):
     """What the clients did not get done, in words."""
     share = options.seconds / 40
-    return [f"only {counts[what]} {what} in {options.seconds} s, expected {least * share:.0f}"
+    return [f"only {counts[what]} {what} in {options.seconds} s, expected at least {least * share:.1f}"
             for what, least in DONE_IN_40_S.items() if counts[what] < least * share]
 
 

@@ -10,8 +10,8 @@ The slow ones come from 80 addresses: one alone may not have so many connections
        700  are through the handshake and send half of a request
      9,000  connect; two of three send half of their first TLS message, the others nothing
 
-Full handshakes cost both sides a millisecond or two; more of them would test this machine's patience only. All of it is up within the
-10 s that a handshake may take. What is measured is RssAnon of alliumd, which has the answers that nobody reads, TLS states and
+Full handshakes cost both sides a millisecond or two; more of them would test this machine's patience only. On an idle machine all of it is
+up within the 10 s that a handshake may take; on a busy one the first of those that never end theirs are cut by then. What is measured is RssAnon of alliumd, which has the answers that nobody reads, TLS states and
 sessions, and not the kernel's socket buffers: those are the kernel's to bound (net.ipv4.tcp_mem).
 
 usage: slow_clients_test.py BIN_DIR
