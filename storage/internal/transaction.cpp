@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/internal/transaction.hpp"
 
-#include <map>
+#include <array>
+#include <cstring>
 #include <utility>
 
 #include "storage/internal/rocks_status.hpp"
@@ -13,15 +14,15 @@ namespace {
 constexpr std::size_t kBatchHeadBytes = 12;
 constexpr std::size_t kRecordHeadBytesMax = 1 + 2 * 5;
 
-using Changed = std::map<std::string, std::optional<std::string>, std::less<>>;
+}  // namespace
 
 /// The changes of a range, in order; null: none.
-class Layer {
+class Transaction::Layer {
  public:
-  Layer(const Changed* changes, std::string_view from, std::string_view end) {
+  Layer(const Changes* changes, std::string_view from, std::string_view end) {
     if (changes != nullptr) {
-      next_ = changes->lower_bound(from);
-      end_ = changes->lower_bound(end);
+      next_ = changes->by_key.lower_bound(from);
+      end_ = changes->by_key.lower_bound(end);
     }
   }
 
@@ -29,7 +30,7 @@ class Layer {
     return next_ == end_ ? std::nullopt : std::optional<std::string_view>(next_->first);
   }
 
-  [[nodiscard]] const std::optional<std::string>& value() const { return next_->second; }
+  [[nodiscard]] const std::optional<std::string_view>& value() const { return next_->second; }
 
   void skip(bool is_used) {
     if (is_used) {
@@ -38,11 +39,18 @@ class Layer {
   }
 
  private:
-  Changed::const_iterator next_;
-  Changed::const_iterator end_;
+  ByKey::const_iterator next_;
+  ByKey::const_iterator end_;
 };
 
-}  // namespace
+std::string_view Transaction::Changes::keep(std::string_view bytes) {
+  if (bytes.empty()) {
+    return {};
+  }
+  void* kept = memory.allocate(bytes.size(), 1);
+  std::memcpy(kept, bytes.data(), bytes.size());
+  return {static_cast<const char*>(kept), bytes.size()};
+}
 
 Transaction::Transaction(rocksdb::DB& db, const Totals& totals, const rocksdb::Snapshot* snapshot)
     : db_(db), totals_(totals), totals_before_(totals) {
@@ -77,38 +85,42 @@ void Transaction::take_back() {
   for (; !undo_.empty(); undo_.pop_back()) {
     Undo& last = undo_.back();
     if (last.was_there) {
-      last.where->second = std::move(last.before);
+      last.where->second = last.before;
     } else {
-      changes_->erase(last.where);
+      changes_->by_key.erase(last.where);
     }
   }
 }
 
-void Transaction::set(std::string_view key, std::optional<std::string> value) {
-  const auto place = changes_->lower_bound(key);
-  if (place != changes_->end() && place->first == key) {
-    undo_.push_back({place, true, std::exchange(place->second, std::move(value))});
+void Transaction::set(std::string_view key, std::optional<std::string_view> value) {
+  if (value) {
+    value = changes_->keep(*value);
+  }
+  ByKey& by_key = changes_->by_key;
+  const auto place = by_key.lower_bound(key);
+  if (place != by_key.end() && place->first == key) {
+    undo_.push_back({place, true, std::exchange(place->second, value)});
   } else {
-    const auto made = changes_->emplace_hint(place, key, std::move(value));
+    const auto made = by_key.emplace_hint(place, changes_->keep(key), value);
     undo_.push_back({made, false, std::nullopt});
   }
 }
 
-const std::optional<std::string>* Transaction::changed(std::string_view key) const {
-  if (const auto own = changes_->find(key); own != changes_->end()) {
-    return &own->second;
-  }
-  if (before_ != nullptr) {
-    if (const auto before = before_->find(key); before != before_->end()) {
-      return &before->second;
+const std::optional<std::string_view>* Transaction::changed(std::string_view key) const {
+  const std::array<const Changes*, 2> latest_first = {changes_.get(), before_.get()};
+  for (const Changes* changes : latest_first) {
+    if (changes != nullptr) {
+      if (const auto found = changes->by_key.find(key); found != changes->by_key.end()) {
+        return &found->second;
+      }
     }
   }
   return nullptr;
 }
 
 std::optional<std::string> Transaction::get(std::string_view key) {
-  if (const std::optional<std::string>* value = changed(key)) {
-    return *value;
+  if (const std::optional<std::string_view>* value = changed(key)) {
+    return *value ? std::optional<std::string>(**value) : std::nullopt;
   }
   std::string value;
   const rocksdb::Status status = db_.Get(read_options_, rocksdb::Slice(key), &value);
@@ -164,8 +176,8 @@ std::vector<KeyValue> Transaction::scan(std::string_view prefix) {
   return scan(prefix, end_of_prefix(prefix), SIZE_MAX);
 }
 
-void Transaction::put(std::string_view key, std::string value) {
-  set(key, std::move(value));
+void Transaction::put(std::string_view key, std::string_view value) {
+  set(key, value);
 }
 
 void Transaction::erase(std::string_view key) {
@@ -186,18 +198,20 @@ void Transaction::note(const rocksdb::Status& status, std::string_view doing) {
 
 void Transaction::seal() {
   undo_.clear();
-  if (changes_->empty()) {
+  if (changes_->by_key.empty()) {
     return;
   }
   put(kTotalsKey, encode_totals(totals_));
   undo_.clear();
   std::size_t bytes = kBatchHeadBytes;
-  for (const auto& [key, value] : *changes_) {
+  for (const auto& [key, value] : changes_->by_key) {
     bytes += kRecordHeadBytesMax + key.size() + (value ? value->size() : 0);
   }
   batch_ = rocksdb::WriteBatch(bytes);
-  for (const auto& [key, value] : *changes_) {
-    note(value ? batch_.Put(key, *value) : batch_.Delete(key), "changing");
+  for (const auto& [key, value] : changes_->by_key) {
+    note(value ? batch_.Put(rocksdb::Slice(key), rocksdb::Slice(*value))
+               : batch_.Delete(rocksdb::Slice(key)),
+         "changing");
   }
 }
 
