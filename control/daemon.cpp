@@ -261,7 +261,7 @@ void Daemon::State::answer_backup(const std::string& directory, const LocalSocke
   const bool is_started =
       backup->start([this, directory] { return make_backup(directory); }, asker.give);
   if (!is_started) {
-    asker.give({{"error", "another backup is being made: wait for its end"}});
+    asker.give({{"error", "another backup is being made: wait for its end"}, {"conflict", true}});
   }
 }
 

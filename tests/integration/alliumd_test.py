@@ -34,7 +34,7 @@ bin_dir = Path(sys.argv[1]).resolve()
 ALLIUM, ALLIUMD = str(bin_dir / "allium"), str(bin_dir / "alliumd")
 SEED = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
 PUBLIC_KEY = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-NEGATIVE, USAGE, REFUSED, UNREACHABLE, UNAUTHORISED = 1, 2, 3, 4, 5
+NEGATIVE, USAGE, REFUSED, UNREACHABLE, UNAUTHORISED, CONFLICT = 1, 2, 3, 4, 5, 6
 # A build with sanitizers looks for leaks by tracing itself, which these programs forbid.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get("ASAN_OPTIONS", "")}
 
@@ -839,7 +839,9 @@ def backups_of_another_version_are_refused(folder):
     for answer in (b'{"schema":"allium.backup/2"}\n', b'{"schema":"allium.backup/1"}\n', b"{}\n"):
         done = asked(folder, answer, "/copy", verb=("store", "backup"))
         expect_refused(done, REFUSED, "the answer is of another version of alliumd")
-    expect_refused(asked(folder, b'{"error":"say: status, counters or network"}\n', "/copy", verb=("store", "backup")), REFUSED, "error: say: status")
+    for answer, code in ((b'{"error":"say: status"}\n', REFUSED), (b'{"error":"say: status","conflict":true}\n', CONFLICT),
+                         (b'{"error":"say: status","unauthorised":true}\n', UNAUTHORISED)):
+        expect_refused(asked(folder, answer, "/copy", verb=("store", "backup")), code, "error: say: status")
 
 
 def has_openssl():

@@ -59,9 +59,10 @@ std::string text_of(const json::object& backup) {
 std::string text_of_answer(const json::object& answer, const BackupOptions& options) {
   if (const json::value* error = answer.if_contains("error");
       error != nullptr && error->is_string()) {
-    const bool is_unauthorised = answer.contains("unauthorised");
-    finish_with(Error{is_unauthorised ? Errc::unauthorised : Errc::refused,
-                      std::string(error->get_string())});
+    std::fprintf(stderr, "error: %s\n", error->get_string().c_str());
+    finish_with(answer.contains("unauthorised") ? kExitUnauthorised
+                : answer.contains("conflict")   ? kExitConflict
+                                                : kExitRefused);
   }
   try {
     if (answer.at("schema") == json::value(kBackupSchema)) {

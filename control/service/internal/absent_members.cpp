@@ -200,8 +200,11 @@ std::string AbsentMembers::as_it_is_now(const std::string& text) const {
 PeerParts AbsentMembers::parts_for(HandOver how, const std::vector<storage::Missed>& missed) const {
   std::vector<storage::Missed> records;
   for (const storage::Missed& one : missed) {
-    // Without stamps what was deleted would come back.
-    if (how == HandOver::commands || !is_moot(one.record)) {
+    if (how == HandOver::commands) {
+      // As they were said: what they come to, their stamps tell, in whatever order they arrive.
+      records.push_back(one);
+    } else if (!is_moot(one.record)) {
+      // Without stamps what was deleted would come back.
       records.push_back({one.number, as_it_is_now(one.record)});
     }
   }

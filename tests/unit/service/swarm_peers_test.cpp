@@ -311,6 +311,52 @@ TEST_F(ExtendedWhileOneIsAway, IsNotHandedOverWhereItIsStillThere) {
   EXPECT_EQ(world.node(0).swarm().counters().queued, queued) << "hidden there, and not freed";
 }
 
+/// What it was said to be when it was stored is over before the member that missed it comes back.
+class ShortLivedWhileOneIsAway : public testing::Test {
+ protected:
+  std::string store(std::uint64_t ttl_ms) {
+    const Answer stored = world.call(0, "store", owner.store("m", world.now_ms, 0, ttl_ms));
+    EXPECT_EQ(stored.status, Status::ok);
+    return std::string(stored.body.at("hash").as_string());
+  }
+
+  void extend(const std::string& hash, std::uint64_t until_ms) {
+    const std::string text = "expire" + std::to_string(until_ms) + hash;
+    const Answer extended = world.call(
+        0, "expire",
+        owner.signed_params(text, {{"messages", json::array{hash}}, {"expiry", until_ms}}));
+    EXPECT_EQ(extended.status, Status::ok);
+  }
+
+  void come_back_after(std::uint64_t ms) {
+    world.run(ms);
+    world.node(1).is_up = true;
+    world.run(60'000);
+  }
+
+  storage::Message message_at(std::size_t node) {
+    const auto page = world.node(node).store().retrieve(owner.account(), 0, "", {}, world.now_ms);
+    return page && page->messages.size() == 1 ? page->messages.front() : storage::Message{};
+  }
+
+  SwarmWorld world{2};
+  const TestAccount owner{5, 1};
+};
+
+TEST_F(ShortLivedWhileOneIsAway, ComesBackAlsoWhereItWasDeletedBefore) {
+  const std::string hash = store(3'600'000);
+  world.call(0, "delete", owner.remove({hash}));
+  world.run(1'000);
+  world.node(1).is_up = false;
+  world.run(10'000);
+  ASSERT_EQ(store(12'000), hash);
+  extend(hash, world.now_ms + 5'400'000);
+  come_back_after(20'000);
+  EXPECT_EQ(message_at(0).data, "m");
+  EXPECT_EQ(message_at(1).data, "m");
+  EXPECT_EQ(message_at(1).expiry_ms, message_at(0).expiry_ms);
+}
+
 TEST(SlowClock, CostsAMemberNothingThatOthersHave) {
   SwarmWorld world(2);
   const TestAccount owner(5, 1);
