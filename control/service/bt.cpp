@@ -16,7 +16,8 @@ namespace {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : rest_(text) {}
+  explicit Parser(std::string_view text, std::size_t elements_max = kBtElementsMax)
+      : rest_(text), elements_max_(elements_max) {}
 
   Result<json::value> whole() {
     json::value value;
@@ -97,7 +98,7 @@ class Parser {
     if (depth > kBtDepthMax) {
       return refuse("nested too deep");
     }
-    return ++elements_ <= kBtElementsMax || refuse("too many elements");
+    return ++elements_ <= elements_max_ || refuse("too many elements");
   }
 
   bool parse(json::value& value, std::size_t depth) {
@@ -181,6 +182,7 @@ class Parser {
 
   std::string_view rest_;
   std::string_view problem_;
+  std::size_t elements_max_;
   std::size_t elements_ = 0;
 };
 
@@ -244,8 +246,8 @@ void append(std::string& text, const json::value& value) {
 
 }  // namespace
 
-Result<json::value> parse_bt(std::string_view text) {
-  return Parser(text).whole();
+Result<json::value> parse_bt(std::string_view text, std::size_t elements_max) {
+  return Parser(text, elements_max).whole();
 }
 
 Result<std::vector<std::string_view>> split_bt_list(std::string_view text,

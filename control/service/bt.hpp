@@ -24,8 +24,9 @@ inline constexpr std::size_t kBtDepthMax = 16;
 /// A message of 10 MiB from another node has so many where its parts are small; each costs some 50 bytes while it is held.
 inline constexpr std::size_t kBtElementsMax = 1'000'000;
 
-/// The whole text is one value. Keys that are not sorted are taken; of two equal ones the last.
-[[nodiscard]] Result<boost::json::value> parse_bt(std::string_view text);
+/// The whole text is one value, of at most `elements_max` in all. Keys that are not sorted are taken; of two equal ones the last.
+[[nodiscard]] Result<boost::json::value> parse_bt(std::string_view text,
+                                                  std::size_t elements_max = kBtElementsMax);
 
 /// The elements of a list as they are written, without making values of them. Whole and well-formed, but its dicts' keys may come
 /// twice. Errc::full: there are more than `elements_max`; the rest is not looked at.

@@ -89,4 +89,17 @@ std::optional<std::string> from_base64(std::string_view text) {
   return *std::move(bytes) + *last_bytes;
 }
 
+std::string_view beginning_of(std::string_view text, std::size_t bytes_max) noexcept {
+  if (text.size() <= bytes_max) {
+    return text;
+  }
+  const auto goes_on = [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
+  };
+  while (bytes_max > 0 && goes_on(text[bytes_max])) {
+    --bytes_max;
+  }
+  return text.substr(0, bytes_max);
+}
+
 }  // namespace allium::control

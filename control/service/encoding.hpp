@@ -28,6 +28,9 @@ enum class Padding : std::uint8_t { with, without };
 /// With or without padding; the bits of a last character that belong to no byte may be anything.
 [[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
 
+/// At most so many bytes of a text in UTF-8, and no part of a character.
+[[nodiscard]] std::string_view beginning_of(std::string_view text, std::size_t bytes_max) noexcept;
+
 /// Characters and bytes are the same thing to Session's protocol.
 [[nodiscard]] inline Bytes bytes_of(std::string_view text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

@@ -153,7 +153,7 @@ void FastLane::deliver(const control_port::DeliveryRecord& record) {
   control_port::DeliveryRecord way_back;
   way_back.type = record.type;
   way_back.sealed_context = record.sealed_context;
-  rpc_.call(name, params->get_object(), Format::bt, RpcSource::onion,
+  rpc_.call(name, std::move(params->get_object()), Format::bt, RpcSource::onion,
             [this, alive = is_alive_, id = header->id,
              way_back = std::move(way_back)](const Answer& answer) {
               if (*alive) {

@@ -108,7 +108,8 @@ void NodeReach::ask(const NodeKey& key) {
     return;
   }
   node.is_asked = true;
-  const std::uint64_t timeout_ms = kReachPingTimeoutMs + node.waiting_bytes / kReachBytesPerMs;
+  const std::uint64_t timeout_ms =
+      kReachPingTimeoutMs + std::min(node.waiting_bytes / kReachBytesPerMs, kReachBehindMsMax);
   around_.transport.request(
       *target, "sn.ping", {}, timeout_ms,
       while_alive([this, key, asked_ms = around_.now_ms()](const Result<PeerParts>& pong) {

@@ -32,6 +32,8 @@ inline constexpr std::uint64_t kReachPatienceMs = 4'000;
 inline constexpr std::uint64_t kReachPingTimeoutMs = 4'000;
 inline constexpr std::uint64_t kReachIntervalMs = 2'000;
 inline constexpr std::uint64_t kReachBytesPerMs = 1'000;
+/// At most so long: a client that has much sent to a node that stands still must not make everybody wait for it.
+inline constexpr std::uint64_t kReachBehindMsMax = 8'000;
 
 struct ReachSurroundings {
   const Membership& membership;

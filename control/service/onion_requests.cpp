@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "control/service/encoding.hpp"
+#include "control/service/omq/omq_message.hpp"
 #include "crypto_accel/primitives.hpp"
 
 namespace allium::control {
@@ -46,6 +47,16 @@ std::string inner_answer(const Answer& answer, bool body_as_json) {
   return json::serialize(inner);
 }
 
+/// One that other nodes pass on: as long as their messages are, in base64 or not.
+std::string sealable_answer(const Answer& answer, bool body_as_json, bool as_base64) {
+  constexpr std::size_t kSealedBytesMax = kOmqMessageBytesMax - 1024;
+  std::string inner = inner_answer(answer, body_as_json);
+  if (inner.size() <= (as_base64 ? kSealedBytesMax / 4 * 3 : kSealedBytesMax)) {
+    return inner;
+  }
+  return inner_answer(refuse(Status::payload_too_large, "the answer is too long"), false);
+}
+
 OnionAnswer unreachable(const NodeKey& next) {
   return refusal(Status::bad_gateway, "Next node is currently unreachable: " + to_hex(next));
 }
@@ -53,8 +64,7 @@ OnionAnswer unreachable(const NodeKey& next) {
 /// What the next node said: status text and body.
 OnionAnswer answer_of_node(const NodeKey& next, Result<std::vector<std::string>> parts) {
   // Refused: it does not know this node, or not yet.
-  if (!parts &&
-      (parts.error().code == Errc::unavailable || parts.error().code == Errc::refused)) {
+  if (!parts && (parts.error().code == Errc::unavailable || parts.error().code == Errc::refused)) {
     return unreachable(next);
   }
   if (!parts) {
@@ -197,8 +207,8 @@ void OnionRequests::answer(const OnionForUs& layer, std::shared_ptr<Opened> open
       layer.request, RpcSource::onion,
       [&aead = around_.aead, random = around_.random, opened = std::move(opened),
        as_json = layer.body_as_json, as_base64 = layer.answer_as_base64](const Answer& inner) {
-        std::string sealed =
-            seal(aead, opened->channel, opened->type, inner_answer(inner, as_json), random);
+        std::string sealed = seal(aead, opened->channel, opened->type,
+                                  sealable_answer(inner, as_json, as_base64), random);
         opened->reply({Status::ok, as_base64 ? to_base64(bytes_of(sealed)) : std::move(sealed)});
       });
 }

@@ -413,7 +413,7 @@ std::vector<std::string> RpcFields::message_hashes() {
   }
   for (const std::string& hash : hashes) {
     if (hash.size() != kMessageHashChars || !from_base64(hash)) {
-      refuse("invalid message hash: " + hash.substr(0, storage::kHashCharsMax));
+      refuse("invalid message hash: " + std::string(beginning_of(hash, storage::kHashCharsMax)));
     }
   }
   return hashes;

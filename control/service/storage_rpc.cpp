@@ -108,11 +108,17 @@ using storage::stamp_of;
 /// A member whose clock is further ahead is not believed: nothing could be asked after it for as long.
 constexpr std::uint64_t kStampAheadMsMax = 10'000;
 
-/// A JSON value takes many times the room of its text; messages have few commas.
-constexpr std::size_t kCommasMax = 100'000;
+/// A JSON value takes many times the room of its text; requests have few values.
+constexpr std::size_t kValuesMax = 100'000;
+
+/// No fewer than there are: each but the first is behind a comma or a bracket.
+std::size_t count_values(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return c == ',' || c == '[' || c == '{'; }));
+}
 
 std::optional<json::value> parse_bounded(std::string_view text) {
-  if (static_cast<std::size_t>(std::count(text.begin(), text.end(), ',')) > kCommasMax) {
+  if (count_values(text) > kValuesMax) {
     return std::nullopt;
   }
   json::error_code error;
@@ -150,13 +156,13 @@ void StorageRpc::call_json(std::string_view text, RpcSource source, Reply reply)
     reply(refuse(Status::bad_request, "invalid json: no `method` field"));
     return;
   }
-  const auto* params = object->if_contains("params");
+  auto* params = object->if_contains("params");
   if (params == nullptr || !params->is_object()) {
     reply(refuse(Status::bad_request, "invalid json: no `params` field"));
     return;
   }
   const std::string name(method->get_string().data(), method->get_string().size());
-  call(name, params->get_object(), Format::json, source, std::move(reply));
+  call(name, std::move(params->get_object()), Format::json, source, std::move(reply));
 }
 
 void StorageRpc::call_params(std::string_view method, std::string_view params, RpcSource source,
@@ -164,7 +170,7 @@ void StorageRpc::call_params(std::string_view method, std::string_view params, R
   const Format format = !params.empty() && params.front() == 'd' ? Format::bt : Format::json;
   std::optional<json::value> parsed;
   if (format == Format::bt) {
-    Result<json::value> bt = parse_bt(params);
+    Result<json::value> bt = parse_bt(params, kValuesMax);
     parsed = bt ? std::optional(std::move(*bt)) : std::nullopt;
   } else {
     parsed = parse_bounded(params.empty() ? "{}" : params);
@@ -173,12 +179,12 @@ void StorageRpc::call_params(std::string_view method, std::string_view params, R
     reply(refuse(Status::bad_request, "invalid body: expected json or bt_dict"), format);
     return;
   }
-  call(method, parsed->get_object(), format, source,
+  call(method, std::move(parsed->get_object()), format, source,
        [reply = std::move(reply), format](Answer answer) { reply(std::move(answer), format); });
 }
 
-void StorageRpc::call(std::string_view method, const json::object& params, Format format,
-                      RpcSource source, Reply reply) {
+void StorageRpc::call(std::string_view method, json::object params, Format format, RpcSource source,
+                      Reply reply) {
   if (!around_.membership.is_ready()) {
     reply(refuse(Status::unavailable, "Service node is not ready: no list of nodes yet"));
     return;
@@ -198,12 +204,17 @@ void StorageRpc::call(std::string_view method, const json::object& params, Forma
   if (source == RpcSource::peer && is_given_up(asked, now_ms)) {
     source = RpcSource::late_peer;
   }
-  const internal::RpcCall call = {
-      around_, stamps_,         std::make_shared<const json::object>(params),
-      format,  source,          now_ms,
-      asked,   std::move(reply)};
+  const internal::RpcCall call = {around_,
+                                  stamps_,
+                                  std::make_shared<const json::object>(std::move(params)),
+                                  format,
+                                  source,
+                                  now_ms,
+                                  asked,
+                                  std::make_shared<std::size_t>(internal::kRetrieveBytesMax),
+                                  std::move(reply)};
   if (!internal::run_method(method, call)) {
-    call.refuse(Status::bad_request, "no method " + std::string(method.substr(0, 64)));
+    call.refuse(Status::bad_request, "no method " + std::string(beginning_of(method, 64)));
   }
 }
 

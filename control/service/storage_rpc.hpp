@@ -78,8 +78,8 @@ class StorageRpc {
   void call_params(std::string_view method, std::string_view params, RpcSource source,
                    std::function<void(Answer, Format)> reply);
 
-  void call(std::string_view method, const boost::json::object& params, Format format,
-            RpcSource source, Reply reply);
+  void call(std::string_view method, boost::json::object params, Format format, RpcSource source,
+            Reply reply);
 
   /// Names of all methods.
   [[nodiscard]] static std::vector<std::string_view> methods();

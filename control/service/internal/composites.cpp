@@ -27,26 +27,31 @@ const json::object* object_in(const json::object& object, std::string_view name)
   return value == nullptr ? nullptr : value->if_object();
 }
 
-std::optional<Part> part_of(const json::object& object) {
+/// `object` is somewhere in the parameters of the call, which it shares.
+std::optional<Part> part_of(const RpcCall& call, const json::object& object) {
   const json::value* method = object.if_contains("method");
   const json::object* params = object_in(object, "params");
   if (method == nullptr || !method->is_string() || params == nullptr) {
     return std::nullopt;
   }
   const auto& name = method->get_string();
-  return Part{
-      std::string(name.data(), name.size()), std::make_shared<const json::object>(*params), {}};
+  return Part{std::string(name.data(), name.size()),
+              std::shared_ptr<const json::object>(call.params, params),
+              {}};
 }
 
 RpcCall with(const RpcCall& call, const Part& part, Reply reply) {
-  // Each has a stamp of its own: they are obeyed in their order, late as well.
+  // Each has a stamp of its own: they are obeyed in their order, late as well. And a time of its own: what comes before it in a sequence
+  // may have waited for members.
+  const std::uint64_t now_ms = call.around.now_ms();
   return {call.around,
           call.stamps,
           part.params,
           call.format,
           call.source,
-          call.now_ms,
-          call.stamps.next(call.now_ms),
+          now_ms,
+          call.stamps.next(now_ms),
+          call.retrieve_bytes_left,
           std::move(reply)};
 }
 
@@ -77,12 +82,12 @@ std::vector<Part> read_parts(const RpcCall& call, RpcFields& fields) {
       fields.refuse("Invalid batch request: requests must be objects");
       return parts;
     }
-    std::optional<Part> part = part_of(request.get_object());
+    std::optional<Part> part = part_of(call, request.get_object());
     if (!part) {
       fields.refuse("Invalid batch request: subrequests must have method/params keys");
     } else if (!is_method(part->method)) {
-      fields.refuse("Invalid batch subrequest: invalid method \"" + part->method.substr(0, 64) +
-                    "\"");
+      fields.refuse("Invalid batch subrequest: invalid method \"" +
+                    std::string(beginning_of(part->method, 64)) + "\"");
     } else if (is_composite(part->method)) {
       fields.refuse("Invalid batch subrequest: subrequests may not contain meta-requests");
     } else {
@@ -217,7 +222,7 @@ std::optional<Part> read_branch(const RpcCall& call, RpcFields& fields, const st
     fields.refuse("Invalid ifelse request: " + name + " must be an object");
     return std::nullopt;
   }
-  std::optional<Part> part = part_of(given->get_object());
+  std::optional<Part> part = part_of(call, given->get_object());
   if (!part) {
     fields.refuse("Invalid ifelse request: " + name + " must have method/params keys");
   } else if (!is_method(part->method)) {

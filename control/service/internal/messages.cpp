@@ -4,6 +4,7 @@
 
 #include "control/service/internal/message_hash.hpp"
 #include "control/service/internal/rpc_call.hpp"
+#include "storage/stored_bytes.hpp"
 
 namespace allium::control::internal {
 namespace json = boost::json;
@@ -15,7 +16,6 @@ constexpr std::uint64_t kLifeMsMin = 10'000;
 constexpr std::uint64_t kInboxLifeMsMax = 14 * kDayMs;
 constexpr std::uint64_t kStoreToleranceMs = 10'000;
 constexpr std::uint64_t kForwardedStoreToleranceMs = 20'000;
-constexpr std::int64_t kRetrieveBytesMax = 7'800'000;
 constexpr std::int64_t kRetrieveFraction = -5;
 
 struct StoreRequest {
@@ -126,11 +126,12 @@ storage::PageLimits page_limits(std::int64_t count, std::int64_t size) {
   if (count == 0 && size == 0) {
     size = kRetrieveFraction;
   }
+  constexpr auto kMost = static_cast<std::int64_t>(kRetrieveBytesMax);
   if (size < 0) {
     // -size would overflow for the smallest number.
-    size = size < -kRetrieveBytesMax ? 1 : kRetrieveBytesMax / -size;
-  } else if (size == 0 || size > kRetrieveBytesMax) {
-    size = kRetrieveBytesMax;
+    size = size < -kMost ? 1 : kMost / -size;
+  } else if (size == 0 || size > kMost) {
+    size = kMost;
   }
   limits.bytes_max = static_cast<std::size_t>(size);
   return limits;
@@ -247,17 +248,36 @@ void run_store(const RpcCall& call, StoreRequest request) {
                           on_service_thread<storage::Stored>(call.around, std::move(done)));
 }
 
+constexpr std::size_t kLongestPageBytes =
+    storage::page_bytes(storage::kHashCharsMax, storage::kDataBytesMax);
+
+/// Of a page, as it is counted towards its limit.
+std::size_t bytes_of_page(const storage::Page& page) {
+  std::size_t bytes = 0;
+  for (const storage::Message& message : page.messages) {
+    bytes += storage::page_bytes(message.hash.size(), message.data.size());
+  }
+  return bytes;
+}
+
 void run_retrieve(const RpcCall& call, const RetrieveRequest& request) {
   const Asker asker = request.has_signature ? Asker::owner : Asker::anybody;
   if (call.turned_away(request.who.account, asker) || refuses_retrieve(call, request)) {
     return;
   }
-  const Result<storage::Page> page = call.around.store.retrieve(
-      request.who.account, request.space, request.last_hash, request.limits, call.now_ms);
+  // A page has a message at least: where there is no room left for the longest, it is for the client's next request.
+  std::size_t& left = *call.retrieve_bytes_left;
+  storage::PageLimits limits = request.limits;
+  limits.bytes_max = std::min(limits.bytes_max, left);
+  const Result<storage::Page> page =
+      left < kLongestPageBytes ? storage::Page{{}, true}
+                               : call.around.store.retrieve(request.who.account, request.space,
+                                                            request.last_hash, limits, call.now_ms);
   if (!page) {
     call.refuse(Status::internal, "Internal Server Error. Could not retrieve messages");
     return;
   }
+  left -= std::min(left, bytes_of_page(*page));
   json::array messages;
   for (const storage::Message& message : page->messages) {
     json::object one;

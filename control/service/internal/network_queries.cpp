@@ -133,7 +133,7 @@ Run active_nodes(const RpcCall& /*call*/, RpcFields& /*fields*/) {
 Run oxend_request(const RpcCall& call, RpcFields& fields) {
   const std::string endpoint(fields.required("endpoint", fields.text("endpoint")));
   if (!fields.problem() && endpoint != "get_service_nodes" && endpoint != "ons_resolve") {
-    fields.refuse("Invalid oxend endpoint '" + endpoint.substr(0, 64) + "'");
+    fields.refuse("Invalid oxend endpoint '" + std::string(beginning_of(endpoint, 64)) + "'");
   }
   std::optional<json::object> params = oxend_params(call);
   if (!params) {

@@ -27,6 +27,9 @@ namespace allium::control::internal {
 inline constexpr std::uint64_t kSignatureToleranceMs = 60'000;
 inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
+/// What `retrieve` gives out for one request, those of a batch together: as characters of base64 and what stands around them.
+inline constexpr std::size_t kRetrieveBytesMax = 7'800'000;
+
 struct RpcCall {
   const RpcSurroundings& around;
   StampClock& stamps;
@@ -35,6 +38,7 @@ struct RpcCall {
   RpcSource source;
   std::uint64_t now_ms;
   storage::Stamp asked;  ///< when the client's command reached the swarm
+  std::shared_ptr<std::size_t> retrieve_bytes_left;  ///< parts of a batch share it
   Reply reply;
 
   [[nodiscard]] RpcFields fields() const { return {*params, format}; }

@@ -117,6 +117,14 @@ TEST_F(NodeReachTest, ANodeThatIsSentMuchHasTimeForIt) {
   reach.ended(node, number);
 }
 
+TEST_F(NodeReachTest, HoweverMuchANodeIsSentItIsFoundDeadBeforeAllHaveGivenUp) {
+  pong_ms.reset();
+  static_cast<void>(begun(54'000'000));
+  run(kReachPatienceMs + kReachPingTimeoutMs + kReachBehindMsMax);
+  EXPECT_TRUE(reach.is_dead(node));
+  EXPECT_EQ(ended_dead, 1);
+}
+
 TEST_F(NodeReachTest, ANodeThatAnswersOthersMeanwhileIsNotAsked) {
   static_cast<void>(begun());
   for (int second = 0; second < 20; ++second) {

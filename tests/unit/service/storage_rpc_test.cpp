@@ -241,6 +241,27 @@ TEST_F(StorageRpcTest, LimitsAPageBySizeButGivesOneMessage) {
   EXPECT_EQ(data_in(world.call(0, "retrieve", params)).size(), 1U);
 }
 
+TEST_F(StorageRpcTest, GivesNoMoreForABatchThanForOneRetrieve) {
+  constexpr std::size_t kCount = 50;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    stored(std::to_string(i) + std::string(76'000, '.'));
+  }
+  json::object all = owner.retrieve(world.now_ms);
+  all["max_size"] = -1;
+  const json::array requests(4, json::object{{"method", "retrieve"}, {"params", all}});
+  for (const std::string_view method : {"batch", "sequence"}) {
+    const Answer answer = world.call(0, method, {{"requests", requests}});
+    const json::array& results = body(answer).at("results").as_array();
+    ASSERT_EQ(results.size(), 4U);
+    std::vector<std::size_t> counts;
+    for (const json::value& result : results) {
+      counts.push_back(result.at("body").at("messages").as_array().size());
+      EXPECT_EQ(result.at("body").at("more").as_bool(), counts.back() < kCount);
+    }
+    EXPECT_EQ(counts, (std::vector<std::size_t>{kCount, 26, 0, 0})) << method;
+  }
+}
+
 TEST_F(StorageRpcTest, RefusesARetrieveInTheWordsOfThePeers) {
   expect(world.call(0, "retrieve", {{"pubkey", owner.hex()}}), Status::unauthorised,
          "retrieve: request signature required");
@@ -529,6 +550,19 @@ TEST_F(StorageRpcTest, RunsABatchInWhateverOrderAndASequenceUntilItFails) {
   EXPECT_EQ(body(answer).at("results").as_array().size(), 2U) << "the failure is the last";
 }
 
+TEST_F(StorageRpcTest, GivesEveryPartOfASequenceItsOwnTime) {
+  world.call(0, "store", owner.store("short", world.now_ms, 0, 3'000));
+  world.node(1).is_up = false;
+  const json::object slow = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
+  json::object all = owner.retrieve(world.now_ms);
+  const json::object read = {{"method", "retrieve"}, {"params", all}};
+  const std::uint64_t begin_ms = world.now_ms;
+  const Answer answer = world.call(0, "sequence", {{"requests", json::array{slow, read}}});
+  const json::value& last = body(answer).at("results").as_array().back().at("body");
+  EXPECT_GT(last.at("t").to_number<std::uint64_t>(), begin_ms + 3'000) << "a member was waited for";
+  EXPECT_EQ(last.at("messages").as_array().size(), 1U) << "the other is over";
+}
+
 TEST_F(StorageRpcTest, RunsNoneOfABatchWhereOneCannotBeRead) {
   const json::object good = {{"method", "store"}, {"params", owner.store("1", world.now_ms)}};
   const json::object bad = {{"method", "delete"}, {"params", {{"pubkey", owner.hex()}}}};
@@ -665,6 +699,38 @@ TEST_F(StorageRpcTest, ReadsRequestsAsClientsWriteThem) {
   EXPECT_EQ(answer_to(R"({"method":"info","params":{},"id":1})").status, Status::ok);
   expect(answer_to("[" + std::string(200'000, ',')), Status::bad_request, "invalid json");
   expect(answer_to(std::string(10'000, '[')), Status::bad_request, "invalid json");
+  expect(answer_to("{\"method\":\"\u20ac" + std::string(61, '.') + "\u20ac\u20ac\",\"params\":{}}"),
+         Status::bad_request, "no method \u20ac" + std::string(61, '.'));
+}
+
+TEST_F(StorageRpcTest, BoundsTheValuesOfARequestHoweverTheyLieInEachOther) {
+  const auto status_of = [this](std::size_t count) {
+    std::string nested = "{}";
+    for (int depth = 0; depth < 9; ++depth) {
+      nested = "{\"\":" + nested + "}";
+    }
+    std::string text = R"({"method":"info","params":{"a":[)" + nested;
+    for (std::size_t i = 1; i < count; ++i) {
+      text += "," + nested;
+    }
+    Answer answer;
+    world.node(0).rpc().call_json(text + "]}}", RpcSource::client,
+                                  [&](Answer given) { answer = std::move(given); });
+    return answer.status;
+  };
+  EXPECT_EQ(status_of(9'000), Status::ok);
+  EXPECT_EQ(status_of(10'000), Status::bad_request);
+}
+
+TEST_F(StorageRpcTest, BoundsTheValuesOfARequestInBtToo) {
+  Answer answer;
+  std::string empty_lists;
+  for (int i = 0; i < 120'000; ++i) {
+    empty_lists += "le";
+  }
+  world.node(0).rpc().call_params("info", "d1:al" + empty_lists + "ee", RpcSource::client,
+                                  [&](Answer given, Format) { answer = std::move(given); });
+  EXPECT_EQ(answer.status, Status::bad_request);
 }
 
 TEST_F(StorageRpcTest, IsNotReadyBeforeItKnowsAnyNode) {
