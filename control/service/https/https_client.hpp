@@ -50,6 +50,8 @@ struct ClientOptions {
   std::string user_agent;  ///< sent where the caller gives none; empty: none
   std::size_t answer_header_bytes_max = 16UL * 1024;
   std::size_t answer_body_bytes_max = 10UL * 1024 * 1024;
+  std::size_t answers_bytes_max =
+      256UL * 1024 * 1024;                  ///< of all that are on their way; beyond: Errc::full
   std::size_t requests_max = 4096;          ///< at the same time; beyond: Errc::full
   std::size_t requests_per_host_max = 256;  ///< likewise
 

@@ -315,6 +315,35 @@ TEST_F(HttpsClientTest, BoundsTheAnswer) {
   }
 }
 
+TEST_F(HttpsClientTest, BoundsAllAnswersTogether) {
+  ClientOptions options;
+  options.answers_bytes_max = 10'000;
+  remake(options);
+  const auto half = [](RawPeer& peer) {
+    peer.receive_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + std::string(6'000, 'x'));
+    peer.await_end();
+  };
+  RawServer first({half});
+  RawServer second({half});
+  std::vector<Errc> failures;
+  for (const RawServer* server : {&first, &second}) {
+    client_->post(url_of(*server), {}, "", 500ms, [&](const Result<HttpResponse>& result) {
+      ASSERT_FALSE(result);
+      failures.push_back(result.error().code);
+    });
+  }
+  while (failures.size() < 2 && io_.run_one() > 0) {
+  }
+  EXPECT_EQ(failures, (std::vector<Errc>{Errc::full, Errc::timeout}));
+
+  RawServer whole({[](RawPeer& peer) {
+    peer.receive_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + std::string(9'000, 'x'));
+  }});
+  EXPECT_TRUE(post(url_of(whole))) << "there is room again";
+}
+
 TEST_F(HttpsClientTest, TakesAnswersThatEndWithTheConnectionAndInterimOnes) {
   RawServer server({[](RawPeer& peer) {
     peer.receive_request();

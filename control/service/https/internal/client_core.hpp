@@ -34,6 +34,7 @@ struct ClientCore {
       verifying_context;  ///< Trust::system_roots; made at its first use, for the roots take memory
   ClientCounters counters;
   std::unordered_set<ClientExchange*> exchanges;
+  std::size_t answers_bytes = 0;        ///< bodies that have begun to arrive
   std::array<char, 64 * 1024> scratch;  ///< where exchanges read to
   bool stopped = false;
 };

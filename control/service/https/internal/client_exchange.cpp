@@ -274,6 +274,7 @@ void ClientExchange::parse(std::string_view text) {
     text.remove_prefix(parser_->put(asio::buffer(text.data(), text.size()), error));
   } while (skip_interim() && !text.empty());
   input_.assign(text);
+  count_body(parser_->get().body().size());
   if (error == http::error::body_limit || error == http::error::header_limit ||
       input_.size() > core_->scratch.size()) {
     finish(fail(Errc::out_of_range, "the answer of " + place_of(url_) + " is too large"));
@@ -282,7 +283,14 @@ void ClientExchange::parse(std::string_view text) {
                 "the answer of " + place_of(url_) + " is not HTTP: " + error.message()));
   } else if (parser_->is_done()) {
     succeed();
+  } else if (core_->answers_bytes > core_->options.answers_bytes_max) {
+    finish(fail(Errc::full, "too much is on its way from servers: try again"));
   }
+}
+
+void ClientExchange::count_body(std::size_t byte_count) {
+  core_->answers_bytes += byte_count;
+  core_->answers_bytes -= std::exchange(counted_bytes_, byte_count);
 }
 
 bool ClientExchange::skip_interim() {
@@ -360,6 +368,7 @@ void ClientExchange::abandon() {
 }
 
 void ClientExchange::release() {
+  count_body(0);
   core_->exchanges.erase(this);
   if (std::exchange(begun_, false)) {
     core_->pool->end_request(destination_);

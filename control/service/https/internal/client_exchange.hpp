@@ -69,6 +69,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   [[nodiscard]] bool wait(Step wanted);
 
   void parse(std::string_view text);
+  void count_body(std::size_t byte_count);
   [[nodiscard]] bool skip_interim();
   void renew_parser();
   void lost();
@@ -93,6 +94,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   std::string body_;
   std::size_t written_bytes_ = 0;
   std::optional<Parser> parser_;
+  std::size_t counted_bytes_ = 0;  ///< of the body, in the core's sum
   std::string input_;
 };
 
