@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -48,9 +49,18 @@ constexpr std::string_view kBackupWord = "backup ";
 constexpr std::chrono::minutes kBackupMax{10};
 
 /// Empty: not there.
-std::string text_of_file(const std::string& path) {
+/// Empty where there is none.
+Result<std::string> text_of_file(const std::string& path) {
+  std::error_code ignored;
+  const std::filesystem::file_status there = std::filesystem::status(path, ignored);
+  if (!std::filesystem::exists(there)) {
+    return std::string();
+  }
+  if (!std::filesystem::is_regular_file(there)) {
+    return fail(Errc::io, path + ": is no file; remove it, this node writes it anew");
+  }
   std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 }  // namespace
@@ -136,7 +146,11 @@ Result<void> Daemon::State::open_service() {
     dataplane.hear_time(node, their_ms, sent_ms, heard_ms);
   };
   const std::string held_file = configuration.data_directory + "/network-held";
-  options.held = text_of_file(held_file);
+  auto held = text_of_file(held_file);
+  if (!held) {
+    return tl::unexpected(held.error());
+  }
+  options.held = *std::move(held);
   options.on_held = [this, held_file](const std::string& text) {
     if (const Result<void> kept = replace_file(held_file, text); !kept) {
       log.error("network.not_kept", {{"reason", kept.error().text}});

@@ -191,6 +191,7 @@ def import_takes_pieces(folder):
 
 def rpc_keeps_the_accounts_secret(folder):
     file = new_identity(folder)
+    expect_refused(run(ALLIUM, "rpc", "store", "--account", str(file), "--data-file", str(folder)), USAGE, f"{folder} is no file that can be read")
     asking = subprocess.Popen([ALLIUM, "rpc", "store", "--account", str(file), "--data-file", "-"], stdin=subprocess.PIPE, text=True,
                               stderr=subprocess.DEVNULL, env={**ENVIRONMENT, "ALLIUM_DEVNET_DIR": str(folder / "none")})
     try:
@@ -433,7 +434,15 @@ def a_node_keeps_its_files_to_itself(folder):
         certificate.write_text(torn)
         words = node.fails_to_start()
         expect(f"error: {certificate}: " in words and "remove it: a new one is made" in words, words)
-    certificate.unlink()
+    held = folder / "data" / "network-held"
+    held.unlink(missing_ok=True)
+    for make in (held.mkdir, lambda: os.mkfifo(held)):
+        make()
+        certificate.unlink(missing_ok=True)
+        words = node.fails_to_start()
+        expect(f"error: {held}: is no file; remove it" in words, words)
+        held.rmdir() if held.is_dir() else held.unlink()
+    certificate.unlink(missing_ok=True)
     with node:
         expect(certificate.read_text() not in ("", whole), "no new certificate")
 

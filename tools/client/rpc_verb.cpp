@@ -54,6 +54,9 @@ Result<std::string> read_data(const std::string& path) {
   std::string data(kDataBytesMax + 1, '\0');
   in.read(data.data(), static_cast<std::streamsize>(data.size()));
   data.resize(static_cast<std::size_t>(in.gcount()));
+  if (in.bad()) {  // a directory opens like a file
+    return fail(Errc::malformed, path + " is no file that can be read");
+  }
   if (data.size() > kDataBytesMax) {
     return fail(Errc::out_of_range, path + " is longer than any message");
   }
