@@ -62,12 +62,18 @@ json::object omq_status(const OmqCounters& omq) {
 }  // namespace
 
 std::string broken_advice(const storage::StoreDisk& disk) {
+  const std::string last_try = disk.problem.empty() ? "" : " (last try: " + disk.problem + ")";
+  if (disk.waits_for_descriptors) {
+    return "alliumd had no descriptors left for its files; it goes on by itself when there are "
+           "some "
+           "again. If it stays so, raise LimitNOFILE of its unit" +
+           last_try;
+  }
   if (!disk.waits_for_room) {
     return "look at the disk, then restart alliumd";
   }
   return "its disk is full; make room for " + mib(disk.bytes_to_open) +
-         " MiB, it then goes on by itself" +
-         (disk.problem.empty() ? "" : " (last try: " + disk.problem + ")");
+         " MiB, it then goes on by itself" + last_try;
 }
 
 KernelClock read_kernel_clock() {

@@ -38,8 +38,8 @@ struct RocksStoreOptions {
   std::size_t queue_bytes_max = std::size_t{32} << 20;
   std::size_t batch_changes_max = 256;
   std::size_t batch_bytes_max = std::size_t{4} << 20;
-  std::chrono::milliseconds room_interval{
-      5000};  ///< how often a store with a full disk looks for room
+  /// How often a store that had no room on its disk, or no descriptors, looks whether it has them again.
+  std::chrono::milliseconds room_interval{5000};
   std::shared_ptr<rocksdb::FileSystem>
       file_system;  ///< none: the machine's; tests lose data through it
 };
@@ -50,6 +50,8 @@ struct StoreDisk {
   std::uint64_t bytes_wanted = 0;           ///< with less, it is time to make room
   bool is_nearly_full = false;              ///< bytes_free < bytes_wanted
   bool waits_for_room = false;  ///< is_broken, and goes on by itself when there is bytes_to_open
+  bool waits_for_descriptors =
+      false;  ///< is_broken, and goes on by itself when files can be opened
   std::uint64_t bytes_to_open = 0;
   std::string problem;  ///< why it could not go on the last time that it tried
 };

@@ -6,19 +6,27 @@
 #include <rocksdb/perf_level.h>
 
 #include "storage/internal/disk_room.hpp"
+#include "storage/internal/free_descriptors.hpp"
 #include "storage/stored_bytes.hpp"
 
 namespace allium::storage {
 namespace {
 
+using internal::Lack;
+
 constexpr std::chrono::seconds kCloseMax{1};
 
-Error broken_error(bool waits_for_room) {
-  if (waits_for_room) {
+Error broken_error(Lack lack) {
+  if (lack == Lack::room) {
     return {
         Errc::io,
         "the message store refuses changes since its disk was full: make room, it then goes on by "
         "itself"};
+  }
+  if (lack == Lack::descriptors) {
+    return {Errc::io,
+            "the message store refuses changes since it had no descriptors for its files: it goes "
+            "on by itself when there are some again"};
   }
   return {Errc::io,
           "the message store refuses changes since a write failed: see to the disk, start again"};
@@ -69,17 +77,17 @@ Result<void> RocksStore::State::write(internal::Transaction& transaction) {
     totals_ = transaction.totals();
   } else {
     is_broken_ = true;
-    waits_for_room_ = transaction.found_no_room();
+    lack_ = transaction.lack();
   }
   return written;
 }
 
 Result<void> RocksStore::State::recover() {
-  if (waits_for_room_) {
+  if (lack_ != Lack::nothing) {
     open_again();
   }
   if (is_broken_) {
-    return tl::unexpected(broken_error(waits_for_room_));
+    return tl::unexpected(broken_error(lack_));
   }
   return {};
 }
@@ -99,9 +107,9 @@ bool RocksStore::State::has_room() const {
 }
 
 void RocksStore::State::open_again() {
-  // Reads go on until there is room.
+  // Reads go on until there is room, and until files can be opened.
   const auto now = std::chrono::steady_clock::now();
-  if (now < looks_again_ || !has_room()) {
+  if (now < looks_again_ || !has_room() || !internal::can_open_files()) {
     return;
   }
   looks_again_ = now + options_.room_interval;
@@ -125,7 +133,7 @@ void RocksStore::State::open_again() {
   totals_ = opened->totals;
   reopen_problem_.clear();
   is_broken_ = false;
-  waits_for_room_ = false;
+  lack_ = Lack::nothing;
 }
 
 StoreDisk RocksStore::State::disk() const {
@@ -135,7 +143,8 @@ StoreDisk RocksStore::State::disk() const {
   const std::lock_guard lock(mutex_);
   disk.bytes_wanted = internal::disk_bytes_wanted(totals_.bytes_used, options_.bytes_limit);
   disk.is_nearly_full = disk.bytes_free && *disk.bytes_free < disk.bytes_wanted;
-  disk.waits_for_room = waits_for_room_;
+  disk.waits_for_room = lack_ == Lack::room;
+  disk.waits_for_descriptors = lack_ == Lack::descriptors;
   disk.problem = reopen_problem_;
   return disk;
 }

@@ -3,7 +3,7 @@
 
 // What is behind a RocksStore: the database, the totals, and the writer.
 //
-// A store whose disk was full closes its database and opens it anew as soon as there is room, as a process that starts again does:
+// A store whose disk was full, or that could open no file, closes its database and opens it anew as soon as that is over, as a process that starts again does:
 // the log is read up to where a write was torn, and a new one begun. One way of recovery, which the tests of kills and power cuts
 // prove as well; what a database that was told to go on (rocksdb::DB::Resume()) makes of a torn log would be a second one.
 //
@@ -73,7 +73,7 @@ class RocksStore::State final : private internal::BatchWriter {
   std::shared_ptr<rocksdb::DB> database_;
   internal::Totals totals_;
   bool is_broken_ = false;
-  bool waits_for_room_ = false;
+  internal::Lack lack_ = internal::Lack::nothing;  ///< where is_broken_: what it waits for
   std::string reopen_problem_;
   internal::WriterQueue queue_;  ///< last: its threads use all of the above
 };

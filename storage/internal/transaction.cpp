@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "storage/internal/rocks_status.hpp"
-
 namespace allium::storage::internal {
 namespace {
 
@@ -226,7 +224,7 @@ Result<void> Transaction::commit() {
   options.sync = true;
   const rocksdb::Status status = db_.Write(options, &batch_);
   if (!status.ok()) {
-    found_no_room_ = status.IsNoSpace();
+    lack_ = lack_of(status);
     return tl::unexpected(error_of(status, "writing"));
   }
   return {};

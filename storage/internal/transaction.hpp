@@ -25,6 +25,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "storage/internal/record_codec.hpp"
+#include "storage/internal/rocks_status.hpp"
 
 namespace allium::storage::internal {
 
@@ -79,8 +80,8 @@ class Transaction {
   /// Writes what was sealed, and waits until it is on disk.
   [[nodiscard]] Result<void> commit();
 
-  /// Whether commit() failed because the disk is full.
-  [[nodiscard]] bool found_no_room() const noexcept { return found_no_room_; }
+  /// What commit() failed of, where it can be had again.
+  [[nodiscard]] Lack lack() const noexcept { return lack_; }
 
  private:
   /// In order of keys, because the memtable then finds each place from the one before. nullopt: erased. A map of our own and not
@@ -119,7 +120,7 @@ class Transaction {
   Totals totals_;
   Totals totals_before_;
   std::optional<Error> error_;
-  bool found_no_room_ = false;
+  Lack lack_ = Lack::nothing;
 };
 
 /// The first key behind all that begin with `prefix`.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -323,6 +324,103 @@ TEST(StoreCrash, GoesOnByItselfWhenAFullDiskHasRoomAgain) {
     system->restore_power(LosingFileSystem::Unsynced::torn);
     ASSERT_EQ(broken_promises(*open_store(options), account, known), 0U) << "round " << round;
   }
+}
+
+/// As long as it lives, this process can open no file whose descriptor would be `first` or more.
+class NoDescriptors {
+ public:
+  explicit NoDescriptors(rlim_t first = 0) {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    rlimit few = before_;
+    few.rlim_cur = first;
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  }
+
+  ~NoDescriptors() { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
+
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+/// Stores more than a write buffer has room for, so that RocksDB needs a new log. Whether all were kept.
+bool fill_write_buffer(RocksStore& in, const Account& account, Acknowledged& known) {
+  const std::string data(kDataBytesMax, 'd');
+  for (std::size_t i = 0; i <= kWriteBufferBytes / kDataBytesMax; ++i) {
+    Message message = message_of(std::to_string(i));
+    const Hash hash = message.hash;
+    message.data = data;
+    if (!store(in, account, std::move(message))) {
+      return false;
+    }
+    known.stored.insert(hash);
+  }
+  return true;
+}
+
+TEST(StoreCrash, GoesOnByItselfWhenThereAreDescriptorsAgain) {
+  const ScratchDirectory scratch;
+  const Account account = account_of(1, 7);
+  RocksStoreOptions options;
+  options.directory = scratch.path("store");
+  options.file_system = std::make_shared<LosingFileSystem>(11);  // its syncs are quick
+  options.room_interval = std::chrono::milliseconds(1);
+  Acknowledged known;
+  {
+    const auto in = open_store(options);
+    {
+      const NoDescriptors none;
+      ASSERT_FALSE(fill_write_buffer(*in, account, known));
+      ASSERT_TRUE(in->status().is_broken);
+      EXPECT_TRUE(in->disk().waits_for_descriptors);
+      EXPECT_FALSE(in->disk().waits_for_room);
+      const auto refused = store(*in, account, message_of("more"));
+      ASSERT_EQ(refused.error().code, Errc::io);
+      EXPECT_NE(refused.error().text.find("descriptors"), std::string::npos)
+          << refused.error().text;
+      EXPECT_EQ(broken_promises(*in, account, known), 0U) << "reads go on";
+    }
+    ASSERT_TRUE(takes_stores_again(*in, account, "after", known));
+    EXPECT_FALSE(in->status().is_broken);
+    EXPECT_FALSE(in->disk().waits_for_descriptors);
+    EXPECT_EQ(broken_promises(*in, account, known), 0U);
+  }
+  EXPECT_EQ(broken_promises(*open_store(options), account, known), 0U);
+}
+
+// However far it came, it says so and has done no harm.
+TEST(StoreCrash, IsOpenedWithTooFewDescriptorsOrSaysSo) {
+  const ScratchDirectory scratch;
+  const Account account = account_of(1, 7);
+  RocksStoreOptions options;
+  options.directory = scratch.path("store");
+  options.file_system = std::make_shared<LosingFileSystem>(12);
+  Acknowledged known;
+  const int first = ::dup(STDERR_FILENO);
+  ASSERT_GE(first, 0);
+  ::close(first);
+  std::size_t refusals = 0;
+  bool is_open = false;
+  for (rlim_t count = 0; count < 64 && !is_open; ++count) {
+    {
+      const NoDescriptors few(static_cast<rlim_t>(first) + count);
+      const auto opened = RocksStore::open(options);
+      is_open = opened.has_value();
+      refusals += is_open ? 0U : 1U;
+      if (!is_open) {
+        EXPECT_NE(opened.error().text.find("open files"), std::string::npos) << opened.error().text;
+      }
+    }
+    const auto in = open_store(options);
+    ASSERT_EQ(broken_promises(*in, account, known), 0U) << count;
+    const std::string hash = std::to_string(count);
+    ASSERT_TRUE(store(*in, account, message_of(hash)));
+    known.stored.insert(hash);
+  }
+  EXPECT_GT(refusals, 8U);
+  EXPECT_TRUE(is_open);
 }
 
 // A disk that fails is not one that is full: a person has to look.
