@@ -39,9 +39,13 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
         options(std::move(options_)),
         is_service_node(std::move(is_service_node_)),
         context(static_cast<int>(options.limits.peers + kOwnSockets)),
-        pool(options.limits, [this](const std::shared_ptr<Output>& output) { cut(*output); }),
+        pool(options.limits,
+             [this](const std::shared_ptr<Output>& output) {
+               ++counters.cut_slow;
+               cut(*output);
+             }),
         links(
-            pool, [this] { return sender->make_pipe(); },
+            options.limits, pool, [this] { return sender->make_pipe(); },
             [this](const OmqLink& link) { connection_closed(link); }),
         sender(std::make_shared<Sender>(io, links, pool, is_service_node, counters)),
         dialer(
@@ -62,6 +66,7 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   [[nodiscard]] Result<void> start();
   [[nodiscard]] bool admits(const X25519Key& key);
   [[nodiscard]] Link find_now(OmqConnection connection);
+  [[nodiscard]] bool may_speak(int descriptor, const X25519Key& key);
   void cut(const Output& output);
   void connection_closed(const OmqLink& link);
 
@@ -93,6 +98,12 @@ Result<void> OmqEndpoint::State::start() {
         const std::shared_ptr<State> self = weak.lock();
         return self && self->admits(key);
       },
+      [weak](const Output& output) {
+        if (const std::shared_ptr<State> self = weak.lock()) {
+          ++self->counters.cut_silent;
+          self->cut(output);
+        }
+      },
       [weak] {
         if (const std::shared_ptr<State> self = weak.lock()) {
           self->drain_clients();
@@ -107,10 +118,28 @@ Result<void> OmqEndpoint::State::start() {
 }
 
 bool OmqEndpoint::State::admits(const X25519Key& key) {
-  if (links.open_count() > options.limits.clients && !is_service_node(key)) {
+  if (links.arrivals().clients() >= options.limits.clients && !is_service_node(key)) {
     ++counters.refused_clients;
     return false;
   }
+  return true;
+}
+
+bool OmqEndpoint::State::may_speak(int descriptor, const X25519Key& key) {
+  Arrivals& arrivals = links.arrivals();
+  if (!arrivals.is_silent(descriptor)) {
+    return true;
+  }
+  const bool is_node = is_service_node(key);
+  // Of those that were let in at one time not all need fit.
+  const bool is_full = arrivals.clients() >= options.limits.clients;
+  if (!is_node && (is_full || arrivals.clients_of_its_address(descriptor) >=
+                                  options.limits.clients_per_address)) {
+    ++(is_full ? counters.refused_clients : counters.refused_address_full);
+    cut(*links.output(descriptor));
+    return false;
+  }
+  arrivals.spoke(descriptor, is_node);
   return true;
 }
 
@@ -120,7 +149,6 @@ Link OmqEndpoint::State::find_now(OmqConnection connection) {
 }
 
 void OmqEndpoint::State::cut(const Output& output) {
-  ++counters.cut_slow;
   listener->cut(output);
   links.descriptor_closed(output.descriptor);
 }
@@ -147,6 +175,9 @@ void OmqEndpoint::State::drain_clients() {
     }
     const std::optional<X25519Key> key = key_of_user_id(message->user_id);
     ALLIUM_CHECK(key.has_value());  // every connection passed ZAP, which we answer
+    if (!may_speak(message->descriptor, *key)) {
+      continue;
+    }
     const Link link = links.client(*message, *key, listener->router());
     if (message->is_oversized) {
       ++counters.oversized;

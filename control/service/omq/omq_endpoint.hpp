@@ -85,10 +85,15 @@ struct OmqPeer {
 };
 
 struct OmqLimits {
-  std::size_t clients = 4096;   ///< more are refused; service nodes are not counted out
-  std::size_t peers = 512;      ///< outgoing connections
-  std::size_t requests = 8192;  ///< of ours without an answer
-  std::size_t served = 256;     ///< requests of a client without an answer; more are answered 503
+  std::size_t clients =
+      4096;  ///< connections that have said anything; more are refused, but for service nodes
+  std::size_t clients_per_address = 1024;  ///< the same of one address block
+  /// Connections that have said nothing yet. Of more, the one that came first loses its place.
+  std::size_t silent = 2048;
+  std::size_t silent_per_address = 256;  ///< the same of one address block
+  std::size_t peers = 512;               ///< outgoing connections
+  std::size_t requests = 8192;           ///< of ours without an answer
+  std::size_t served = 256;  ///< requests of a client without an answer; more are answered 503
   std::size_t node_served = 8192;                       ///< the same of a service node
   std::size_t node_served_bytes = 128UL * 1024 * 1024;  ///< of these requests together
   std::size_t client_bytes = 64UL * 1024;  ///< waiting for one client, whatever others do
@@ -113,8 +118,10 @@ struct OmqCounters {
   std::uint64_t refused_unknown = 0;
   std::uint64_t refused_forbidden = 0;
   std::uint64_t refused_no_tag = 0;
-  std::uint64_t refused_busy = 0;     ///< over OmqLimits::served and the like; answered 503
-  std::uint64_t refused_clients = 0;  ///< connections over OmqLimits::clients
+  std::uint64_t refused_busy = 0;          ///< over OmqLimits::served and the like; answered 503
+  std::uint64_t refused_clients = 0;       ///< connections over OmqLimits::clients
+  std::uint64_t refused_address_full = 0;  ///< connections over OmqLimits::clients_per_address
+  std::uint64_t cut_silent = 0;  ///< connections over OmqLimits::silent or silent_per_address
   std::uint64_t malformed = 0;
   std::uint64_t oversized = 0;    ///< messages over kOmqMessageBytesMax in all
   std::uint64_t unsent_gone = 0;  ///< answers whose peer had left

@@ -28,7 +28,7 @@ class OmqDialer : public testing::Test {
   ZmqContext context{16};
   OutputPool pool{options.limits, [](const std::shared_ptr<Output>&) {}};
   std::vector<OmqConnection> closed;
-  ConnectionTable links{pool, [] { return std::make_shared<PipeTally>([] {}); },
+  ConnectionTable links{options.limits, pool, [] { return std::make_shared<PipeTally>([] {}); },
                         [this](const OmqLink& link) { closed.push_back(link.number); }};
 };
 

@@ -2,6 +2,11 @@
 
 // What an endpoint refuses because it is too much.
 
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "control/service/omq/omq_endpoint.hpp"
@@ -176,6 +181,106 @@ TEST_F(OmqBounds, RefusesMoreClientsButNoServiceNode) {
   connect(second, node, 10);
   second.send({"HI"});
   ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().refused_clients > 0; }));
+  EXPECT_FALSE(second.try_receive().has_value());
+  RawPeer service_node;
+  connect(service_node, node, 11);
+  service_node.send({"HI"});
+  EXPECT_EQ(service_node.receive(io), Frames{"HELLO"});
+}
+
+/// TCP connections that say nothing.
+class SilentCrowd {
+ public:
+  void come(boost::asio::io_context& io, const test::tcp::endpoint& to, const std::string& from,
+            std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      test::tcp::socket socket(io, test::tcp::v4());
+      socket.bind({boost::asio::ip::make_address_v4(from), 0});
+      socket.connect(to);
+      socket.non_blocking(true);
+      sockets_.push_back(std::move(socket));
+    }
+  }
+
+  /// Which of them the other end has closed, in the order in which they came.
+  [[nodiscard]] std::vector<std::size_t> closed() {
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < sockets_.size(); ++i) {
+      std::array<char, 256> greeting{};
+      boost::system::error_code error;
+      do {
+        sockets_[i].read_some(boost::asio::buffer(greeting), error);
+      } while (!error);
+      if (error != boost::asio::error::would_block) {
+        found.push_back(i);
+      }
+    }
+    return found;
+  }
+
+ private:
+  std::vector<test::tcp::socket> sockets_;
+};
+
+TEST_F(OmqBounds, DoesNotCountAsClientsWhoSaysNothing) {
+  OmqOptions options;
+  options.limits.clients = 1;
+  TestNode node(io, 1, options);
+  SilentCrowd crowd;
+  crowd.come(io, node.endpoint(), "127.0.0.1", 8);
+  RawPeer client;
+  connect(client, node, 9);
+  client.send({"HI"});
+
+  EXPECT_EQ(client.receive(io), Frames{"HELLO"});
+  EXPECT_EQ(node.omq->counters().refused_clients, 0U);
+}
+
+TEST_F(OmqBounds, CutsTheFirstOfTooManyThatSayNothing) {
+  OmqOptions options;
+  options.limits.silent = 4;
+  TestNode node(io, 1, options);
+  RawPeer client;
+  connect(client, node, 9);
+  client.send({"HI"});
+  ASSERT_EQ(client.receive(io), Frames{"HELLO"});
+  SilentCrowd crowd;
+  crowd.come(io, node.endpoint(), "127.0.0.1", 7);
+
+  ASSERT_TRUE(run_until(io, [&] { return crowd.closed().size() >= 3; }));
+  EXPECT_EQ(crowd.closed(), (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_EQ(node.omq->counters().cut_silent, 3U);
+  client.send({"HI"});
+  EXPECT_EQ(client.receive(io), Frames{"HELLO"});
+}
+
+TEST_F(OmqBounds, CutsTheSilentOfTheAddressThatHasTooMany) {
+  OmqOptions options;
+  options.limits.silent_per_address = 2;
+  TestNode node(io, 1, options);
+  SilentCrowd crowd;
+  crowd.come(io, node.endpoint(), "127.0.0.2", 1);
+  crowd.come(io, node.endpoint(), "127.0.0.3", 3);
+
+  ASSERT_TRUE(run_until(io, [&] { return !crowd.closed().empty(); }));
+  EXPECT_EQ(crowd.closed(), (std::vector<std::size_t>{1}));
+}
+
+TEST_F(OmqBounds, RefusesMoreClientsOfAnAddressButNoServiceNode) {
+  OmqOptions options;
+  options.limits.clients_per_address = 1;
+  TestNode node(io, 1, options);
+  node.nodes.insert(test::key_pair(11).key);
+  RawPeer first;
+  connect(first, node, 9);
+  first.send({"HI"});
+  ASSERT_EQ(first.receive(io), Frames{"HELLO"});
+
+  RawPeer second;
+  second.never_reconnect();
+  connect(second, node, 10);
+  second.send({"HI"});
+  EXPECT_TRUE(run_until(io, [&] { return node.omq->counters().refused_address_full == 1; }));
   EXPECT_FALSE(second.try_receive().has_value());
   RawPeer service_node;
   connect(service_node, node, 11);

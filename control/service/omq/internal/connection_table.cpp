@@ -17,11 +17,20 @@ ip::address without_mapping(const ip::address& address) {
   return address;
 }
 
-void ConnectionTable::descriptor_opened(int descriptor) {
+std::shared_ptr<Output> ConnectionTable::descriptor_opened(int descriptor,
+                                                           const ip::tcp::endpoint& peer) {
   descriptor_closed(descriptor);
-  auto output = std::make_shared<Output>(make_pipe_());
-  output->descriptor = descriptor;
-  outputs_.emplace(descriptor, std::move(output));
+  auto opened = std::make_shared<Output>(make_pipe_());
+  opened->descriptor = descriptor;
+  opened->peer = peer;
+  outputs_.emplace(descriptor, std::move(opened));
+  const auto gives_way = arrivals_.came(descriptor, address_block(peer.address()));
+  return gives_way ? output(*gives_way) : nullptr;
+}
+
+std::shared_ptr<Output> ConnectionTable::output(int descriptor) const {
+  const auto found = outputs_.find(descriptor);
+  return found == outputs_.end() ? nullptr : found->second;
 }
 
 void ConnectionTable::descriptor_closed(int descriptor) {
@@ -29,6 +38,7 @@ void ConnectionTable::descriptor_closed(int descriptor) {
   if (found != by_descriptor_.end()) {
     close(*find(found->second));
   }
+  arrivals_.left(descriptor);
   // Last: whatever else counts it would keep it for ever.
   if (const auto output = outputs_.extract(descriptor)) {
     pool_.close(output.mapped());
@@ -58,7 +68,6 @@ ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const 
   link->descriptor = message.descriptor;
   boost::system::error_code ignored;
   link->address = without_mapping(ip::make_address(message.address, ignored));
-  link->output->address = link->address;
   links_.emplace(link->number, link);
   by_routing_id_.emplace(link->routing_id, link->number);
   by_descriptor_.emplace(link->descriptor, link->number);

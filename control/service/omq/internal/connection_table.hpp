@@ -19,6 +19,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "control/service/omq/internal/arrivals.hpp"
 #include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
@@ -59,14 +60,23 @@ class ConnectionTable {
   using Closed = std::function<void(const OmqLink& link)>;
 
   /// `closed` is told of every connection that is over; from within calls of the table.
-  ConnectionTable(OutputPool& pool, MakePipe make_pipe, Closed closed)
-      : pool_(pool), make_pipe_(std::move(make_pipe)), closed_(std::move(closed)) {}
+  ConnectionTable(const OmqLimits& limits, OutputPool& pool, MakePipe make_pipe, Closed closed)
+      : arrivals_(limits),
+        pool_(pool),
+        make_pipe_(std::move(make_pipe)),
+        closed_(std::move(closed)) {}
 
-  /// A TCP connection of the listener has come or gone, or is not to be listened to any more.
-  void descriptor_opened(int descriptor);
+  /// A TCP connection of the listener has come. `peer`: what it is of, if it still is. Gives who is to lose its connection for it; or null.
+  [[nodiscard]] std::shared_ptr<Output> descriptor_opened(
+      int descriptor, const boost::asio::ip::tcp::endpoint& peer);
+
+  /// One has gone, or is not to be listened to any more.
   void descriptor_closed(int descriptor);
 
-  [[nodiscard]] std::size_t open_count() const noexcept { return outputs_.size(); }
+  /// Null: none is open there.
+  [[nodiscard]] std::shared_ptr<Output> output(int descriptor) const;
+
+  [[nodiscard]] Arrivals& arrivals() noexcept { return arrivals_; }
 
   /// The connection that a message of the listener came by. A routing id seen with another key or
   /// another TCP connection than before is a new connection, and the one before is over. Null: the
@@ -93,6 +103,7 @@ class ConnectionTable {
  private:
   [[nodiscard]] OmqConnection next_number() noexcept { return OmqConnection{++last_number_}; }
 
+  Arrivals arrivals_;
   OutputPool& pool_;
   MakePipe make_pipe_;
   Closed closed_;

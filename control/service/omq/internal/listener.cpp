@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/internal/listener.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "control/service/omq/internal/frames.hpp"
@@ -15,6 +18,8 @@ namespace allium::control {
 
 namespace {
 
+using boost::asio::ip::tcp;
+
 constexpr const char* kMonitorName = "inproc://omq-listener-monitor";
 constexpr ZmqBounds kEventBounds{.frames = 16, .bytes = 4096};
 
@@ -23,6 +28,14 @@ constexpr int kPipeOutMessages = 32;
 constexpr int kPipeInMessages = 8;
 constexpr int kBacklog = 512;
 constexpr int kKeepaliveIdleS = 60;
+
+std::optional<tcp::endpoint> end_of(int descriptor, int (*name)(int, sockaddr*, socklen_t*)) {
+  tcp::endpoint end;
+  auto length = static_cast<socklen_t>(end.capacity());
+  const bool is_tcp = name(descriptor, end.data(), &length) == 0 &&
+                      (end.data()->sa_family == AF_INET || end.data()->sa_family == AF_INET6);
+  return is_tcp ? std::optional(end) : std::nullopt;
+}
 
 void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
   router.set(ZMQ_IPV6, 1);
@@ -58,8 +71,11 @@ Result<std::vector<boost::asio::ip::tcp::endpoint>> bind_all(
 Result<std::unique_ptr<Listener>> Listener::open(
     boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
     const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-    AdmitKey admit, std::function<void()> drain) {
-  std::unique_ptr<Listener> listener(new Listener(table, std::move(admit)));
+    AdmitKey admit, GivesWay gives_way, std::function<void()> drain) {
+  std::unique_ptr<Listener> listener(new Listener(table, std::move(admit), std::move(gives_way)));
+  if (!listener->spare_.is_open()) {
+    return fail(Errc::io, "cannot listen for OMQ: no descriptors");
+  }
   for (const auto& [socket, type] :
        {std::pair{&listener->zap_, ZMQ_REP}, std::pair{&listener->router_, ZMQ_ROUTER},
         std::pair{&listener->monitor_, ZMQ_PAIR}}) {
@@ -105,23 +121,35 @@ void Listener::drain_events() {
   drain_monitor();
 }
 
+bool Listener::is_connection(int descriptor, const tcp::endpoint& peer) const {
+  const std::optional<tcp::endpoint> own = end_of(descriptor, ::getsockname);
+  return end_of(descriptor, ::getpeername) == peer && own &&
+         std::any_of(endpoints_.begin(), endpoints_.end(), [&own](const tcp::endpoint& endpoint) {
+           return endpoint.port() == own->port();
+         });
+}
+
 void Listener::cut(const Output& output) const {
-  namespace ip = boost::asio::ip;
-  ip::tcp::endpoint peer;
-  ip::tcp::endpoint own;
-  auto peer_length = static_cast<socklen_t>(peer.capacity());
-  auto own_length = static_cast<socklen_t>(own.capacity());
-  if (::getpeername(output.descriptor, peer.data(), &peer_length) != 0 ||
-      ::getsockname(output.descriptor, own.data(), &own_length) != 0) {
+  // libzmq's thread may have closed it a moment ago, and its number may be another's now, at any time: so what is shut down is a second
+  // descriptor, which stays what it was when it was looked at. The first look is for other files, such as the store's lock, which
+  // closing a second descriptor of would unlock.
+  if (!is_connection(output.descriptor, output.peer)) {
     return;
   }
-  // libzmq's thread may have closed it a moment ago, and its number may be another's now.
-  const bool is_ours =
-      without_mapping(peer.address()) == output.address &&
-      std::any_of(endpoints_.begin(), endpoints_.end(),
-                  [&own](const auto& endpoint) { return endpoint.port() == own.port(); });
-  if (is_ours) {
-    ::shutdown(output.descriptor, SHUT_RDWR);
+  if (::dup3(output.descriptor, spare_.get(), O_CLOEXEC) < 0) {
+    return;
+  }
+  if (is_connection(spare_.get(), output.peer)) {
+    ::shutdown(spare_.get(), SHUT_RDWR);
+  }
+  spare_.clear();
+}
+
+void Listener::note(int descriptor) {
+  // Gone already, or another's by now: its end is told next.
+  const tcp::endpoint peer = end_of(descriptor, ::getpeername).value_or(tcp::endpoint());
+  if (const std::shared_ptr<Output> first = table_.descriptor_opened(descriptor, peer)) {
+    gives_way_(*first);
   }
 }
 
@@ -134,7 +162,7 @@ void Listener::drain_monitor() {
     std::memcpy(&kind, event->frames.front().data(), sizeof kind);
     std::memcpy(&descriptor, event->frames.front().data() + sizeof kind, sizeof descriptor);
     if (kind == ZMQ_EVENT_ACCEPTED) {
-      table_.descriptor_opened(descriptor);
+      note(descriptor);
     } else if (kind == ZMQ_EVENT_DISCONNECTED) {
       table_.descriptor_closed(descriptor);
     }

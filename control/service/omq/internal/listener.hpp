@@ -9,9 +9,11 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "control/service/omq/internal/connection_table.hpp"
+#include "control/service/omq/internal/spare_descriptor.hpp"
 #include "control/service/omq/internal/zap.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
@@ -20,11 +22,14 @@ namespace allium::control {
 
 class Listener {
  public:
+  /// Called with who is to lose its connection for another one that has come.
+  using GivesWay = std::function<void(const Output& output)>;
+
   /// `drain` is called when messages may have come; see ZmqSocket::watch. Errc::io.
   [[nodiscard]] static Result<std::unique_ptr<Listener>> open(
       boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
       const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-      AdmitKey admit, std::function<void()> drain);
+      AdmitKey admit, GivesWay gives_way, std::function<void()> drain);
 
   ~Listener();
   Listener(const Listener&) = delete;
@@ -41,20 +46,27 @@ class Listener {
   /// new one waits for our answer.
   void drain_events();
 
-  /// Ends a client's TCP connection. libzmq has no call for that, so its descriptor is shut down under it, if it is still what it was.
+  /// Ends a client's TCP connection. libzmq has no call for that, so it is shut down under it, if the descriptor is still that connection's.
   void cut(const Output& output) const;
 
  private:
-  Listener(ConnectionTable& table, AdmitKey admit) : table_(table), admit_(std::move(admit)) {}
+  Listener(ConnectionTable& table, AdmitKey admit, GivesWay gives_way)
+      : table_(table), admit_(std::move(admit)), gives_way_(std::move(gives_way)) {}
+
+  [[nodiscard]] bool is_connection(int descriptor,
+                                   const boost::asio::ip::tcp::endpoint& peer) const;
+  void note(int descriptor);
 
   void drain_monitor();
 
   ConnectionTable& table_;
   AdmitKey admit_;
+  GivesWay gives_way_;
   std::shared_ptr<ZmqSocket> zap_;
   std::shared_ptr<ZmqSocket> router_;
   std::shared_ptr<ZmqSocket> monitor_;
   std::vector<boost::asio::ip::tcp::endpoint> endpoints_;
+  SpareDescriptor spare_;
 };
 
 }  // namespace allium::control

@@ -16,7 +16,7 @@
 #include <set>
 #include <utility>
 
-#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "control/service/omq/internal/outbox.hpp"
 #include "control/service/omq/internal/pipe_tally.hpp"
@@ -33,8 +33,8 @@ struct Output {
 
   Outbox outbox;
   std::shared_ptr<PipeTally> pipe;
-  int descriptor = -1;               ///< of a client
-  boost::asio::ip::address address;  ///< likewise
+  int descriptor = -1;                  ///< of a client
+  boost::asio::ip::tcp::endpoint peer;  ///< of a client, as its TCP connection has it
   bool is_node = false;
   PipeTally::Clock::time_point began_at{};  ///< to have anything waiting
 
