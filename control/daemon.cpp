@@ -87,6 +87,7 @@ struct Daemon::State {
   void on_hangup();
   void on_beat();
   void look_at_disk();
+  void look_at_connections();
   [[nodiscard]] static std::chrono::microseconds beat_interval();
   void answer(std::string_view question, const LocalSocket::Asker& asker);
   void answer_backup(const std::string& directory, const LocalSocket::Asker& asker);
@@ -105,7 +106,9 @@ struct Daemon::State {
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
   std::unique_ptr<storage::RocksStore> store;
-  storage::StoreDisk disk;  ///< as it was at the last beat
+  storage::StoreDisk disk;                ///< as it was at the last beat
+  std::uint64_t omq_turned_away = 0;      ///< from the beat before to the last one
+  std::uint64_t omq_turned_away_all = 0;  ///< up to the last beat
   DataplaneSteering dataplane{log};
   std::unique_ptr<NodeService> service;
   NetworkSource network{io, log};
@@ -332,6 +335,7 @@ NodeReport Daemon::State::report() const {
   report.is_clock_good = dataplane.is_clock_good();
   report.dataplane = dataplane.state();
   report.disk = disk;
+  report.omq_turned_away = omq_turned_away;
   return report;
 }
 
@@ -343,6 +347,12 @@ void Daemon::State::look_at_disk() {
   disk.is_nearly_full = disk.bytes_free && *disk.bytes_free < wanted;
 }
 
+void Daemon::State::look_at_connections() {
+  const OmqCounters omq = service->status().omq;
+  const std::uint64_t all = omq.refused_clients + omq.cut_silent;
+  omq_turned_away = all - std::exchange(omq_turned_away_all, all);
+}
+
 std::chrono::microseconds Daemon::State::beat_interval() {
   std::uint64_t watchdog_us = 0;
   const bool is_watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
@@ -352,6 +362,7 @@ std::chrono::microseconds Daemon::State::beat_interval() {
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
   look_at_disk();
+  look_at_connections();
   const NodeReport now = report();
   changes.tell(now);
   sd_notify(0, ("WATCHDOG=1\nSTATUS=" + status_line(now)).c_str());

@@ -49,6 +49,8 @@ json::object omq_status(const OmqCounters& omq) {
           {"refused_no_tag", omq.refused_no_tag},
           {"refused_busy", omq.refused_busy},
           {"refused_clients", omq.refused_clients},
+          {"refused_address_full", omq.refused_address_full},
+          {"cut_silent", omq.cut_silent},
           {"malformed", omq.malformed},
           {"oversized", omq.oversized},
           {"unsent_gone", omq.unsent_gone},
@@ -123,6 +125,11 @@ json::array problems_of(const NodeReport& report) {
   if (now.members > 1 && now.members_dead > 0) {
     add(std::to_string(now.members_dead) + " of " + std::to_string(now.members - 1) +
         " other members of the swarm do not answer; what they miss is kept for them");
+  }
+  if (report.omq_turned_away > 0) {
+    add("there are too many OMQ connections: " + std::to_string(report.omq_turned_away) +
+        " were turned away in the last seconds (omq in --json: cut_silent have said nothing, "
+        "refused_clients are clients beyond the bound); see who has many (ss -tn)");
   }
   if (now.store.is_broken) {
     add("the store cannot write: " + broken_advice(report.disk));

@@ -42,6 +42,8 @@ struct NodeReport {
 
   NodeServiceStatus service;
   storage::StoreDisk disk;
+  std::uint64_t omq_turned_away =
+      0;  ///< connections between the last two beats, since there were too many
   std::size_t records_known = 0;
 
   KernelClock kernel_clock;

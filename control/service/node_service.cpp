@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <sodium.h>
 
+#include "control/service/descriptor_shares.hpp"
 #include "control/service/encoding.hpp"
 #include "control/service/https/https_client.hpp"
 #include "control/service/monitor.hpp"
@@ -48,6 +49,24 @@ HttpResponse http_response(const Answer& answer) {
   response.content_type = content_type(answer);
   response.body = body_text(answer, Format::json);
   return response;
+}
+
+DescriptorShares connection_shares() {
+  const OmqLimits omq;
+  return share_descriptors(descriptor_limit(),
+                           {ServerOptions().connections_max, omq.clients, omq.silent});
+}
+
+std::size_t part_of(std::size_t one, std::size_t all_now, std::size_t all_before) {
+  return std::max<std::size_t>(1, one * all_now / all_before);
+}
+
+void fit_connections(const DescriptorShares& shares, OmqLimits& limits) {
+  limits.clients_per_address =
+      part_of(limits.clients_per_address, shares.omq_clients, limits.clients);
+  limits.silent_per_address = part_of(limits.silent_per_address, shares.omq_silent, limits.silent);
+  limits.clients = shares.omq_clients;
+  limits.silent = shares.omq_silent;
 }
 
 }  // namespace
@@ -94,6 +113,7 @@ struct NodeService::State {
   TokenBuckets per_monitor;
   std::array<std::uint8_t, crypto_shorthash_KEYBYTES> account_key{};
   asio::steady_timer tidy_timer;
+  const DescriptorShares shares = connection_shares();
   std::uint64_t rpc_requests = 0;
   std::uint64_t rate_limited = 0;
   std::vector<asio::ip::tcp::endpoint> https_bound;
@@ -131,6 +151,7 @@ Result<void> NodeService::State::open() {
   }
   OmqOptions omq_options;
   omq_options.listen = options.omq;
+  fit_connections(shares, omq_options.limits);
   auto endpoint =
       OmqEndpoint::open(io, identity.x25519_secret(), omq_options, [this](const X25519Key& key) {
         // Also who is in no swarm: it may have left one, and hands over what it had.
@@ -201,6 +222,9 @@ Result<void> NodeService::State::open_https() {
   ServerOptions server_options;
   server_options.certificate = options.certificate;
   server_options.version = kVersionText;
+  server_options.connections_per_address_max = part_of(
+      server_options.connections_per_address_max, shares.https, server_options.connections_max);
+  server_options.connections_max = shares.https;
   auto server = HttpsServer::create(io, std::move(server_options), random,
                                     [this](HttpRequest request, const Respond& respond) {
                                       on_http(std::move(request), respond);
