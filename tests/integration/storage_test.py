@@ -357,7 +357,7 @@ class Deaths(Service):
 
     def test_a_dead_next_node_is_told_before_clients_give_up_and_then_at_once(self):
         path = [self.nodes[0], self.nodes[1], self.nodes[2]]
-        self.assertEqual(Onion(path).call("info", {})[0], 200)
+        devnet.wait_until(lambda: Onion(path).call("info", {})[0] == 200, "the path works", 20)
         allium("devnet", "kill", "n2")
         dead = (502, "Next node is currently unreachable: " + self.nodes[1].ed25519)
         begin = time.monotonic()
@@ -376,6 +376,7 @@ class Deaths(Service):
 
     def test_what_was_acknowledged_outlives_every_process(self):
         account = Account(5)
+        devnet.wait_until(lambda: self.all_take(self.nodes[0], Account(5)), "no member is taken for dead any more", 20)
         self.stored(account, b"precious")
         for number in range(1, NODES + 1):
             allium("devnet", "kill", f"n{number}")
