@@ -16,7 +16,6 @@ import http.client
 import json
 import os
 import queue
-import random
 import re
 import shutil
 import signal
@@ -29,6 +28,11 @@ import termios
 import threading
 import time
 from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+
+from loopback import free_ports
 
 bin_dir = Path(sys.argv[1]).resolve()
 ALLIUM, ALLIUMD = str(bin_dir / "allium"), str(bin_dir / "alliumd")
@@ -336,17 +340,6 @@ def wait_until(is_so, what, seconds=15):
     while not is_so():
         expect(time.monotonic() < end, f"not within {seconds} s: {what}")
         time.sleep(0.02)
-
-
-def free_ports(count):
-    """Below those that the kernel gives to connections, so that nobody's connection takes one in between."""
-    ports = []
-    while len(ports) < count:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as trial:
-            if port not in ports and trial.connect_ex(("127.0.0.1", port)) != 0:
-                ports.append(port)
-    return ports
 
 
 class Node:

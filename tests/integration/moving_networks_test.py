@@ -12,9 +12,7 @@ import base64
 import http.server
 import json
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,8 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
+
+from loopback import free_ports
 
 SKIPPED = 77
 
@@ -39,17 +39,6 @@ ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:" + os.environ.get(
 EAST, WEST = 0, 2**63 - 1  # two swarms, as far apart as can be
 BY_URL = 3  # the node that fetches its documents; it looks every minute
 FETCHED_S = 90
-
-
-def free_ports(count):
-    """Below those that the kernel gives to connections."""
-    ports = []
-    while len(ports) < count:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as trial:
-            if port not in ports and trial.connect_ex(("127.0.0.1", port)) != 0:
-                ports.append(port)
-    return ports
 
 
 def account_near(swarm):

@@ -28,10 +28,17 @@ class RocksStoreTest : public ::testing::Test {
  protected:
   RocksStoreTest() { options_.directory = scratch_.path("store"); }
 
+  /// As the store has them, so that nothing is compressed.
+  static rocksdb::Options plain() {
+    rocksdb::Options options;
+    options.compression = rocksdb::kNoCompression;
+    return options;
+  }
+
   /// Writes into the closed store behind its back.
   void overwrite(std::string_view key, std::string_view value) {
     rocksdb::DB* opened = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open(rocksdb::Options(), options_.directory, &opened).ok());
+    ASSERT_TRUE(rocksdb::DB::Open(plain(), options_.directory, &opened).ok());
     const std::unique_ptr<rocksdb::DB> database(opened);
     ASSERT_TRUE(
         database->Put(rocksdb::WriteOptions(), rocksdb::Slice(key), rocksdb::Slice(value)).ok());
@@ -40,7 +47,7 @@ class RocksStoreTest : public ::testing::Test {
   /// Of the closed store, by kind.
   std::map<int, int> count_records() {
     rocksdb::DB* opened = nullptr;
-    EXPECT_TRUE(rocksdb::DB::Open(rocksdb::Options(), options_.directory, &opened).ok());
+    EXPECT_TRUE(rocksdb::DB::Open(plain(), options_.directory, &opened).ok());
     const std::unique_ptr<rocksdb::DB> database(opened);
     const std::unique_ptr<rocksdb::Iterator> one(database->NewIterator(rocksdb::ReadOptions()));
     std::map<int, int> counts;
@@ -506,7 +513,7 @@ TEST_F(RocksStoreTest, RefusesAFormatItDoesNotKnow) {
 
 TEST_F(RocksStoreTest, RefusesAnotherProgramsDatabase) {
   rocksdb::DB* opened = nullptr;
-  rocksdb::Options create;
+  rocksdb::Options create = plain();
   create.create_if_missing = true;
   ASSERT_TRUE(rocksdb::DB::Open(create, options_.directory, &opened).ok());
   delete opened;
