@@ -48,7 +48,6 @@ constexpr std::chrono::milliseconds kRecordsGap{200};
 constexpr std::string_view kBackupWord = "backup ";
 constexpr std::chrono::minutes kBackupMax{10};
 
-/// Empty: not there.
 /// Empty where there is none.
 Result<std::string> text_of_file(const std::string& path) {
   std::error_code ignored;

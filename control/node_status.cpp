@@ -67,8 +67,7 @@ std::string broken_advice(const storage::StoreDisk& disk) {
   const std::string last_try = disk.problem.empty() ? "" : " (last try: " + disk.problem + ")";
   if (disk.waits_for_descriptors) {
     return "alliumd had no descriptors left for its files; it goes on by itself when there are "
-           "some "
-           "again. If it stays so, raise LimitNOFILE of its unit" +
+           "some again. If it stays so, raise LimitNOFILE of its unit" +
            last_try;
   }
   if (!disk.waits_for_room) {

@@ -109,10 +109,14 @@ bool RocksStore::State::has_room() const {
 void RocksStore::State::open_again() {
   // Reads go on until there is room, and until files can be opened.
   const auto now = std::chrono::steady_clock::now();
-  if (now < looks_again_ || !has_room() || !internal::can_open_files()) {
+  if (now < looks_again_ || !has_room()) {
     return;
   }
   looks_again_ = now + options_.room_interval;
+  // Not with every change that comes meanwhile: for a moment it takes what others want.
+  if (!internal::can_open_files()) {
+    return;
+  }
   std::shared_ptr<rocksdb::DB> before;
   {
     const std::lock_guard lock(mutex_);

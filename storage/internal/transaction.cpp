@@ -195,11 +195,9 @@ void Transaction::note(const rocksdb::Status& status, std::string_view doing) {
 }
 
 void Transaction::seal() {
-  undo_.clear();
-  if (changes_->by_key.empty()) {
-    return;
+  if (!changes_->by_key.empty()) {
+    put(kTotalsKey, encode_totals(totals_));
   }
-  put(kTotalsKey, encode_totals(totals_));
   undo_.clear();
   std::size_t bytes = kBatchHeadBytes;
   for (const auto& [key, value] : changes_->by_key) {
