@@ -56,6 +56,7 @@ json::object omq_status(const OmqCounters& omq) {
           {"unsent_gone", omq.unsent_gone},
           {"unsent_full", omq.unsent_full},
           {"cut_slow", omq.cut_slow},
+          {"cut_unfinished", omq.cut_unfinished},
           {"requested", omq.requested},
           {"timeouts", omq.timeouts},
           {"unknown_tags", omq.unknown_tags}};

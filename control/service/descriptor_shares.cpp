@@ -8,9 +8,9 @@
 namespace allium::control {
 namespace {
 
-// 512 connections to nodes and as many kept ones to HTTPS servers, the store's 256 files, the connections of service nodes, and those
-// that libzmq has accepted before they could be counted.
-constexpr std::uint64_t kReserveMax = 2048;
+// 512 connections to nodes, which take four each (libzmq's own and their monitors'), as many kept ones to HTTPS servers, the store's 256
+// files, the connections of service nodes, and those that libzmq has accepted before they could be counted.
+constexpr std::uint64_t kReserveMax = 3072;
 
 }  // namespace
 

@@ -19,7 +19,7 @@ struct DescriptorShares {
 };
 
 /// `full` where `limit` descriptors are enough for it, else the same parts of what there is. A reserve is left in any case: half of
-/// `limit`, up to 2,048.
+/// `limit`, up to 3,072.
 [[nodiscard]] DescriptorShares share_descriptors(std::uint64_t limit, const DescriptorShares& full);
 
 /// The soft limit of this process.

@@ -9,6 +9,7 @@
 #include "control/service/omq/internal/connection_table.hpp"
 #include "control/service/omq/internal/dialer.hpp"
 #include "control/service/omq/internal/frames.hpp"
+#include "control/service/omq/internal/input_watch.hpp"
 #include "control/service/omq/internal/listener.hpp"
 #include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/requester.hpp"
@@ -25,7 +26,8 @@ namespace {
 
 using Link = ConnectionTable::Link;
 
-constexpr std::size_t kBurstMax = 64;  // messages of one socket before others have their turn
+constexpr std::size_t kBurstMax = 64;      // messages of one socket before others have their turn
+constexpr std::size_t kSocketsOfPeer = 3;  // its own, and both ends of its monitor
 constexpr std::size_t kOwnSockets = 8;
 
 }  // namespace
@@ -38,7 +40,7 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
         identity(secret),
         options(std::move(options_)),
         is_service_node(std::move(is_service_node_)),
-        context(static_cast<int>(options.limits.peers + kOwnSockets)),
+        context(static_cast<int>(options.limits.peers * kSocketsOfPeer + kOwnSockets)),
         pool(options.limits,
              [this](const std::shared_ptr<Output>& output) {
                ++counters.cut_slow;
@@ -59,6 +61,7 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   }
 
   ~State() {
+    input_watch.reset();
     links.close_all();
     listener.reset();
   }
@@ -88,6 +91,7 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   std::shared_ptr<Requester> requester;
   std::shared_ptr<Responder> responder;
   std::unique_ptr<Listener> listener;
+  std::shared_ptr<InputWatch> input_watch;
 };
 
 Result<void> OmqEndpoint::State::start() {
@@ -114,6 +118,18 @@ Result<void> OmqEndpoint::State::start() {
   }
   listener = std::move(*opened);
   dialer->close_idle();
+  input_watch = std::make_shared<InputWatch>(io, options, links, *listener->router(),
+                                             InputWatch::Cuts{.incoming =
+                                                                  [this](const Output& output) {
+                                                                    ++counters.cut_unfinished;
+                                                                    cut(output);
+                                                                  },
+                                                              .outgoing =
+                                                                  [this](OmqLink& link) {
+                                                                    ++counters.cut_unfinished;
+                                                                    links.close(link);
+                                                                  }});
+  input_watch->look();
   return {};
 }
 
@@ -173,6 +189,7 @@ void OmqEndpoint::State::drain_clients() {
     if (!message) {
       break;
     }
+    links.took(*message);
     const std::optional<X25519Key> key = key_of_user_id(message->user_id);
     ALLIUM_CHECK(key.has_value());  // every connection passed ZAP, which we answer
     if (!may_speak(message->descriptor, *key)) {
@@ -193,11 +210,15 @@ void OmqEndpoint::State::drain_clients() {
 
 void OmqEndpoint::State::drain_peer(OmqConnection number) {
   const Link link = links.find(number);
+  if (link) {
+    link->note_connections();  // before what came by them
+  }
   for (std::size_t count = 0; link && !link->is_closed && count < kBurstMax; ++count) {
     std::optional<ZmqReceived> message = link->socket->receive(kMessageBounds);
     if (!message) {
       break;
     }
+    link->input.took(message->wire_bytes);
     if (message->is_oversized) {
       ++counters.oversized;
     } else {

@@ -102,6 +102,10 @@ struct OmqLimits {
   std::size_t client_bytes_max = 64UL * 1024 * 1024;  ///< waiting for one client at most
   std::size_t peer_bytes = 64UL * 1024 * 1024;        ///< waiting for one service node
   std::size_t peers_bytes = 256UL * 1024 * 1024;      ///< waiting for service nodes together
+  /// Of one connection inside libzmq: messages that wait to be taken, and one that is not complete. One that has more is cut.
+  std::size_t input_bytes = 96UL * 1024 * 1024;
+  /// The same of all connections. Of the address that has most the one that has most is cut.
+  std::size_t inputs_bytes = 128UL * 1024 * 1024;
 };
 
 struct OmqOptions {
@@ -109,6 +113,7 @@ struct OmqOptions {
   OmqLimits limits;
   std::chrono::milliseconds peer_idle{
       30'000};  ///< an outgoing connection without traffic is closed
+  std::chrono::milliseconds input_interval{250};  ///< between two looks at what is inside libzmq
 };
 
 struct OmqCounters {
@@ -128,6 +133,7 @@ struct OmqCounters {
   std::uint64_t unsent_full = 0;  ///< messages dropped, since the peer does not read
   std::uint64_t cut_slow =
       0;  ///< connections of clients that do not read while others need the memory
+  std::uint64_t cut_unfinished = 0;  ///< connections over OmqLimits::input_bytes or inputs_bytes
   std::uint64_t requested = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t unknown_tags = 0;  ///< replies nobody waits for (any more)

@@ -16,9 +16,9 @@ std::size_t sum_of(const DescriptorShares& shares) {
 }
 
 TEST(DescriptorShares, AreAllWhereThereAreEnough) {
-  EXPECT_EQ(sum_of(share_descriptors(sum_of(kFull) + 2048, kFull)), sum_of(kFull));
+  EXPECT_EQ(sum_of(share_descriptors(sum_of(kFull) + 3072, kFull)), sum_of(kFull));
   EXPECT_EQ(sum_of(share_descriptors(UINT64_MAX, kFull)), sum_of(kFull));
-  EXPECT_LT(sum_of(share_descriptors(sum_of(kFull) + 2047, kFull)), sum_of(kFull));
+  EXPECT_LT(sum_of(share_descriptors(sum_of(kFull) + 3071, kFull)), sum_of(kFull));
 }
 
 TEST(DescriptorShares, LeaveAReserveWhereThereAreFew) {

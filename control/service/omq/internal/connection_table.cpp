@@ -10,6 +10,13 @@ namespace allium::control {
 
 namespace ip = boost::asio::ip;
 
+void OmqLink::note_connections() {
+  while (const std::optional<ZmqConnectionEvent> event = monitor->next()) {
+    const bool has_come = event->kind == ZmqConnectionEvent::Kind::came;
+    input = has_come ? InputTally(event->descriptor) : InputTally();
+  }
+}
+
 ip::address without_mapping(const ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return ip::make_address_v4(ip::v4_mapped, address.to_v6());
@@ -23,14 +30,21 @@ std::shared_ptr<Output> ConnectionTable::descriptor_opened(int descriptor,
   auto opened = std::make_shared<Output>(make_pipe_());
   opened->descriptor = descriptor;
   opened->peer = peer;
-  outputs_.emplace(descriptor, std::move(opened));
+  incoming_.emplace(descriptor, Incoming{std::move(opened), InputTally(descriptor)});
   const auto gives_way = arrivals_.came(descriptor, address_block(peer.address()));
   return gives_way ? output(*gives_way) : nullptr;
 }
 
 std::shared_ptr<Output> ConnectionTable::output(int descriptor) const {
-  const auto found = outputs_.find(descriptor);
-  return found == outputs_.end() ? nullptr : found->second;
+  const auto found = incoming_.find(descriptor);
+  return found == incoming_.end() ? nullptr : found->second.output;
+}
+
+void ConnectionTable::took(const ZmqReceived& message) {
+  const auto found = incoming_.find(message.descriptor);
+  if (found != incoming_.end()) {
+    found->second.input.took(message.wire_bytes);
+  }
 }
 
 void ConnectionTable::descriptor_closed(int descriptor) {
@@ -40,15 +54,15 @@ void ConnectionTable::descriptor_closed(int descriptor) {
   }
   arrivals_.left(descriptor);
   // Last: whatever else counts it would keep it for ever.
-  if (const auto output = outputs_.extract(descriptor)) {
-    pool_.close(output.mapped());
+  if (const auto incoming = incoming_.extract(descriptor)) {
+    pool_.close(incoming.mapped().output);
   }
 }
 
 ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const X25519Key& key,
                                               const std::shared_ptr<ZmqSocket>& listener) {
-  const auto output = outputs_.find(message.descriptor);
-  if (output == outputs_.end()) {
+  const auto incoming = incoming_.find(message.descriptor);
+  if (incoming == incoming_.end()) {
     return nullptr;
   }
   const auto known = by_routing_id_.find(message.routing_id);
@@ -63,7 +77,7 @@ ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const 
   if (same_descriptor != by_descriptor_.end()) {
     close(*find(same_descriptor->second));
   }
-  auto link = std::make_shared<OmqLink>(next_number(), key, listener, output->second);
+  auto link = std::make_shared<OmqLink>(next_number(), key, listener, incoming->second.output);
   link->routing_id = message.routing_id;
   link->descriptor = message.descriptor;
   boost::system::error_code ignored;
@@ -75,15 +89,26 @@ ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const 
 }
 
 ConnectionTable::Link ConnectionTable::add_outgoing(const OmqPeer& peer,
-                                                    std::shared_ptr<ZmqSocket> socket) {
+                                                    std::shared_ptr<ZmqSocket> socket,
+                                                    std::unique_ptr<ZmqMonitor> monitor) {
   auto link = std::make_shared<OmqLink>(next_number(), peer.x25519, std::move(socket),
                                         std::make_shared<Output>(make_pipe_()));
   link->is_outgoing = true;
+  link->monitor = std::move(monitor);
   link->endpoint = peer.endpoint;
   link->address = peer.endpoint.address();
   links_.emplace(link->number, link);
   ALLIUM_CHECK(outgoing_.emplace(peer.x25519, link->number).second);
   return link;
+}
+
+std::vector<ConnectionTable::Link> ConnectionTable::outgoing() const {
+  std::vector<Link> links;
+  links.reserve(outgoing_.size());
+  for (const auto& [key, number] : outgoing_) {
+    links.push_back(find(number));
+  }
+  return links;
 }
 
 ConnectionTable::Link ConnectionTable::find(OmqConnection number) const {
@@ -115,6 +140,7 @@ void ConnectionTable::close(OmqLink& link) {
   link.output->outbox.clear();
   if (link.is_outgoing) {
     outgoing_.erase(link.key);
+    link.monitor.reset();
     link.socket->close();
     pool_.close(link.output);
   } else {

@@ -16,11 +16,14 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
 
 #include "control/service/omq/internal/arrivals.hpp"
+#include "control/service/omq/internal/input_tally.hpp"
 #include "control/service/omq/internal/output_pool.hpp"
+#include "control/service/omq/internal/zmq_monitor.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 
@@ -36,15 +39,20 @@ struct OmqLink {
           std::shared_ptr<Output> output_)
       : number(number_), key(key_), socket(std::move(socket_)), output(std::move(output_)) {}
 
+  /// Which TCP connection it has. Outgoing only.
+  void note_connections();
+
   OmqConnection number;
-  X25519Key key;                      ///< of the other end
-  std::shared_ptr<ZmqSocket> socket;  ///< the listener's, or its own when outgoing
+  X25519Key key;                        ///< of the other end
+  std::shared_ptr<ZmqSocket> socket;    ///< the listener's, or its own when outgoing
+  std::unique_ptr<ZmqMonitor> monitor;  ///< outgoing only
   bool is_outgoing = false;
   bool is_closed = false;
   std::string routing_id;                   ///< client only
   int descriptor = -1;                      ///< client only
   boost::asio::ip::address address;         ///< of the other end
   boost::asio::ip::tcp::endpoint endpoint;  ///< outgoing only
+  InputTally input;                         ///< outgoing only
   std::shared_ptr<Output> output;
   bool is_silent = false;           ///< outgoing: nothing has come since requests began to wait
   std::size_t served_count = 0;     ///< requests of the other end that have no answer yet
@@ -58,6 +66,12 @@ class ConnectionTable {
   using Link = std::shared_ptr<OmqLink>;
   using MakePipe = std::function<std::shared_ptr<PipeTally>()>;
   using Closed = std::function<void(const OmqLink& link)>;
+
+  /// A TCP connection of the listener.
+  struct Incoming {
+    std::shared_ptr<Output> output;
+    InputTally input;
+  };
 
   /// `closed` is told of every connection that is over; from within calls of the table.
   ConnectionTable(const OmqLimits& limits, OutputPool& pool, MakePipe make_pipe, Closed closed)
@@ -76,6 +90,12 @@ class ConnectionTable {
   /// Null: none is open there.
   [[nodiscard]] std::shared_ptr<Output> output(int descriptor) const;
 
+  /// A message has been taken that came there.
+  void took(const ZmqReceived& message);
+
+  /// By descriptor.
+  [[nodiscard]] std::unordered_map<int, Incoming>& incoming() noexcept { return incoming_; }
+
   [[nodiscard]] Arrivals& arrivals() noexcept { return arrivals_; }
 
   /// The connection that a message of the listener came by. A routing id seen with another key or
@@ -84,7 +104,9 @@ class ConnectionTable {
   [[nodiscard]] Link client(const ZmqReceived& message, const X25519Key& key,
                             const std::shared_ptr<ZmqSocket>& listener);
 
-  [[nodiscard]] Link add_outgoing(const OmqPeer& peer, std::shared_ptr<ZmqSocket> socket);
+  [[nodiscard]] Link add_outgoing(const OmqPeer& peer, std::shared_ptr<ZmqSocket> socket,
+                                  std::unique_ptr<ZmqMonitor> monitor);
+  [[nodiscard]] std::vector<Link> outgoing() const;
   [[nodiscard]] Link find(OmqConnection number) const;
   [[nodiscard]] Link find_outgoing(const X25519Key& key) const;
 
@@ -108,7 +130,7 @@ class ConnectionTable {
   MakePipe make_pipe_;
   Closed closed_;
   std::uint64_t last_number_ = 0;
-  std::unordered_map<int, std::shared_ptr<Output>> outputs_;  ///< of every open descriptor
+  std::unordered_map<int, Incoming> incoming_;  ///< every open descriptor
   std::map<OmqConnection, Link> links_;
   std::unordered_map<std::string, OmqConnection> by_routing_id_;
   std::unordered_map<int, OmqConnection> by_descriptor_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -20,7 +21,8 @@ namespace {
 
 using Clock = OmqLink::Clock;
 
-constexpr int kPipeMessages = 16;
+constexpr int kPipeOutMessages = 16;
+constexpr int kPipeInMessages = 8;  // of the greatest size they are within OmqLimits::input_bytes
 constexpr int kConnectMs = 5'000;
 constexpr int kReconnectMs = 250;
 constexpr int kReconnectMsMax = 5'000;
@@ -48,8 +50,8 @@ void set_up_dealer(ZmqSocket& socket, const OmqIdentity& identity, const X25519K
   socket.set(ZMQ_CURVE_PUBLICKEY, identity.key);
   socket.set(ZMQ_CURVE_SECRETKEY, identity.secret.bytes());
   socket.set(ZMQ_IPV6, 1);
-  socket.set(ZMQ_SNDHWM, kPipeMessages);
-  socket.set(ZMQ_RCVHWM, kPipeMessages);
+  socket.set(ZMQ_SNDHWM, kPipeOutMessages);
+  socket.set(ZMQ_RCVHWM, kPipeInMessages);
   socket.set(ZMQ_HANDSHAKE_IVL, kHandshakeMs);
   socket.set(ZMQ_CONNECT_TIMEOUT, kConnectMs);
   socket.set(ZMQ_RECONNECT_IVL, kReconnectMs);
@@ -102,8 +104,12 @@ Result<Dialer::Link> Dialer::connect(const OmqPeer& peer) {
   }
   ZmqSocket& socket = **made;
   set_up_dealer(socket, identity_, peer.x25519);
+  auto monitor = ZmqMonitor::make(io_, context_, *made, std::to_string(++last_number_));
+  if (!monitor) {
+    return tl::unexpected<Error>(monitor.error());
+  }
   socket.connect(peer.endpoint);
-  const Link link = links_.add_outgoing(peer, *made);
+  const Link link = links_.add_outgoing(peer, *made, std::move(*monitor));
   link->last_used = Clock::now();
   socket.watch([weak = weak_from_this(), number = link->number] {
     if (const std::shared_ptr<Dialer> self = weak.lock()) {

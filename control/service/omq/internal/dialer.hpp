@@ -7,6 +7,7 @@
 //   Threads    the service thread.
 //   Limits     OmqLimits::peers connections.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -55,6 +56,7 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   ConnectionTable& links_;
   std::function<void(OmqConnection)> drain_;
   boost::asio::steady_timer idle_timer_;
+  std::uint64_t last_number_ = 0;  ///< of connections, for the names of their monitors
 };
 
 }  // namespace allium::control

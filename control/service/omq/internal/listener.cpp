@@ -7,7 +7,6 @@
 #include <zmq.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -20,12 +19,11 @@ namespace {
 
 using boost::asio::ip::tcp;
 
-constexpr const char* kMonitorName = "inproc://omq-listener-monitor";
-constexpr ZmqBounds kEventBounds{.frames = 16, .bytes = 4096};
+constexpr ZmqBounds kQuestionBounds{.frames = 16, .bytes = 4096};
 
 // What a pipe holds is bounded in bytes (Output::has_pipe_room); this is for the frames too small to be counted.
 constexpr int kPipeOutMessages = 32;
-constexpr int kPipeInMessages = 8;
+constexpr int kPipeInMessages = 8;  // of the greatest size they are within OmqLimits::input_bytes
 constexpr int kBacklog = 512;
 constexpr int kKeepaliveIdleS = 60;
 
@@ -77,8 +75,7 @@ Result<std::unique_ptr<Listener>> Listener::open(
     return fail(Errc::io, "cannot listen for OMQ: no descriptors");
   }
   for (const auto& [socket, type] :
-       {std::pair{&listener->zap_, ZMQ_REP}, std::pair{&listener->router_, ZMQ_ROUTER},
-        std::pair{&listener->monitor_, ZMQ_PAIR}}) {
+       {std::pair{&listener->zap_, ZMQ_REP}, std::pair{&listener->router_, ZMQ_ROUTER}}) {
     auto made = ZmqSocket::make(io, context, type);
     if (!made) {
       return tl::unexpected<Error>(made.error());
@@ -87,10 +84,11 @@ Result<std::unique_ptr<Listener>> Listener::open(
   }
   listener->zap_->bind_inside(kZapName);
   set_up_router(*listener->router_, secret);
-  // Without a bound: libzmq's thread would wait for room and hold every connection up.
-  listener->monitor_->set(ZMQ_RCVHWM, 0);
-  listener->router_->monitor(kMonitorName, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
-  listener->monitor_->connect_inside(kMonitorName);
+  auto monitor = ZmqMonitor::make(io, context, listener->router_, "listener");
+  if (!monitor) {
+    return tl::unexpected<Error>(monitor.error());
+  }
+  listener->monitor_ = std::move(*monitor);
   auto bound = bind_all(*listener->router_, endpoints);
   if (!bound) {
     return tl::unexpected<Error>(bound.error());
@@ -104,16 +102,14 @@ Result<std::unique_ptr<Listener>> Listener::open(
 }
 
 Listener::~Listener() {
-  // The monitor's sender first: libzmq's thread would wait for ever to tell a socket that is
-  // closed.
+  monitor_.reset();
   if (router_) {
-    router_->stop_monitor();
     router_->close();
   }
 }
 
 void Listener::drain_events() {
-  while (const std::optional<ZmqReceived> question = zap_->receive(kEventBounds)) {
+  while (const std::optional<ZmqReceived> question = zap_->receive(kQuestionBounds)) {
     drain_monitor();  // how many there are already
     // If the asker has gone, so has the question.
     static_cast<void>(zap_->send(zap_reply(question->frames, admit_)));
@@ -154,17 +150,11 @@ void Listener::note(int descriptor) {
 }
 
 void Listener::drain_monitor() {
-  while (const std::optional<ZmqReceived> event = monitor_->receive(kEventBounds)) {
-    // Event 16 bit, value 32 bit, both as the machine has them (zmq_socket_monitor(3)).
-    std::uint16_t kind = 0;
-    std::int32_t descriptor = 0;
-    ALLIUM_CHECK(event->frames.front().size() == sizeof kind + sizeof descriptor);
-    std::memcpy(&kind, event->frames.front().data(), sizeof kind);
-    std::memcpy(&descriptor, event->frames.front().data() + sizeof kind, sizeof descriptor);
-    if (kind == ZMQ_EVENT_ACCEPTED) {
-      note(descriptor);
-    } else if (kind == ZMQ_EVENT_DISCONNECTED) {
-      table_.descriptor_closed(descriptor);
+  while (const std::optional<ZmqConnectionEvent> event = monitor_->next()) {
+    if (event->kind == ZmqConnectionEvent::Kind::came) {
+      note(event->descriptor);
+    } else {
+      table_.descriptor_closed(event->descriptor);
     }
   }
 }

@@ -15,6 +15,7 @@
 #include "control/service/omq/internal/connection_table.hpp"
 #include "control/service/omq/internal/spare_descriptor.hpp"
 #include "control/service/omq/internal/zap.hpp"
+#include "control/service/omq/internal/zmq_monitor.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 
@@ -64,7 +65,7 @@ class Listener {
   GivesWay gives_way_;
   std::shared_ptr<ZmqSocket> zap_;
   std::shared_ptr<ZmqSocket> router_;
-  std::shared_ptr<ZmqSocket> monitor_;
+  std::unique_ptr<ZmqMonitor> monitor_;
   std::vector<boost::asio::ip::tcp::endpoint> endpoints_;
   SpareDescriptor spare_;
 };

@@ -12,6 +12,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "control/service/omq/internal/input_tally.hpp"
 #include "control/service/tcp_listen.hpp"
 #include "crypto_accel/base/check.hpp"
 
@@ -252,6 +253,7 @@ bool ZmqSocket::receive_frame(ZmqReceived& message, const ZmqBounds& bounds, std
     message.descriptor = frame.descriptor();
   }
   bytes += frame.bytes();
+  message.wire_bytes += InputTally::wire_bytes(frame.bytes());
   if (message.frames.size() == bounds.frames || bytes > bounds.bytes) {
     message.is_oversized = true;
   } else {

@@ -46,11 +46,12 @@ class ZmqContext {
 struct ZmqReceived {
   std::vector<std::string> frames;  ///< without the routing id of a ROUTER
   bool is_oversized =
-      false;               ///< too many frames or bytes; `frames` was cut, the message is consumed
-  std::string routing_id;  ///< ROUTER only
-  std::string user_id;     ///< what ZAP answered; empty: nothing
-  std::string address;     ///< of the other end of the TCP connection
-  int descriptor = -1;     ///< of the TCP connection, while that is open
+      false;  ///< too many frames or bytes; `frames` was cut, the message is consumed
+  std::size_t wire_bytes = 0;  ///< what it took of its TCP connection, inside CURVE
+  std::string routing_id;      ///< ROUTER only
+  std::string user_id;         ///< what ZAP answered; empty: nothing
+  std::string address;         ///< of the other end of the TCP connection
+  int descriptor = -1;         ///< of the TCP connection, while that is open
 };
 
 struct ZmqBounds {

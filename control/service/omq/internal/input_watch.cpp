@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/omq/internal/input_watch.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "control/service/https/address_block.hpp"
+
+namespace allium::control {
+
+/// One of the two is there.
+struct InputWatch::Holder {
+  std::size_t held = 0;
+  AddressBlock block = 0;
+  std::shared_ptr<Output> incoming;
+  ConnectionTable::Link outgoing;
+};
+
+InputWatch::InputWatch(boost::asio::io_context& io, const OmqOptions& options,
+                       ConnectionTable& links, ZmqSocket& router, Cuts cuts)
+    : options_(options), links_(links), router_(router), cuts_(std::move(cuts)), timer_(io) {}
+
+void InputWatch::look() {
+  sample();
+  cut_those_with_too_much();
+  timer_.expires_after(options_.input_interval);
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const std::shared_ptr<InputWatch> self = weak.lock();
+    if (!error && self) {
+      self->look();
+    }
+  });
+}
+
+void InputWatch::sample() {
+  for (auto& [descriptor, incoming] : links_.incoming()) {
+    incoming.input.sample();
+  }
+  // After the samples, so that every message that was complete by then is seen. Asking may swallow the sign of what is there.
+  if (router_.has_input()) {
+    router_.drain_soon();
+  } else {
+    for (auto& [descriptor, incoming] : links_.incoming()) {
+      incoming.input.settle();
+    }
+  }
+  for (const ConnectionTable::Link& link : links_.outgoing()) {
+    link->note_connections();
+    link->input.sample();
+    if (link->socket->has_input()) {
+      link->socket->drain_soon();
+    } else {
+      link->input.settle();
+    }
+  }
+}
+
+std::vector<InputWatch::Holder> InputWatch::holders() const {
+  std::vector<Holder> found;
+  for (const auto& [descriptor, incoming] : links_.incoming()) {
+    if (incoming.input.held() > 0) {
+      found.push_back({.held = incoming.input.held(),
+                       .block = address_block(incoming.output->peer.address()),
+                       .incoming = incoming.output,
+                       .outgoing = nullptr});
+    }
+  }
+  for (const ConnectionTable::Link& link : links_.outgoing()) {
+    if (link->input.held() > 0) {
+      found.push_back({.held = link->input.held(),
+                       .block = address_block(link->address),
+                       .incoming = nullptr,
+                       .outgoing = link});
+    }
+  }
+  return found;
+}
+
+void InputWatch::cut(const Holder& holder) const {
+  if (holder.incoming) {
+    cuts_.incoming(*holder.incoming);
+  } else {
+    cuts_.outgoing(*holder.outgoing);
+  }
+}
+
+void InputWatch::cut_those_with_too_much() {
+  std::vector<Holder> all = holders();
+  std::size_t total = 0;
+  std::map<AddressBlock, std::size_t> of_block;
+  for (const Holder& holder : all) {
+    total += holder.held;
+    of_block[holder.block] += holder.held;
+  }
+  const auto take_out = [&](std::vector<Holder>::iterator holder) {
+    cut(*holder);
+    total -= holder->held;
+    of_block[holder->block] -= holder->held;
+    holder->held = 0;
+  };
+  for (auto holder = all.begin(); holder != all.end(); ++holder) {
+    if (holder->held > options_.limits.input_bytes) {
+      take_out(holder);
+    }
+  }
+  while (total > options_.limits.inputs_bytes) {
+    take_out(std::max_element(all.begin(), all.end(), [&](const Holder& left, const Holder& right) {
+      return std::pair(of_block[left.block], left.held) <
+             std::pair(of_block[right.block], right.held);
+    }));
+  }
+}
+
+}  // namespace allium::control

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Messages that do not end: libzmq keeps what has come of them, so their senders are cut off.
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "control/service/omq/omq_endpoint.hpp"
+#include "tests/unit/omq/holding_proxy.hpp"
+#include "tests/unit/omq/raw_peer.hpp"
+#include "tests/unit/omq/test_node.hpp"
+
+namespace allium::control {
+namespace {
+
+using test::Frames;
+using test::HoldingProxy;
+using test::RawPeer;
+using test::run_until;
+using test::TestNode;
+
+constexpr std::size_t kMebibyte = 1024UL * 1024;
+
+Frames long_message(const std::string& name) {
+  Frames frames = {name, "1"};
+  frames.resize(10, std::string(kMebibyte, 'x'));
+  return frames;
+}
+
+class OmqInput : public testing::Test {
+ protected:
+  static OmqOptions options() {
+    OmqOptions options;
+    options.input_interval = std::chrono::milliseconds(5);
+    return options;
+  }
+
+  /// A client of which the node gets `bytes`, and a part of a message with them.
+  struct Client {
+    Client(boost::asio::io_context& io, const TestNode& node, std::size_t bytes,
+           const std::string& from = "127.0.0.1")
+        : proxy(io, node.endpoint(), {.of_caller = bytes}, from) {
+      peer.never_reconnect();
+      peer.connect(proxy.endpoint(), node.key(), test::key_pair(9));
+      peer.send(long_message("storage.echo"));
+    }
+
+    HoldingProxy proxy;
+    RawPeer peer;
+  };
+
+  /// Nothing is cut by the time another one has been served for many looks.
+  void expect_no_cut(TestNode& node) {
+    const auto until = std::chrono::steady_clock::now() + options().input_interval * 20;
+    run_until(io, [&] { return std::chrono::steady_clock::now() > until; });
+    EXPECT_EQ(node.omq->counters().cut_unfinished, 0U);
+  }
+
+  boost::asio::io_context io;
+};
+
+TEST_F(OmqInput, ThatDoesNotEndIsCutOff) {
+  OmqOptions bounded = options();
+  bounded.limits.input_bytes = 2 * kMebibyte;
+  TestNode node(io, 1, bounded);
+  node.add_echo("storage.echo");
+  Client within(io, node, kMebibyte);
+  expect_no_cut(node);
+  Client beyond(io, node, 3 * kMebibyte);
+
+  ASSERT_TRUE(run_until(io, [&] { return beyond.proxy.is_over(); }));
+  EXPECT_FALSE(within.proxy.is_over());
+  EXPECT_EQ(node.omq->counters().cut_unfinished, 1U);
+  EXPECT_EQ(node.omq->counters().received, 0U);
+}
+
+TEST_F(OmqInput, ThatEndsIsNotCountedAnyMore) {
+  OmqOptions bounded = options();
+  bounded.limits.input_bytes = 4 * kMebibyte;  // 8 messages wait in libzmq, and one is not complete
+  bounded.input_interval = std::chrono::milliseconds(1);
+  TestNode node(io, 1, bounded);
+  node.add_echo("storage.echo");
+  RawPeer client;
+  client.connect(node.endpoint(), node.key(), test::key_pair(9));
+  for (int i = 0; i < 64; ++i) {
+    client.send({"storage.echo", "t", std::string(kMebibyte / 4, 'x')});
+  }
+  for (int i = 0; i < 64; ++i) {
+    ASSERT_EQ(client.receive(io).size(), 3U);
+  }
+  EXPECT_EQ(node.omq->counters().cut_unfinished, 0U);
+}
+
+TEST_F(OmqInput, OfTheAddressThatHasMostGivesWay) {
+  OmqOptions bounded = options();
+  bounded.limits.inputs_bytes = 7 * kMebibyte;
+  TestNode node(io, 1, bounded);
+  Client alone(io, node, 3 * kMebibyte, "127.0.0.2");
+  Client small(io, node, 1 * kMebibyte, "127.0.0.3");
+  Client large(io, node, 2 * kMebibyte, "127.0.0.3");
+  expect_no_cut(node);
+  Client last(io, node, 3 * kMebibyte / 2, "127.0.0.3");
+
+  ASSERT_TRUE(run_until(io, [&] { return large.proxy.is_over(); }));
+  EXPECT_EQ(node.omq->counters().cut_unfinished, 1U);
+  EXPECT_FALSE(alone.proxy.is_over() || small.proxy.is_over() || last.proxy.is_over());
+}
+
+TEST_F(OmqInput, OfANodeThatWasAskedIsBoundedToo) {
+  OmqOptions bounded = options();
+  bounded.limits.input_bytes = 2 * kMebibyte;
+  TestNode node(io, 1, bounded);
+  RawPeer other;
+  const test::KeyPair keys = test::key_pair(2);
+  HoldingProxy proxy(io, other.listen(keys), {.of_called = 3 * kMebibyte});
+  std::optional<Result<OmqParts>> answer;
+  node.omq->request({keys.key, proxy.endpoint()}, "sn.ask", {}, test::kPatience,
+                    [&](Result<OmqParts> parts) { answer = std::move(parts); });
+  Frames asked;  // routing id, name, tag
+  ASSERT_FALSE((asked = other.receive(io)).empty());
+  Frames reply = long_message("REPLY");
+  reply.insert(reply.begin(), asked.front());
+  other.send(reply);
+
+  ASSERT_TRUE(run_until(io, [&] { return answer.has_value(); }));
+  ASSERT_FALSE(answer->has_value());
+  EXPECT_EQ(answer->error().code, Errc::unavailable);
+  EXPECT_EQ(node.omq->counters().cut_unfinished, 1U);
+}
+
+}  // namespace
+}  // namespace allium::control
