@@ -57,6 +57,9 @@ json::object omq_status(const OmqCounters& omq) {
           {"unsent_full", omq.unsent_full},
           {"cut_slow", omq.cut_slow},
           {"cut_unfinished", omq.cut_unfinished},
+          {"cut_node", omq.cut_node},
+          {"refused_stuck", omq.refused_stuck},
+          {"ended_stuck", omq.ended_stuck},
           {"requested", omq.requested},
           {"timeouts", omq.timeouts},
           {"unknown_tags", omq.unknown_tags}};

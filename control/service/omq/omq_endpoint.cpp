@@ -6,6 +6,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "control/service/https/address_block.hpp"
 #include "control/service/omq/internal/connection_table.hpp"
 #include "control/service/omq/internal/dialer.hpp"
 #include "control/service/omq/internal/frames.hpp"
@@ -28,7 +29,8 @@ using Link = ConnectionTable::Link;
 
 constexpr std::size_t kBurstMax = 64;      // messages of one socket before others have their turn
 constexpr std::size_t kSocketsOfPeer = 3;  // its own, and both ends of its monitor
-constexpr std::size_t kOwnSockets = 8;
+constexpr std::size_t kOwnSockets =
+    32;  // of two listeners while one takes over, and what libzmq is closing
 
 }  // namespace
 
@@ -67,10 +69,11 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   }
 
   [[nodiscard]] Result<void> start();
-  [[nodiscard]] bool admits(const X25519Key& key);
+  [[nodiscard]] bool admits(const X25519Key& key, const std::string& address);
   [[nodiscard]] Link find_now(OmqConnection connection);
   [[nodiscard]] bool may_speak(int descriptor, const X25519Key& key);
   void cut(const Output& output);
+  void end_stuck();
   void connection_closed(const OmqLink& link);
 
   void drain_clients();
@@ -98,9 +101,9 @@ Result<void> OmqEndpoint::State::start() {
   const std::weak_ptr<State> weak = weak_from_this();
   auto opened = Listener::open(
       io, context, identity.secret, options.listen, links,
-      [weak](const X25519Key& key) {
+      [weak](const X25519Key& key, const std::string& address) {
         const std::shared_ptr<State> self = weak.lock();
-        return self && self->admits(key);
+        return self && self->admits(key, address);
       },
       [weak](const Output& output) {
         if (const std::shared_ptr<State> self = weak.lock()) {
@@ -118,7 +121,7 @@ Result<void> OmqEndpoint::State::start() {
   }
   listener = std::move(*opened);
   dialer->close_idle();
-  input_watch = std::make_shared<InputWatch>(io, options, links, *listener->router(),
+  input_watch = std::make_shared<InputWatch>(io, options, links, *listener,
                                              InputWatch::Cuts{.incoming =
                                                                   [this](const Output& output) {
                                                                     ++counters.cut_unfinished;
@@ -128,12 +131,19 @@ Result<void> OmqEndpoint::State::start() {
                                                                   [this](OmqLink& link) {
                                                                     ++counters.cut_unfinished;
                                                                     links.close(link);
-                                                                  }});
+                                                                  },
+                                                              .stuck = [this] { end_stuck(); }});
   input_watch->look();
   return {};
 }
 
-bool OmqEndpoint::State::admits(const X25519Key& key) {
+bool OmqEndpoint::State::admits(const X25519Key& key, const std::string& address) {
+  boost::system::error_code error;
+  const auto from = boost::asio::ip::make_address(address, error);
+  if (!error && input_watch && input_watch->is_shut(address_block(from))) {
+    ++counters.refused_stuck;
+    return false;
+  }
   if (links.arrivals().clients() >= options.limits.clients && !is_service_node(key)) {
     ++counters.refused_clients;
     return false;
@@ -155,7 +165,12 @@ bool OmqEndpoint::State::may_speak(int descriptor, const X25519Key& key) {
     cut(*links.output(descriptor));
     return false;
   }
-  arrivals.spoke(descriptor, is_node);
+  if (!is_node) {
+    arrivals.spoke_as_client(descriptor);
+  } else if (const std::optional<int> first = arrivals.spoke_as_node(descriptor, key)) {
+    ++counters.cut_node;
+    cut(*links.output(*first));
+  }
   return true;
 }
 
@@ -166,7 +181,13 @@ Link OmqEndpoint::State::find_now(OmqConnection connection) {
 
 void OmqEndpoint::State::cut(const Output& output) {
   listener->cut(output);
-  links.descriptor_closed(output.descriptor);
+  links.descriptor_lost(output.descriptor);
+}
+
+void OmqEndpoint::State::end_stuck() {
+  if (listener->renew()) {  // else at the next look
+    ++counters.ended_stuck;
+  }
 }
 
 void OmqEndpoint::State::connection_closed(const OmqLink& link) {
@@ -192,6 +213,9 @@ void OmqEndpoint::State::drain_clients() {
     links.took(*message);
     const std::optional<X25519Key> key = key_of_user_id(message->user_id);
     ALLIUM_CHECK(key.has_value());  // every connection passed ZAP, which we answer
+    if (const std::shared_ptr<Output> overtaken = links.overtaken_by(*message)) {
+      cut(*overtaken);
+    }
     if (!may_speak(message->descriptor, *key)) {
       continue;
     }

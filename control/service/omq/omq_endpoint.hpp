@@ -90,10 +90,16 @@ struct OmqLimits {
   std::size_t clients_per_address = 1024;  ///< the same of one address block
   /// Connections that have said nothing yet. Of more, the one that came first loses its place.
   std::size_t silent = 2048;
-  std::size_t silent_per_address = 256;  ///< the same of one address block
-  std::size_t peers = 512;               ///< outgoing connections
-  std::size_t requests = 8192;           ///< of ours without an answer
-  std::size_t served = 256;  ///< requests of a client without an answer; more are answered 503
+  std::size_t silent_per_address = 256;   ///< the same of one address block
+  std::size_t connections_per_node = 16;  ///< of one service node; of more, its first one is cut
+  /// Connections that have ended and that libzmq does not let go of, and bytes inside it of these. At that every connection is ended.
+  std::size_t stuck = 256;
+  std::size_t stuck_bytes = 32UL * 1024 * 1024;
+  std::size_t stuck_per_address =
+      16;                       ///< the same of one address block; at that it is let in no more
+  std::size_t peers = 512;      ///< outgoing connections
+  std::size_t requests = 8192;  ///< of ours without an answer
+  std::size_t served = 256;     ///< requests of a client without an answer; more are answered 503
   std::size_t node_served = 8192;                       ///< the same of a service node
   std::size_t node_served_bytes = 128UL * 1024 * 1024;  ///< of these requests together
   std::size_t client_bytes = 64UL * 1024;  ///< waiting for one client, whatever others do
@@ -114,6 +120,9 @@ struct OmqOptions {
   std::chrono::milliseconds peer_idle{
       30'000};  ///< an outgoing connection without traffic is closed
   std::chrono::milliseconds input_interval{250};  ///< between two looks at what is inside libzmq
+  std::chrono::milliseconds stuck_after{2'000};   ///< that it has ended
+  /// An address that is let in no more is let in again by then: every connection is ended for it.
+  std::chrono::milliseconds stuck_interval{600'000};
 };
 
 struct OmqCounters {
@@ -134,6 +143,10 @@ struct OmqCounters {
   std::uint64_t cut_slow =
       0;  ///< connections of clients that do not read while others need the memory
   std::uint64_t cut_unfinished = 0;  ///< connections over OmqLimits::input_bytes or inputs_bytes
+  std::uint64_t cut_node = 0;        ///< connections over OmqLimits::connections_per_node
+  std::uint64_t refused_stuck = 0;   ///< connections of addresses over OmqLimits::stuck_per_address
+  std::uint64_t ended_stuck =
+      0;  ///< times that every connection in was ended for those that were stuck
   std::uint64_t requested = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t unknown_tags = 0;  ///< replies nobody waits for (any more)

@@ -255,6 +255,42 @@ TEST_F(OmqBounds, CutsTheFirstOfTooManyThatSayNothing) {
   EXPECT_EQ(client.receive(io), Frames{"HELLO"});
 }
 
+TEST_F(OmqBounds, CutsTheSilentOfTheAddressThatHasMost) {
+  OmqOptions options;
+  options.limits.silent = 4;
+  TestNode node(io, 1, options);
+  SilentCrowd crowd;
+  crowd.come(io, node.endpoint(), "127.0.0.2", 1);
+  crowd.come(io, node.endpoint(), "127.0.0.3", 3);
+  crowd.come(io, node.endpoint(), "127.0.0.4", 1);
+
+  ASSERT_TRUE(run_until(io, [&] { return !crowd.closed().empty(); }));
+  EXPECT_EQ(crowd.closed(), (std::vector<std::size_t>{1}));
+}
+
+TEST_F(OmqBounds, CutsTheFirstConnectionOfAServiceNodeThatHasTooMany) {
+  OmqOptions options;
+  options.limits.connections_per_node = 2;
+  TestNode node(io, 1, options);
+  node.nodes.insert(test::key_pair(11).key);
+  node.nodes.insert(test::key_pair(12).key);
+  std::array<RawPeer, 4> peers;
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    peers[i].never_reconnect();
+    connect(peers[i], node, i == 1 ? 12 : 11);
+    peers[i].send({"HI"});
+    ASSERT_EQ(peers[i].receive(io), Frames{"HELLO"});
+  }
+  ASSERT_EQ(node.omq->counters().cut_node, 1U);
+  for (RawPeer& peer : peers) {
+    peer.send({"HI"});
+  }
+  for (const std::size_t i : {1U, 2U, 3U}) {
+    EXPECT_EQ(peers[i].receive(io), Frames{"HELLO"});
+  }
+  EXPECT_FALSE(peers[0].try_receive().has_value());
+}
+
 TEST_F(OmqBounds, CutsTheSilentOfTheAddressThatHasTooMany) {
   OmqOptions options;
   options.limits.silent_per_address = 2;

@@ -20,24 +20,28 @@ Frames question() {
   return {"1.0", "id", "allium", "10.0.0.1", "", "CURVE", {kKey.begin(), kKey.end()}};
 }
 
-const AdmitKey kAdmitAll = [](const X25519Key&) { return true; };
+const Admit kAdmitAll = [](const X25519Key&, const std::string&) { return true; };
 const Frames kRefusal = {"1.0", "id", "400", "no", "", ""};
 
 TEST(Zap, GivesAnAdmittedClientItsKeyAsUserId) {
   X25519Key asked{};
-  const Frames reply = zap_reply(question(), [&asked](const X25519Key& key) {
+  std::string from;
+  const Frames reply = zap_reply(question(), [&](const X25519Key& key, const std::string& address) {
     asked = key;
+    from = address;
     return true;
   });
 
   ASSERT_EQ(reply.size(), 6U);
   EXPECT_EQ(asked, kKey);
+  EXPECT_EQ(from, "10.0.0.1");
   EXPECT_EQ(Frames(reply.begin(), reply.begin() + 4), (Frames{"1.0", "id", "200", "OK"}));
   EXPECT_EQ(key_of_user_id(reply[4]), kKey);
 }
 
 TEST(Zap, RefusesWhomItMayNotAdmit) {
-  EXPECT_EQ(zap_reply(question(), [](const X25519Key&) { return false; }), kRefusal);
+  EXPECT_EQ(zap_reply(question(), [](const X25519Key&, const std::string&) { return false; }),
+            kRefusal);
 }
 
 TEST(Zap, RefusesWhateverIsNotCurveInOurDomain) {

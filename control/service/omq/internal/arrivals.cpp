@@ -11,29 +11,86 @@ std::optional<int> Arrivals::came(int descriptor, AddressBlock block) {
   arrival.block = block;
   arrival.place = silent_.insert(silent_.end(), descriptor);
   arrival.place_in_block = others.silent.insert(others.silent.end(), descriptor);
+  count_silent(block, others.silent.size() - 1);
   ++others.connections;
   ALLIUM_CHECK(arrivals_.emplace(descriptor, arrival).second);
-  if (others.silent.size() > silent_per_address_max_) {
-    return others.silent.front();
+  return gives_way(others);
+}
+
+std::optional<int> Arrivals::gives_way(const Block& block) const {
+  if (block.silent.size() > silent_per_address_max_) {
+    return block.silent.front();
   }
-  if (silent_.size() > silent_max_) {
-    return silent_.front();
+  if (silent_.size() <= silent_max_) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  const auto& [most, where] = *blocks_by_silent_.rbegin();
+  return most == 1 ? silent_.front() : blocks_.at(where).silent.front();
+}
+
+void Arrivals::count_silent(AddressBlock block, std::size_t before) {
+  blocks_by_silent_.erase({before, block});
+  const std::size_t now = blocks_.at(block).silent.size();
+  if (now > 0) {
+    blocks_by_silent_.emplace(now, block);
+  }
 }
 
 void Arrivals::take_from_silent(const Arrival& arrival) {
   silent_.erase(arrival.place);
-  blocks_.at(arrival.block).silent.erase(arrival.place_in_block);
+  std::list<int>& of_block = blocks_.at(arrival.block).silent;
+  of_block.erase(arrival.place_in_block);
+  count_silent(arrival.block, of_block.size() + 1);
 }
 
-void Arrivals::spoke(int descriptor, bool is_node) {
+void Arrivals::take_place(Arrival& arrival) {
+  switch (arrival.stage) {
+    case Stage::silent:
+      take_from_silent(arrival);
+      break;
+    case Stage::client:
+      --clients_;
+      --blocks_.at(arrival.block).clients;
+      break;
+    case Stage::node: {
+      const auto node = nodes_.find(arrival.key);
+      node->second.erase(arrival.place);
+      if (node->second.empty()) {
+        nodes_.erase(node);
+      }
+      break;
+    }
+    case Stage::lost:
+      break;
+  }
+}
+
+void Arrivals::spoke_as_client(int descriptor) {
   Arrival& arrival = arrivals_.at(descriptor);
   ALLIUM_CHECK(arrival.stage == Stage::silent);
-  take_from_silent(arrival);
-  arrival.stage = is_node ? Stage::node : Stage::client;
-  clients_ += is_node ? 0 : 1;
-  blocks_.at(arrival.block).clients += is_node ? 0 : 1;
+  take_place(arrival);
+  arrival.stage = Stage::client;
+  ++clients_;
+  ++blocks_.at(arrival.block).clients;
+}
+
+std::optional<int> Arrivals::spoke_as_node(int descriptor, const X25519Key& key) {
+  Arrival& arrival = arrivals_.at(descriptor);
+  ALLIUM_CHECK(arrival.stage == Stage::silent);
+  take_place(arrival);
+  arrival.stage = Stage::node;
+  arrival.key = key;
+  std::list<int>& of_node = nodes_[key];
+  arrival.place = of_node.insert(of_node.end(), descriptor);
+  return of_node.size() > per_node_max_ ? std::optional(of_node.front()) : std::nullopt;
+}
+
+void Arrivals::lost(int descriptor) {
+  const auto found = arrivals_.find(descriptor);
+  if (found != arrivals_.end()) {
+    take_place(found->second);
+    found->second.stage = Stage::lost;
+  }
 }
 
 void Arrivals::left(int descriptor) {
@@ -41,14 +98,8 @@ void Arrivals::left(int descriptor) {
   if (found == arrivals_.end()) {
     return;
   }
-  const Arrival& arrival = found->second;
-  const auto block = blocks_.find(arrival.block);
-  if (arrival.stage == Stage::silent) {
-    take_from_silent(arrival);
-  } else if (arrival.stage == Stage::client) {
-    --clients_;
-    --block->second.clients;
-  }
+  take_place(found->second);
+  const auto block = blocks_.find(found->second.block);
   if (--block->second.connections == 0) {
     blocks_.erase(block);
   }

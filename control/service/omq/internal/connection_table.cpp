@@ -35,6 +35,12 @@ std::shared_ptr<Output> ConnectionTable::descriptor_opened(int descriptor,
   return gives_way ? output(*gives_way) : nullptr;
 }
 
+void ConnectionTable::descriptors_closed() {
+  while (!incoming_.empty()) {
+    descriptor_closed(incoming_.begin()->first);
+  }
+}
+
 std::shared_ptr<Output> ConnectionTable::output(int descriptor) const {
   const auto found = incoming_.find(descriptor);
   return found == incoming_.end() ? nullptr : found->second.output;
@@ -47,11 +53,21 @@ void ConnectionTable::took(const ZmqReceived& message) {
   }
 }
 
-void ConnectionTable::descriptor_closed(int descriptor) {
+void ConnectionTable::descriptor_lost(int descriptor) {
   const auto found = by_descriptor_.find(descriptor);
   if (found != by_descriptor_.end()) {
     close(*find(found->second));
   }
+  arrivals_.lost(descriptor);
+  const auto incoming = incoming_.find(descriptor);
+  if (incoming != incoming_.end()) {
+    incoming->second.is_lost = true;
+    pool_.close(incoming->second.output);
+  }
+}
+
+void ConnectionTable::descriptor_closed(int descriptor) {
+  descriptor_lost(descriptor);
   arrivals_.left(descriptor);
   // Last: whatever else counts it would keep it for ever.
   if (const auto incoming = incoming_.extract(descriptor)) {
@@ -59,10 +75,16 @@ void ConnectionTable::descriptor_closed(int descriptor) {
   }
 }
 
+std::shared_ptr<Output> ConnectionTable::overtaken_by(const ZmqReceived& message) const {
+  const auto known = by_routing_id_.find(message.routing_id);
+  const int descriptor = known == by_routing_id_.end() ? -1 : find(known->second)->descriptor;
+  return descriptor == message.descriptor ? nullptr : output(descriptor);
+}
+
 ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const X25519Key& key,
                                               const std::shared_ptr<ZmqSocket>& listener) {
   const auto incoming = incoming_.find(message.descriptor);
-  if (incoming == incoming_.end()) {
+  if (incoming == incoming_.end() || incoming->second.is_lost) {
     return nullptr;
   }
   const auto known = by_routing_id_.find(message.routing_id);

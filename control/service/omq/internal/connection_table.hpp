@@ -71,6 +71,7 @@ class ConnectionTable {
   struct Incoming {
     std::shared_ptr<Output> output;
     InputTally input;
+    bool is_lost = false;  ///< it has been cut, and libzmq has not said yet that it is over
   };
 
   /// `closed` is told of every connection that is over; from within calls of the table.
@@ -84,8 +85,14 @@ class ConnectionTable {
   [[nodiscard]] std::shared_ptr<Output> descriptor_opened(
       int descriptor, const boost::asio::ip::tcp::endpoint& peer);
 
-  /// One has gone, or is not to be listened to any more.
+  /// One has gone.
   void descriptor_closed(int descriptor);
+
+  /// One is not to be listened to any more.
+  void descriptor_lost(int descriptor);
+
+  /// All have gone.
+  void descriptors_closed();
 
   /// Null: none is open there.
   [[nodiscard]] std::shared_ptr<Output> output(int descriptor) const;
@@ -97,6 +104,9 @@ class ConnectionTable {
   [[nodiscard]] std::unordered_map<int, Incoming>& incoming() noexcept { return incoming_; }
 
   [[nodiscard]] Arrivals& arrivals() noexcept { return arrivals_; }
+
+  /// The TCP connection whose routing id another one has, which this message came by. Null: none.
+  [[nodiscard]] std::shared_ptr<Output> overtaken_by(const ZmqReceived& message) const;
 
   /// The connection that a message of the listener came by. A routing id seen with another key or
   /// another TCP connection than before is a new connection, and the one before is over. Null: the

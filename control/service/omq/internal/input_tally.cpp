@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kShortFrameBytesMax = 255;
 constexpr std::size_t kShortHeader = 2;
 constexpr std::size_t kLongHeader = 9;
+constexpr int kEstablished = 1;                        // TCP_ESTABLISHED of netinet/tcp.h
 constexpr std::size_t kCurveMessage = 8 + 8 + 16 + 1;  // name, nonce, authenticator, flags
 
 }  // namespace
@@ -29,11 +30,21 @@ void InputTally::took(std::size_t bytes) noexcept {
   taken_ = std::max(taken_ + bytes, settled_);
 }
 
+void InputTally::settle() noexcept {
+  settled_ = received_ - queued_;
+  if (is_over_ && !over_since_) {
+    over_since_ = Clock::now();
+  }
+}
+
 void InputTally::sample() noexcept {
   tcp_info info{};
   socklen_t length = sizeof info;
-  if (descriptor_ < 0 || ::getsockopt(descriptor_, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
-      (info.tcpi_bytes_received <= received_ && queued_ == 0)) {
+  if (descriptor_ < 0 || ::getsockopt(descriptor_, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return;
+  }
+  is_over_ = info.tcpi_state != kEstablished;
+  if (info.tcpi_bytes_received <= received_ && queued_ == 0) {
     return;
   }
   received_ = std::max<std::uint64_t>(received_, info.tcpi_bytes_received);

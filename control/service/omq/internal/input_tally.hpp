@@ -9,13 +9,17 @@
 //   Ownership  asks about a descriptor that is libzmq's. It may be another file's by now: then the numbers mean nothing, for a moment.
 //   Threads    the service thread.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace allium::control {
 
 class InputTally {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// What a frame of `bytes` takes on the wire, inside CURVE (RFC 26, RFC 37).
   [[nodiscard]] static std::size_t wire_bytes(std::size_t bytes) noexcept;
 
@@ -33,7 +37,12 @@ class InputTally {
 
   /// Since the last sample() libzmq has been seen to have no message to hand over: whatever it hands over later ends after what had come
   /// by then. That clears what is never handed over, as CURVE's handshake and heartbeats, with the next message.
-  void settle() noexcept { settled_ = received_ - queued_; }
+  void settle() noexcept;
+
+  /// The connection has ended, and libzmq, which had nothing to wait for, has not noticed since then.
+  [[nodiscard]] bool is_stuck(Clock::duration for_at_least) const noexcept {
+    return over_since_ && Clock::now() - *over_since_ >= for_at_least;
+  }
 
   /// As of the last sample(). May be more than it is, by what settle() would clear.
   [[nodiscard]] std::size_t held() const noexcept {
@@ -43,6 +52,8 @@ class InputTally {
 
  private:
   int descriptor_ = -1;
+  bool is_over_ = false;
+  std::optional<Clock::time_point> over_since_;
   std::uint64_t received_ = 0;
   std::uint64_t queued_ = 0;   ///< of these, in the kernel
   std::uint64_t taken_ = 0;    ///< no message that was handed over ends before this one does

@@ -6,8 +6,6 @@
 #include <numeric>
 #include <utility>
 
-#include "control/service/https/address_block.hpp"
-
 namespace allium::control {
 
 /// One of the two is there.
@@ -19,12 +17,13 @@ struct InputWatch::Holder {
 };
 
 InputWatch::InputWatch(boost::asio::io_context& io, const OmqOptions& options,
-                       ConnectionTable& links, ZmqSocket& router, Cuts cuts)
-    : options_(options), links_(links), router_(router), cuts_(std::move(cuts)), timer_(io) {}
+                       ConnectionTable& links, const Listener& listener, Cuts cuts)
+    : options_(options), links_(links), listener_(listener), cuts_(std::move(cuts)), timer_(io) {}
 
 void InputWatch::look() {
   sample();
   cut_those_with_too_much();
+  end_stuck();
   timer_.expires_after(options_.input_interval);
   timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const std::shared_ptr<InputWatch> self = weak.lock();
@@ -39,8 +38,8 @@ void InputWatch::sample() {
     incoming.input.sample();
   }
   // After the samples, so that every message that was complete by then is seen. Asking may swallow the sign of what is there.
-  if (router_.has_input()) {
-    router_.drain_soon();
+  if (listener_.router()->has_input()) {
+    listener_.router()->drain_soon();
   } else {
     for (auto& [descriptor, incoming] : links_.incoming()) {
       incoming.input.settle();
@@ -60,7 +59,7 @@ void InputWatch::sample() {
 std::vector<InputWatch::Holder> InputWatch::holders() const {
   std::vector<Holder> found;
   for (const auto& [descriptor, incoming] : links_.incoming()) {
-    if (incoming.input.held() > 0) {
+    if (incoming.input.held() > 0 && !incoming.is_lost) {
       found.push_back({.held = incoming.input.held(),
                        .block = address_block(incoming.output->peer.address()),
                        .incoming = incoming.output,
@@ -110,6 +109,33 @@ void InputWatch::cut_those_with_too_much() {
       return std::pair(of_block[left.block], left.held) <
              std::pair(of_block[right.block], right.held);
     }));
+  }
+}
+
+void InputWatch::end_stuck() {
+  const OmqLimits& limits = options_.limits;
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  std::map<AddressBlock, std::size_t> of_block;
+  for (const auto& [descriptor, incoming] : links_.incoming()) {
+    if (incoming.input.is_stuck(options_.stuck_after)) {
+      ++count;
+      bytes += incoming.input.held();
+      ++of_block[address_block(incoming.output->peer.address())];
+    }
+  }
+  shut_.clear();
+  for (const auto& [block, of_it] : of_block) {
+    if (of_it >= limits.stuck_per_address) {
+      shut_.insert(block);
+    }
+  }
+  const auto now = InputTally::Clock::now();
+  const bool are_too_many = count >= limits.stuck || bytes >= limits.stuck_bytes;
+  if (are_too_many || (!shut_.empty() && now >= ended_stuck_at_ + options_.stuck_interval)) {
+    ended_stuck_at_ = now;
+    shut_.clear();
+    cuts_.stuck();
   }
 }
 

@@ -3,21 +3,25 @@
 
 // Bounds what connections have inside libzmq that it has not handed over: looks at it now and again, and cuts whoever has too much. What
 // one may have is what libzmq takes of a connection that nobody reads, with one message more; where all together have too much, the
-// address that has most gives way, with its connection that has most.
+// address that has most gives way, with its connection that has most. And finds those that have ended without libzmq's noticing it,
+// which only another listener can end (README.md, "stuck").
 //
-//   Ownership  borrows the table and the listener's socket, which outlive it.
+//   Ownership  borrows the table and the listener, which outlive it.
 //   Threads    the service thread.
 //   Cost       a system call a connection each time, two where something has come.
 
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "control/service/https/address_block.hpp"
 #include "control/service/omq/internal/connection_table.hpp"
+#include "control/service/omq/internal/listener.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 
 namespace allium::control {
@@ -27,27 +31,34 @@ class InputWatch : public std::enable_shared_from_this<InputWatch> {
   struct Cuts {
     std::function<void(const Output& output)> incoming;
     std::function<void(OmqLink& link)> outgoing;
+    std::function<void()> stuck;  ///< all that came in
   };
 
   InputWatch(boost::asio::io_context& io, const OmqOptions& options, ConnectionTable& links,
-             ZmqSocket& router, Cuts cuts);
+             const Listener& listener, Cuts cuts);
 
   /// Now and again and again, every OmqOptions::input_interval.
   void look();
+
+  /// So many connections from there are stuck that no more are to be let in.
+  [[nodiscard]] bool is_shut(AddressBlock block) const { return shut_.contains(block); }
 
  private:
   struct Holder;
 
   void sample();
   void cut_those_with_too_much();
+  void end_stuck();
   [[nodiscard]] std::vector<Holder> holders() const;
   void cut(const Holder& holder) const;
 
   const OmqOptions& options_;
   ConnectionTable& links_;
-  ZmqSocket& router_;
+  const Listener& listener_;
   Cuts cuts_;
   boost::asio::steady_timer timer_;
+  std::set<AddressBlock> shut_;
+  InputTally::Clock::time_point ended_stuck_at_{};
 };
 
 }  // namespace allium::control

@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "control/service/omq/internal/frames.hpp"
+#include "control/service/tcp_listen.hpp"
 #include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
@@ -51,61 +53,85 @@ void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
   router.set_max_message_bytes(kFrameBytesMax);
 }
 
-Result<std::vector<boost::asio::ip::tcp::endpoint>> bind_all(
-    ZmqSocket& router, const std::vector<boost::asio::ip::tcp::endpoint>& endpoints) {
-  std::vector<boost::asio::ip::tcp::endpoint> bound;
-  for (const auto& endpoint : endpoints) {
-    const auto result = router.bind(endpoint, kBacklog);
-    if (!result) {
-      return tl::unexpected<Error>(result.error());
-    }
-    bound.push_back(*result);
-  }
-  return bound;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Listener>> Listener::open(
     boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
     const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-    AdmitKey admit, GivesWay gives_way, std::function<void()> drain) {
-  std::unique_ptr<Listener> listener(new Listener(table, std::move(admit), std::move(gives_way)));
+    Admit admit, GivesWay gives_way, std::function<void()> drain) {
+  std::unique_ptr<Listener> listener(new Listener(io, context, secret, table, std::move(admit),
+                                                  std::move(gives_way), std::move(drain)));
   if (!listener->spare_.is_open()) {
     return fail(Errc::io, "cannot listen for OMQ: no descriptors");
   }
-  for (const auto& [socket, type] :
-       {std::pair{&listener->zap_, ZMQ_REP}, std::pair{&listener->router_, ZMQ_ROUTER}}) {
-    auto made = ZmqSocket::make(io, context, type);
-    if (!made) {
-      return tl::unexpected<Error>(made.error());
-    }
-    *socket = *made;
+  auto zap = ZmqSocket::make(io, context, ZMQ_REP);
+  if (!zap) {
+    return tl::unexpected<Error>(zap.error());
   }
+  listener->zap_ = std::move(*zap);
   listener->zap_->bind_inside(kZapName);
-  set_up_router(*listener->router_, secret);
-  auto monitor = ZmqMonitor::make(io, context, listener->router_, "listener");
-  if (!monitor) {
-    return tl::unexpected<Error>(monitor.error());
+  listener->zap_->watch([self = listener.get()] { self->drain_events(); });
+  auto listening = listener->listen(endpoints);
+  if (listening) {
+    listening = listener->renew();
   }
-  listener->monitor_ = std::move(*monitor);
-  auto bound = bind_all(*listener->router_, endpoints);
-  if (!bound) {
-    return tl::unexpected<Error>(bound.error());
+  if (!listening) {
+    return tl::unexpected<Error>(listening.error());
   }
-  listener->endpoints_ = std::move(*bound);
-  const auto drain_events = [self = listener.get()] { self->drain_events(); };
-  listener->zap_->watch(drain_events);
-  listener->monitor_->watch(drain_events);
-  listener->router_->watch(std::move(drain));
   return listener;
 }
 
-Listener::~Listener() {
+Result<void> Listener::listen(const std::vector<tcp::endpoint>& endpoints) {
+  for (const tcp::endpoint& endpoint : endpoints) {
+    tcp::acceptor acceptor(io_);
+    boost::system::error_code error = listen_on(acceptor, endpoint, kBacklog);
+    const tcp::endpoint bound = error ? endpoint : acceptor.local_endpoint(error);
+    if (error) {
+      return fail(Errc::io, "cannot listen for OMQ on " + endpoint.address().to_string() +
+                                " port " + std::to_string(endpoint.port()) + ": " +
+                                error.message());
+    }
+    acceptors_.push_back(std::move(acceptor));
+    endpoints_.push_back(bound);
+  }
+  return {};
+}
+
+Result<void> Listener::renew() {
+  auto router = ZmqSocket::make(io_, context_, ZMQ_ROUTER);
+  if (!router) {
+    return tl::unexpected<Error>(router.error());
+  }
+  set_up_router(**router, secret_);
+  auto monitor =
+      ZmqMonitor::make(io_, context_, *router, "listener-" + std::to_string(++renewals_));
+  if (!monitor) {
+    return tl::unexpected<Error>(monitor.error());
+  }
+  for (std::size_t i = 0; i < acceptors_.size(); ++i) {
+    const Result<void> bound = (*router)->bind(endpoints_[i], acceptors_[i].native_handle());
+    if (!bound) {
+      return bound;
+    }
+  }
+  close();
+  table_.descriptors_closed();
+  router_ = std::move(*router);
+  monitor_ = std::move(*monitor);
+  monitor_->watch([this] { drain_events(); });
+  router_->watch(drain_);
+  return {};
+}
+
+void Listener::close() {
   monitor_.reset();
   if (router_) {
     router_->close();
   }
+}
+
+Listener::~Listener() {
+  close();
 }
 
 void Listener::drain_events() {

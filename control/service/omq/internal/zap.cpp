@@ -35,10 +35,10 @@ std::optional<X25519Key> curve_key_in(std::span<const std::string> question) {
 
 }  // namespace
 
-std::vector<std::string> zap_reply(std::span<const std::string> question, const AdmitKey& admit) {
+std::vector<std::string> zap_reply(std::span<const std::string> question, const Admit& admit) {
   ALLIUM_CHECK(question.size() >= 2);
   const std::optional<X25519Key> key = curve_key_in(question);
-  if (key && admit(*key)) {
+  if (key && admit(*key, question[3])) {
     return {"1.0", question[1], "200", "OK", user_id_of(*key), ""};
   }
   return {"1.0", question[1], "400", "no", "", ""};

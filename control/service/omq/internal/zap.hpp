@@ -20,13 +20,13 @@ namespace allium::control {
 inline constexpr const char* kZapName = "inproc://zeromq.zap.01";
 inline constexpr std::string_view kZapDomain = "allium";
 
-/// May this key open one more connection?
-using AdmitKey = std::function<bool(const X25519Key& key)>;
+/// May this key open one more connection, from an address as libzmq writes it?
+using Admit = std::function<bool(const X25519Key& key, const std::string& address)>;
 
 /// The frames of the reply to `question`: 200 and the key as User-Id for a CURVE client of our domain that `admit` lets in, 400 for
 /// everybody else. Requires its first two frames: nobody but libzmq's own thread can ask.
 [[nodiscard]] std::vector<std::string> zap_reply(std::span<const std::string> question,
-                                                 const AdmitKey& admit);
+                                                 const Admit& admit);
 
 /// The key as zap_reply() gives it for User-Id. Nothing: not 64 digits of hex.
 [[nodiscard]] std::optional<X25519Key> key_of_user_id(std::string_view user_id) noexcept;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/internal/zmq_socket.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -13,7 +14,6 @@
 #include <boost/asio/post.hpp>
 
 #include "control/service/omq/internal/input_tally.hpp"
-#include "control/service/tcp_listen.hpp"
 #include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
@@ -160,26 +160,25 @@ void ZmqSocket::set_max_message_bytes(std::int64_t bytes) {
   ALLIUM_CHECK(zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0);
 }
 
-Result<tcp::endpoint> ZmqSocket::bind(const tcp::endpoint& endpoint, int backlog) {
+Result<void> ZmqSocket::bind(const tcp::endpoint& endpoint, int listening) {
   // ZeroMQ would have one for "[::]" take IPv4 as well, and then refuses "0.0.0.0" beside it: so it gets ours.
-  tcp::acceptor acceptor(descriptor_.get_executor());
-  boost::system::error_code error = listen_on(acceptor, endpoint, backlog);
-  const tcp::endpoint bound = error ? endpoint : acceptor.local_endpoint(error);
-  const int descriptor = error ? -1 : acceptor.release(error);
-  if (error) {
-    return fail(Errc::io, "cannot listen for OMQ on " + endpoint.address().to_string() + " port " +
-                              std::to_string(endpoint.port()) + ": " + error.message());
+  const auto refused = [&endpoint](const char* why) {
+    return fail(Errc::io,
+                "cannot listen for OMQ on port " + std::to_string(endpoint.port()) + ": " + why);
+  };
+  const int descriptor = ::fcntl(listening, F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) {
+    return refused(std::strerror(errno));
   }
   set(ZMQ_USE_FD, descriptor);
-  const int result = zmq_bind(socket_, zmq_name(bound).c_str());
+  const int result = zmq_bind(socket_, zmq_name(endpoint).c_str());
   const int reason = errno;
   set(ZMQ_USE_FD, -1);
   if (result != 0) {
     ::close(descriptor);
-    return fail(Errc::io, "cannot listen for OMQ on port " + std::to_string(bound.port()) + ": " +
-                              zmq_strerror(reason));
+    return refused(zmq_strerror(reason));
   }
-  return bound;
+  return {};
 }
 
 void ZmqSocket::bind_inside(const char* name) {

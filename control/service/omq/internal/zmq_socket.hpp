@@ -74,9 +74,8 @@ class ZmqSocket {
   void set(int option, Bytes value);
   void set_max_message_bytes(std::int64_t bytes);
 
-  /// The endpoint as bound, with the port the system chose.
-  [[nodiscard]] Result<boost::asio::ip::tcp::endpoint> bind(
-      const boost::asio::ip::tcp::endpoint& endpoint, int backlog);
+  /// Accepts from a copy of the listening TCP socket, which is bound to `endpoint`. Errc::io.
+  [[nodiscard]] Result<void> bind(const boost::asio::ip::tcp::endpoint& endpoint, int listening);
   void bind_inside(const char* name);
   void connect(const boost::asio::ip::tcp::endpoint& endpoint);
   void connect_inside(const char* name);
