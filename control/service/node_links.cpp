@@ -17,6 +17,9 @@ namespace {
 constexpr std::chrono::milliseconds kOnionTimeout{30'000};
 constexpr std::chrono::milliseconds kServerTimeout{25'000};
 
+// Of this node's own requests others are left their half: members of the swarm are asked whatever clients do.
+constexpr std::size_t kOnionRelaysMax = OmqLimits{}.requests / 2;
+
 std::uint64_t steady_ms() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
@@ -116,6 +119,11 @@ void NodeLinks::to_node(const ServiceNode& node, std::string part,
     done(fail(Errc::unavailable, "the node has no address"));
     return;
   }
+  if (relays_ >= kOnionRelaysMax) {
+    done(fail(Errc::full, "too many onion requests without an answer"));
+    return;
+  }
+  ++relays_;
   const auto finish = [only = std::make_shared<decltype(done)>(std::move(done))](
                           Result<std::vector<std::string>> parts) {
     if (const auto then = std::exchange(*only, nullptr)) {
@@ -129,6 +137,7 @@ void NodeLinks::to_node(const ServiceNode& node, std::string part,
       *peer, "sn.onion_request", {std::move(part)}, kOnionTimeout,
       [this, is_alive = is_alive_, key = node.ed25519, number, finish](Result<OmqParts> parts) {
         if (*is_alive) {
+          --relays_;
           reach_.ended(key, number);
           note(key, parts);
         }

@@ -50,6 +50,7 @@ class NodeLinks final : public PeerTransport, public OnionLinks {
   OmqEndpoint& omq_;
   HttpsClient& https_;
   NodeReach reach_;
+  std::size_t relays_ = 0;  ///< onion requests that nodes have not answered
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -31,6 +32,8 @@ constexpr std::chrono::seconds kTidyInterval{10};
 /// What has expired is kept out of sight so long: somebody may have extended it elsewhere before, and we hear of it late.
 
 /// Signatures of monitor.messages, for each address: a push server asks for many at once, and again every hour.
+// Of one address block, on their way at once: a request by 16 nodes takes places at each of them.
+constexpr std::size_t kOnionsOfAddressMax = 256;
 constexpr TokenBuckets::Settings kMonitorRate{2 * kMonitorRequestsMax, 2'000, 10'000};
 
 std::string lower(std::string text) {
@@ -55,6 +58,12 @@ DescriptorShares connection_shares() {
   const OmqLimits omq;
   return share_descriptors(descriptor_limit(),
                            {ServerOptions().connections_max, omq.clients, omq.silent});
+}
+
+/// What an answer takes of a bucket beyond its request's token: a large one takes as much of this thread as hundreds of small ones.
+std::uint32_t tokens_for(std::size_t answer_bytes) {
+  constexpr std::size_t kTokenBytes = 32UL * 1024;
+  return static_cast<std::uint32_t>(answer_bytes / kTokenBytes);
 }
 
 std::size_t part_of(std::size_t one, std::size_t all_now, std::size_t all_before) {
@@ -92,6 +101,7 @@ struct NodeService::State {
   void add_omq_commands();
   void add_swarm_commands();
   void on_http(HttpRequest request, const Respond& respond);
+  void on_onion_http(const HttpRequest& request, const Respond& respond);
   void on_network_http(const HttpRequest& request, const Respond& respond);
   void on_storage_http(const HttpRequest& request, const Respond& respond);
   void on_storage_omq(const std::string& method, OmqCommand command, const OmqReply& reply);
@@ -114,6 +124,7 @@ struct NodeService::State {
   std::array<std::uint8_t, crypto_shorthash_KEYBYTES> account_key{};
   asio::steady_timer tidy_timer;
   const DescriptorShares shares = connection_shares();
+  std::map<AddressBlock, std::size_t> onions_open;  ///< of clients, without an answer yet
   std::uint64_t rpc_requests = 0;
   std::uint64_t rate_limited = 0;
   std::vector<asio::ip::tcp::endpoint> https_bound;
@@ -194,6 +205,9 @@ Result<void> NodeService::State::open() {
       [this](const storage::Account& account, Asker asker) { return may_go_on(account, asker); },
       [this](const storage::Account& account) {
         static_cast<void>(per_account.take_block(bucket_of(account, Asker::owner), Clock::now()));
+      },
+      [this](const storage::Account& account, Asker asker, std::size_t bytes) {
+        per_account.charge_block(bucket_of(account, asker), Clock::now(), tokens_for(bytes));
       }});
   onion =
       std::make_unique<OnionRequests>(OnionSurroundings{membership, *rpc, *links, *kernels->x25519,
@@ -278,9 +292,7 @@ void NodeService::State::on_http(HttpRequest request, const Respond& respond) {
   if (is_post && path == "/storage_rpc/v1") {
     on_storage_http(request, respond);
   } else if (is_post && path == "/onion_req/v2") {
-    onion->from_client(request.body, [respond](OnionAnswer answer) {
-      respond(text_response(static_cast<unsigned>(answer.status), std::move(answer.body)));
-    });
+    on_onion_http(request, respond);
   } else if (is_post && path == "/ping_test/v1") {
     HttpResponse pong_response;
     pong_response.headers = {{"X-Oxen-Snode-Pubkey", to_base64(identity.public_key())}};
@@ -292,6 +304,26 @@ void NodeService::State::on_http(HttpRequest request, const Respond& respond) {
   } else {
     respond(text_response(404, lower(request.method) + ' ' + path.substr(0, 256) + " Not Found"));
   }
+}
+
+void NodeService::State::on_onion_http(const HttpRequest& request, const Respond& respond) {
+  const AddressBlock from = address_block(request.peer);
+  std::size_t& open = onions_open[from];
+  if (open >= kOnionsOfAddressMax) {
+    ++rate_limited;
+    respond(text_response(429, "Too Many Requests\n"));
+    return;
+  }
+  ++open;
+  onion->from_client(request.body, [this, alive = is_alive, from, respond](OnionAnswer answer) {
+    if (*alive) {
+      const auto opened = onions_open.find(from);
+      if (--opened->second == 0) {
+        onions_open.erase(opened);
+      }
+    }
+    respond(text_response(static_cast<unsigned>(answer.status), std::move(answer.body)));
+  });
 }
 
 void NodeService::State::on_network_http(const HttpRequest& request, const Respond& respond) {
@@ -317,7 +349,13 @@ void NodeService::State::on_storage_http(const HttpRequest& request, const Respo
     return;
   }
   rpc->call_json(request.body, RpcSource::client,
-                 [respond](const Answer& answer) { respond(http_response(answer)); });
+                 [this, alive = is_alive, peer = request.peer, respond](const Answer& answer) {
+                   HttpResponse response = http_response(answer);
+                   if (*alive) {
+                     per_address.charge(peer, Clock::now(), tokens_for(response.body.size()));
+                   }
+                   respond(std::move(response));
+                 });
 }
 
 void NodeService::State::on_storage_omq(const std::string& method, OmqCommand command,
@@ -334,7 +372,13 @@ void NodeService::State::on_storage_omq(const std::string& method, OmqCommand co
   }
   rpc->call_params(
       method, command.parts.empty() ? std::string_view() : command.parts.front(), RpcSource::client,
-      [reply](const Answer& answer, Format format) { reply(peer_reply(answer, format)); });
+      [this, alive = is_alive, peer = command.address, reply](const Answer& answer, Format format) {
+        PeerParts parts = peer_reply(answer, format);
+        if (*alive) {
+          per_address.charge(peer, Clock::now(), tokens_for(parts.back().size()));
+        }
+        reply(std::move(parts));
+      });
 }
 
 void NodeService::State::add_omq_commands() {

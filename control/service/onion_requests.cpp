@@ -67,6 +67,9 @@ OnionAnswer answer_of_node(const NodeKey& next, Result<std::vector<std::string>>
   if (!parts && (parts.error().code == Errc::unavailable || parts.error().code == Errc::refused)) {
     return unreachable(next);
   }
+  if (!parts && parts.error().code == Errc::full) {
+    return refusal(Status::unavailable, "too many onion requests on their way: try again");
+  }
   if (!parts) {
     return refusal(Status::gateway_timeout, "Request time out");
   }

@@ -61,6 +61,8 @@ struct RpcSurroundings {
   std::function<bool(const storage::Account&, Asker)> may_go_on;
   /// Told when the signature of such a request held. May be empty.
   std::function<void(const storage::Account&)> on_proved;
+  /// Told how many bytes of messages such a request was given. May be empty.
+  std::function<void(const storage::Account&, Asker, std::size_t)> on_given = {};
 };
 
 class StorageRpc {

@@ -435,6 +435,22 @@ class TooMuch(Cases):
             self.assertEqual(ask(way, "retrieve", {"pubkey": other.id, "namespace": -1})[0], 200, "another account")
             other = account_of(SWARMS[0])
 
+    def test_large_answers_cost_more(self):
+        """A page of 1.4 MB more than an address or an account may ask for at once; what is asked after it is refused, and goes on later."""
+        account, small = account_of(SWARMS[0]), account_of(SWARMS[0])
+        for _ in range(20):
+            self.assertEqual(ask(Https(world.nodes[0]), "store", account.store(os.urandom(70_000)))[0], 200)
+        onion, https = next(onions(world.nodes[0], world.nodes[8])), Https(world.nodes[8])
+        for way in (onion, https):
+            for _ in range(100):  # the address's bucket may be empty of what was asked before
+                status, body = ask(way, "retrieve", account.retrieve(max_size=-1))
+                if status == 200:
+                    break
+                time.sleep(0.2)
+            self.assertEqual((status, len(body["messages"])), (200, 20), body)
+            self.assertEqual(ask(way, "retrieve", account.retrieve())[0], 429)
+        self.assertEqual(ask(onion, "retrieve", small.retrieve())[0], 200, "another account")
+
     def test_a_request_that_is_too_long(self):
         for path in ("/storage_rpc/v1", "/onion_req/v2"):
             with self.subTest(path=path):

@@ -38,6 +38,17 @@ bool TokenBuckets::take_block(AddressBlock block, TimePoint now, std::uint32_t t
   return true;
 }
 
+void TokenBuckets::charge(const boost::asio::ip::address& address, TimePoint now,
+                          std::uint32_t tokens) {
+  charge_block(address_block(address), now, tokens);
+}
+
+void TokenBuckets::charge_block(AddressBlock block, TimePoint now, std::uint32_t tokens) {
+  const auto known = places_.find(block);
+  TimePoint& full_at = known == places_.end() ? shared_full_at_ : known->second->full_at;
+  full_at = std::max(full_at, now) + token_time_ * tokens;
+}
+
 bool TokenBuckets::has_token(AddressBlock block, TimePoint now) const {
   const auto known = places_.find(block);
   // Who is not in the table has a full bucket, or shares one; that is seen when he takes from it.

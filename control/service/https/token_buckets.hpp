@@ -43,6 +43,10 @@ class TokenBuckets {
   /// The same for whatever else a caller counts as one peer, by a number of its own.
   [[nodiscard]] bool take_block(AddressBlock block, TimePoint now, std::uint32_t tokens = 1);
 
+  /// Takes more for what has turned out to cost more, into debt if need be: there are no tokens until that is paid.
+  void charge(const boost::asio::ip::address& address, TimePoint now, std::uint32_t tokens);
+  void charge_block(AddressBlock block, TimePoint now, std::uint32_t tokens);
+
   /// Whether take_block() would take one.
   [[nodiscard]] bool has_token(AddressBlock block, TimePoint now) const;
 

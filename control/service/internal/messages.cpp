@@ -277,7 +277,11 @@ void run_retrieve(const RpcCall& call, const RetrieveRequest& request) {
     call.refuse(Status::internal, "Internal Server Error. Could not retrieve messages");
     return;
   }
-  left -= std::min(left, bytes_of_page(*page));
+  const std::size_t bytes = bytes_of_page(*page);
+  left -= std::min(left, bytes);
+  if (call.source == RpcSource::onion && call.around.on_given) {
+    call.around.on_given(request.who.account, asker, bytes);
+  }
   json::array messages;
   for (const storage::Message& message : page->messages) {
     json::object one;

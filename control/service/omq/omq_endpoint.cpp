@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/omq_endpoint.hpp"
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -27,10 +28,22 @@ namespace {
 
 using Link = ConnectionTable::Link;
 
-constexpr std::size_t kBurstMax = 64;      // messages of one socket before others have their turn
+// Of one socket before others have their turn: messages, and the time that they take.
+constexpr std::size_t kBurstMax = 64;
+constexpr std::chrono::milliseconds kBurstTimeMax{5};
 constexpr std::size_t kSocketsOfPeer = 3;  // its own, and both ends of its monitor
 constexpr std::size_t kOwnSockets =
     32;  // of two listeners while one takes over, and what libzmq is closing
+
+class Burst {
+ public:
+  [[nodiscard]] bool may_go_on(std::size_t count) const {
+    return count < kBurstMax && std::chrono::steady_clock::now() - began_at_ < kBurstTimeMax;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point began_at_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -204,8 +217,8 @@ void OmqEndpoint::State::connection_closed(const OmqLink& link) {
 
 void OmqEndpoint::State::drain_clients() {
   listener->drain_events();
-  std::size_t count = 0;
-  for (; count < kBurstMax; ++count) {
+  const Burst burst;
+  for (std::size_t count = 0; burst.may_go_on(count); ++count) {
     std::optional<ZmqReceived> message = listener->router()->receive(kMessageBounds);
     if (!message) {
       break;
@@ -227,7 +240,7 @@ void OmqEndpoint::State::drain_clients() {
     }
   }
   sender->flush_waiting();
-  if (count == kBurstMax || listener->router()->has_input()) {
+  if (listener->router()->has_input()) {
     listener->router()->drain_soon();
   }
 }
@@ -237,7 +250,8 @@ void OmqEndpoint::State::drain_peer(OmqConnection number) {
   if (link) {
     link->note_connections();  // before what came by them
   }
-  for (std::size_t count = 0; link && !link->is_closed && count < kBurstMax; ++count) {
+  const Burst burst;
+  for (std::size_t count = 0; link && !link->is_closed && burst.may_go_on(count); ++count) {
     std::optional<ZmqReceived> message = link->socket->receive(kMessageBounds);
     if (!message) {
       break;

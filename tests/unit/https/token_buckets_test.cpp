@@ -58,6 +58,21 @@ TEST(TokenBuckets, TakeAnIpv6NetworkAsOnePeer) {
   EXPECT_TRUE(buckets.take(boost::asio::ip::make_address("2001:db8:0:1::1"), kStart));
 }
 
+TEST(TokenBuckets, GoIntoDebtForWhatTurnsOutToCostMore) {
+  TokenBuckets buckets({.capacity = 10, .refill_per_second = 5, .addresses_max = 1},
+                       system_random());
+  EXPECT_TRUE(buckets.take(v4(1), kStart));
+  buckets.charge(v4(1), kStart, 14);  // 5 more than there were
+
+  EXPECT_FALSE(buckets.take(v4(1), kStart + milliseconds(1199)));
+  EXPECT_TRUE(buckets.take(v4(1), kStart + milliseconds(1200)));
+  EXPECT_EQ(taken(buckets, v4(1), kStart + std::chrono::seconds(60)), 10);
+
+  EXPECT_TRUE(buckets.take(v4(2), kStart));  // of the newcomers' bucket
+  buckets.charge(v4(2), kStart, 100);
+  EXPECT_FALSE(buckets.take(v4(3), kStart + std::chrono::seconds(10)));
+}
+
 TEST(TokenBuckets, AreNotFreedByAFloodOfAddresses) {
   TokenBuckets buckets({.capacity = 10, .refill_per_second = 5, .addresses_max = 100},
                        system_random());

@@ -221,6 +221,8 @@ TEST_F(OnionRequestsTest, SaysWhatIsWrongWithAPathInTheOpen) {
   silent = world.node(1).key();
   for (const auto& [code, status, text] :
        {std::tuple(Errc::timeout, Status::gateway_timeout, std::string("Request time out")),
+        std::tuple(Errc::full, Status::unavailable,
+                   std::string("too many onion requests on their way: try again")),
         std::tuple(Errc::unavailable, Status::bad_gateway,
                    "Next node is currently unreachable: " + to_hex(*silent))}) {
     silence = code;
