@@ -142,7 +142,8 @@ void NodeLinks::to_node(const ServiceNode& node, std::string part,
           note(key, parts);
         }
         finish(std::move(parts));
-      });
+      },
+      OmqPriority::low);
 }
 
 void NodeLinks::to_server(const OnionForServer& server,

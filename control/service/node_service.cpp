@@ -426,8 +426,9 @@ void NodeService::State::on_monitor_omq(OmqCommand command, const OmqReply& repl
 }
 
 void NodeService::State::add_swarm_commands() {
-  const auto add = [this](const std::string& name, OmqHandler handler) {
-    omq->add_command(name, OmqAccess::service_node, OmqForm::request, std::move(handler));
+  const auto add = [this](const std::string& name, OmqHandler handler,
+                          OmqPriority priority = OmqPriority::normal) {
+    omq->add_command(name, OmqAccess::service_node, OmqForm::request, std::move(handler), priority);
   };
   add("sn.ping", [](const OmqCommand& command, const OmqReply& reply) {
     // Peers of the other kind expect one part.
@@ -454,13 +455,16 @@ void NodeService::State::add_swarm_commands() {
   add("sn.allium_records", [this](const OmqCommand& command, const OmqReply& reply) {
     records->answer(command.parts.empty() ? std::string_view() : command.parts.front(), reply);
   });
-  add("sn.onion_request", [this](const OmqCommand& command, const OmqReply& reply) {
-    const std::string_view part =
-        command.parts.empty() ? std::string_view() : command.parts.front();
-    onion->from_node(part, [reply](OnionAnswer answer) {
-      reply({std::to_string(static_cast<int>(answer.status)), std::move(answer.body)});
-    });
-  });
+  add(
+      "sn.onion_request",
+      [this](const OmqCommand& command, const OmqReply& reply) {
+        const std::string_view part =
+            command.parts.empty() ? std::string_view() : command.parts.front();
+        onion->from_node(part, [reply](OnionAnswer answer) {
+          reply({std::to_string(static_cast<int>(answer.status)), std::move(answer.body)});
+        });
+      },
+      OmqPriority::low);
 }
 
 Result<std::unique_ptr<NodeService>> NodeService::open(asio::io_context& io,

@@ -324,15 +324,17 @@ const std::vector<boost::asio::ip::tcp::endpoint>& OmqEndpoint::listening() cons
   return state_->listener->endpoints();
 }
 
-void OmqEndpoint::add_command(std::string name, OmqAccess access, OmqForm form,
-                              OmqHandler handler) {
+void OmqEndpoint::add_command(std::string name, OmqAccess access, OmqForm form, OmqHandler handler,
+                              OmqPriority priority) {
   ALLIUM_CHECK(name.size() <= kOmqNameBytesMax && name.find('.') != std::string::npos);
-  state_->responder->add(std::move(name), access, form, std::move(handler));
+  state_->responder->add(std::move(name), access, form, std::move(handler), priority);
 }
 
 void OmqEndpoint::request(const OmqPeer& peer, std::string command, OmqParts parts,
-                          std::chrono::milliseconds timeout, OmqAnswered answered) {
-  state_->requester->ask(peer, std::move(command), std::move(parts), timeout, std::move(answered));
+                          std::chrono::milliseconds timeout, OmqAnswered answered,
+                          OmqPriority priority) {
+  state_->requester->ask(peer, std::move(command), std::move(parts), timeout, std::move(answered),
+                         priority);
 }
 
 bool OmqEndpoint::send(OmqConnection connection, std::string command, OmqParts parts) {

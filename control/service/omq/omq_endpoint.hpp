@@ -52,6 +52,12 @@ enum class OmqForm : std::uint8_t {
   push,     ///< has no tag; a reply to it does nothing
 };
 
+/// Which of the messages that wait for a connection goes first.
+enum class OmqPriority : std::uint8_t {
+  normal,
+  low,  ///< after the others, and with half of what a service node may have waiting
+};
+
 struct OmqCommand {
   std::string name;
   OmqParts parts;    ///< at most kOmqPartsMax, of kOmqMessageBytesMax together
@@ -175,7 +181,9 @@ class OmqEndpoint {
   [[nodiscard]] const std::vector<boost::asio::ip::tcp::endpoint>& listening() const noexcept;
 
   /// Requires a name "category.command" of at most kOmqNameBytesMax that is not there yet.
-  void add_command(std::string name, OmqAccess access, OmqForm form, OmqHandler handler);
+  /// `priority`: of its answers.
+  void add_command(std::string name, OmqAccess access, OmqForm form, OmqHandler handler,
+                   OmqPriority priority = OmqPriority::normal);
 
   /// Asks a node over this node's own connection to it, which is opened if there is none.
   /// `answered` is called once: with the parts of the reply, or Errc::timeout (no reply in time,
@@ -183,7 +191,8 @@ class OmqEndpoint {
   /// connection was closed meanwhile), Errc::full (a limit of ours), Errc::out_of_range (too many
   /// parts or bytes, a name that is too long).
   void request(const OmqPeer& peer, std::string command, OmqParts parts,
-               std::chrono::milliseconds timeout, OmqAnswered answered);
+               std::chrono::milliseconds timeout, OmqAnswered answered,
+               OmqPriority priority = OmqPriority::normal);
 
   /// A command without tag to whoever is at the other end; requires parts within the bounds of a
   /// request. False: it has gone, or does not read.

@@ -262,6 +262,32 @@ TEST_F(OmqClient, BoundsRequestsWithoutAnswerAndConnections) {
   EXPECT_EQ(ask(node, peer, "sn.ping", OmqParts(17)).error().code, Errc::out_of_range);
 }
 
+TEST_F(OmqClient, SendsWhatIsOfLowPriorityAfterTheRestAndLessOfIt) {
+  RawPeer slow;
+  slow.set_receive_bound(1);
+  const KeyPair keys = test::key_pair(2);
+  const OmqPeer peer{keys.key, slow.listen(keys)};
+  constexpr std::size_t kLow = 60;
+  std::size_t refused = 0;
+  const OmqAnswered count = [&refused](const Result<OmqParts>& answer) {
+    refused += !answer && answer.error().code == Errc::full ? 1U : 0U;
+  };
+  for (std::size_t i = 0; i < kLow; ++i) {
+    node.omq->request(peer, "sn.low", {std::string(1 << 20, 'x')}, test::kPatience, count,
+                      OmqPriority::low);
+  }
+  ASSERT_TRUE(run_until(io, [&] { return refused > 0; }));
+  const std::size_t refused_low = refused;
+  node.omq->request(peer, "sn.now", {}, test::kPatience, count);
+
+  std::size_t before = 0;
+  for (Frames asked = slow.receive(io); asked.at(1) == "sn.low"; asked = slow.receive(io)) {
+    ++before;
+  }
+  EXPECT_LT(before, kLow - refused_low);
+  EXPECT_EQ(refused, refused_low);
+}
+
 TEST_F(OmqClient, MakesRoomByClosingTheConnectionThatIsIdleForLongest) {
   OmqOptions options;
   options.limits.peers = 1;

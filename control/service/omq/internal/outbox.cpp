@@ -19,19 +19,20 @@ std::size_t waiting_bytes(const std::vector<std::string>& frames) noexcept {
   return bytes;
 }
 
-void Outbox::push(std::vector<std::string>&& frames) {
+void Outbox::push(std::vector<std::string>&& frames, OmqPriority priority) {
   const std::size_t bytes = waiting_bytes(frames);
-  messages_.push_back({std::move(frames), bytes});
+  (priority == OmqPriority::low ? low_ : normal_).push_back({std::move(frames), bytes});
   bytes_ += bytes;
 }
 
 void Outbox::pop() {
-  bytes_ -= messages_.front().bytes;
-  messages_.pop_front();
+  bytes_ -= front_bytes();
+  first().pop_front();
 }
 
 void Outbox::clear() {
-  messages_.clear();
+  normal_.clear();
+  low_.clear();
   bytes_ = 0;
 }
 

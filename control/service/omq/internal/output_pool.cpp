@@ -56,7 +56,8 @@ void OutputPool::close(const OutputPtr& output) {
   set_counts(output, 0);
 }
 
-bool OutputPool::admit(const OutputPtr& output, std::size_t bytes, bool is_node) {
+bool OutputPool::admit(const OutputPtr& output, std::size_t bytes, bool is_node,
+                       OmqPriority priority) {
   if (output->is_node != is_node) {
     set_counts(output, 0);
     output->is_node = is_node;
@@ -66,12 +67,13 @@ bool OutputPool::admit(const OutputPtr& output, std::size_t bytes, bool is_node)
     output->began_at = PipeTally::Clock::now();
   }
   // One bigger message may always wait alone.
-  const std::size_t bytes_max = is_node ? limits_.peer_bytes : limits_.client_bytes_max;
+  const std::size_t share = is_node && priority == OmqPriority::low ? 2 : 1;
+  const std::size_t bytes_max = (is_node ? limits_.peer_bytes : limits_.client_bytes_max) / share;
   if (output->held > 0 && output->held + bytes > bytes_max) {
     return false;
   }
   if (is_node) {
-    return node_bytes_ + bytes <= limits_.peers_bytes;
+    return node_bytes_ + bytes <= limits_.peers_bytes / share;
   }
   return make_room(output, bytes);
 }

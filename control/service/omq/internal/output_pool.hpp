@@ -52,7 +52,8 @@ class OutputPool {
       : limits_(limits), cut_(std::move(cut)) {}
 
   /// May so many bytes more wait here? Others may be cut for it, or itself. `is_node`: it is a service node's at the moment.
-  [[nodiscard]] bool admit(const OutputPtr& output, std::size_t bytes, bool is_node);
+  [[nodiscard]] bool admit(const OutputPtr& output, std::size_t bytes, bool is_node,
+                           OmqPriority priority);
 
   /// After anything was added or left.
   void count(const OutputPtr& output);

@@ -21,7 +21,7 @@ Requester::Requester(boost::asio::io_context& io, std::size_t requests_max, Conn
       requests_(io) {}
 
 void Requester::ask(const OmqPeer& peer, std::string command, OmqParts parts,
-                    std::chrono::milliseconds timeout, OmqAnswered answered) {
+                    std::chrono::milliseconds timeout, OmqAnswered answered, OmqPriority priority) {
   if (!is_sendable(command, parts)) {
     answer_later(std::move(answered), {Errc::out_of_range, "too much for one OMQ request"});
     return;
@@ -46,7 +46,7 @@ void Requester::ask(const OmqPeer& peer, std::string command, OmqParts parts,
   (*link)->is_silent = (*link)->is_silent || (*link)->requested_count == 0;
   ++(*link)->requested_count;
   ++counters_.requested;
-  if (!sender_.deliver(*link, frames_of({command, tag}, std::move(parts)))) {
+  if (!sender_.deliver(*link, frames_of({command, tag}, std::move(parts)), priority)) {
     --(*link)->requested_count;
     if (std::optional<OmqRequest> request = requests_.take(tag, number)) {
       answer_later(std::move(request->answered), {Errc::full, "the peer does not read"});

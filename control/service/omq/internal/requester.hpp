@@ -32,7 +32,7 @@ class Requester : public std::enable_shared_from_this<Requester> {
             Dialer& dialer, Sender& sender, OmqCounters& counters);
 
   void ask(const OmqPeer& peer, std::string command, OmqParts parts,
-           std::chrono::milliseconds timeout, OmqAnswered answered);
+           std::chrono::milliseconds timeout, OmqAnswered answered, OmqPriority priority);
 
   void take_reply(const Link& link, const OmqMessage& message, OmqParts frames);
   void take_refusal(const Link& link, const OmqMessage& message);

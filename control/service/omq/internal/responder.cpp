@@ -11,12 +11,13 @@ namespace allium::control {
 
 struct OmqReply::Target {
   Target(std::weak_ptr<Responder> responder_, const ConnectionTable::Link& link_, std::string tag_,
-         std::size_t bytes_)
+         std::size_t bytes_, OmqPriority priority_)
       : responder(std::move(responder_)),
         link(link_),
         connection(link_->number),
         tag(std::move(tag_)),
-        bytes(bytes_) {}
+        bytes(bytes_),
+        priority(priority_) {}
 
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
@@ -39,13 +40,14 @@ struct OmqReply::Target {
   OmqConnection connection;
   std::string tag;
   std::size_t bytes;  // of the request
+  OmqPriority priority;
 };
 
 void OmqReply::operator()(OmqParts parts) const {
   const std::string tag = target_->take_tag();
   const std::shared_ptr<Responder> responder = target_->responder.lock();
   if (responder && !tag.empty()) {
-    responder->reply(target_->connection, tag, std::move(parts));
+    responder->reply(target_->connection, tag, std::move(parts), target_->priority);
   }
 }
 
@@ -57,9 +59,11 @@ Responder::Responder(const OmqLimits& limits, const OmqEndpoint::IsServiceNode& 
       sender_(sender),
       counters_(counters) {}
 
-void Responder::add(std::string name, OmqAccess access, OmqForm form, OmqHandler handler) {
+void Responder::add(std::string name, OmqAccess access, OmqForm form, OmqHandler handler,
+                    OmqPriority priority) {
   const bool is_new =
-      commands_.emplace(std::move(name), Registered{access, form, std::move(handler)}).second;
+      commands_.emplace(std::move(name), Registered{access, form, std::move(handler), priority})
+          .second;
   ALLIUM_CHECK(is_new);
 }
 
@@ -112,8 +116,8 @@ void Responder::call(const Link& link, const Registered& command, OmqParts frame
     return;
   }
   const auto first = frames.begin() + (command.form == OmqForm::request ? 2 : 1);
-  const OmqReply reply(
-      std::make_shared<OmqReply::Target>(weak_from_this(), link, std::move(tag), bytes));
+  const OmqReply reply(std::make_shared<OmqReply::Target>(weak_from_this(), link, std::move(tag),
+                                                          bytes, command.priority));
   command.handler({.name = frames[0],
                    .parts = {std::make_move_iterator(first), std::make_move_iterator(frames.end())},
                    .peer = link->key,
@@ -131,7 +135,8 @@ bool Responder::may_serve(const Link& link, std::size_t bytes) const {
          (link->served_count == 0 || link->served_bytes + bytes <= limits_.node_served_bytes);
 }
 
-void Responder::reply(OmqConnection connection, const std::string& tag, OmqParts parts) {
+void Responder::reply(OmqConnection connection, const std::string& tag, OmqParts parts,
+                      OmqPriority priority) {
   ALLIUM_CHECK(parts.size() <= kOmqPartsMax);
   const Link link = find_now_(connection);
   if (!link) {
@@ -142,7 +147,7 @@ void Responder::reply(OmqConnection connection, const std::string& tag, OmqParts
     ++counters_.answers_oversized;
     parts = {"413", "the answer is larger than a message may be"};
   }
-  if (sender_.deliver(link, frames_of({kReplyName, tag}, std::move(parts)))) {
+  if (sender_.deliver(link, frames_of({kReplyName, tag}, std::move(parts)), priority)) {
     ++counters_.answered;
   }
 }

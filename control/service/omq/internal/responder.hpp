@@ -32,19 +32,22 @@ class Responder : public std::enable_shared_from_this<Responder> {
             FindNow find_now, Sender& sender, OmqCounters& counters);
 
   /// Requires a name that is not there yet.
-  void add(std::string name, OmqAccess access, OmqForm form, OmqHandler handler);
+  void add(std::string name, OmqAccess access, OmqForm form, OmqHandler handler,
+           OmqPriority priority);
 
   /// Carries a command out or refuses it.
   void serve(const Link& link, const OmqMessage& message, OmqParts frames);
 
   /// The answer to a request of that connection, for OmqReply.
-  void reply(OmqConnection connection, const std::string& tag, OmqParts parts);
+  void reply(OmqConnection connection, const std::string& tag, OmqParts parts,
+             OmqPriority priority);
 
  private:
   struct Registered {
     OmqAccess access;
     OmqForm form;
     OmqHandler handler;
+    OmqPriority priority;
   };
 
   void call(const Link& link, const Registered& command, OmqParts frames);

@@ -26,14 +26,14 @@ Sender::Sender(boost::asio::io_context& io, ConnectionTable& links, OutputPool& 
       counters_(counters),
       retry_timer_(io) {}
 
-bool Sender::deliver(const ConnectionTable::Link& link, OmqParts frames) {
+bool Sender::deliver(const ConnectionTable::Link& link, OmqParts frames, OmqPriority priority) {
   link->last_used = OmqLink::Clock::now();
   const bool is_node = link->is_outgoing || is_service_node_(link->key);
-  if (!pool_.admit(link->output, waiting_bytes(frames), is_node)) {
+  if (!pool_.admit(link->output, waiting_bytes(frames), is_node, priority)) {
     ++counters_.unsent_full;
     return false;
   }
-  link->output->outbox.push(std::move(frames));
+  link->output->outbox.push(std::move(frames), priority);
   flush(link);
   if (link->is_closed) {
     return false;

@@ -25,7 +25,8 @@ class Sender : public std::enable_shared_from_this<Sender> {
          const OmqEndpoint::IsServiceNode& is_service_node, OmqCounters& counters);
 
   /// False: it has no room, or its connection is over. A connection that takes nothing any more is closed.
-  bool deliver(const ConnectionTable::Link& link, OmqParts frames);
+  bool deliver(const ConnectionTable::Link& link, OmqParts frames,
+               OmqPriority priority = OmqPriority::normal);
 
   /// Gives libzmq what it has room for.
   void flush(const ConnectionTable::Link& link);
