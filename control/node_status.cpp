@@ -181,6 +181,7 @@ json::object status_json(const NodeReport& report) {
                              {"timeouts", now.swarm_counters.timeouts},
                              {"queued", now.swarm_counters.queued},
                              {"handed_over", now.swarm_counters.handed_over},
+                             {"kept_by_others", now.swarm_counters.kept_by_others},
                              {"lost_records", now.swarm_counters.lost_records},
                              {"moot", now.swarm_counters.moot},
                              {"finished_late", now.swarm_counters.finished_late},

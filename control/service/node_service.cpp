@@ -448,6 +448,9 @@ void NodeService::State::add_swarm_commands() {
     swarm->take_late(*rpc, command.parts.empty() ? std::string_view() : command.parts.front(),
                      reply);
   });
+  add("sn.allium_keep", [this](const OmqCommand& command, const OmqReply& reply) {
+    swarm->keep_for_others(*rpc, command.peer, command.parts, reply);
+  });
   add("sn.allium_fetch", [this](const OmqCommand& command, const OmqReply& reply) {
     fetch->answer(command.peer, command.parts.empty() ? std::string_view() : command.parts.front(),
                   reply);

@@ -31,7 +31,6 @@ struct MemberReply {
   boost::json::object body;  ///< answered: as it came, bytes raw
   std::string code;          ///< refused: the status
   std::string reason;        ///< refused: the text
-  bool is_lost = false;  ///< it did not get the command, and will not: there was no room to keep it
 };
 
 class SwarmMembers {
@@ -46,9 +45,11 @@ class SwarmMembers {
 
   /// Sends the command to each of others(), and calls `each` once for each of them, perhaps before it returns. A member
   /// known not to answer is a timeout at once; whoever missed the command gets it later. So does this node: what is given back is
-  /// called once when this node has done its part, or (false) could not now, for want of room perhaps.
+  /// called once when this node has done its part, or (false) could not now, for want of room perhaps. Then, and when each has been
+  /// called, `over` is, once: with whether somebody has missed it for whom nobody could keep it.
   virtual std::function<void(bool is_done)> forward(SwarmCommand command,
-                                                    std::function<void(MemberReply)> each) = 0;
+                                                    std::function<void(MemberReply)> each,
+                                                    std::function<void(bool is_lost)> over) = 0;
 
   /// A command that this node carries out as the only member: for those of whom it hears later.
   virtual void took_alone(const SwarmCommand& command) = 0;

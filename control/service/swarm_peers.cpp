@@ -11,6 +11,7 @@
 #include "control/service/internal/begun_commands.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/missed_intake.hpp"
+#include "control/service/internal/queue_elsewhere.hpp"
 #include "control/service/internal/replica_push.hpp"
 #include "control/service/internal/told_commands.hpp"
 #include "control/service/missed_records.hpp"
@@ -50,6 +51,7 @@ SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
       absent_(std::make_unique<internal::AbsentMembers>(around_, counters_)),
       intake_(std::make_unique<internal::MissedIntake>(around_, *absent_, counters_)),
       begun_(std::make_unique<internal::BegunCommands>(around_, *absent_, *intake_, counters_)),
+      elsewhere_(std::make_unique<internal::QueueElsewhere>(around_, *absent_, counters_)),
       push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)),
       told_(std::make_unique<internal::ToldCommands>(around_, *absent_)) {}
 
@@ -98,16 +100,24 @@ void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerPart
   intake_->take_data(payload, std::move(reply));
 }
 
+void SwarmPeers::keep_for_others(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
+                                 std::function<void(PeerParts)> reply) {
+  elsewhere_->take(rpc, x25519, parts, std::move(reply));
+}
+
 std::function<void(bool)> SwarmPeers::forward(SwarmCommand command,
-                                              std::function<void(MemberReply)> each) {
+                                              std::function<void(MemberReply)> each,
+                                              std::function<void(bool)> over) {
   std::string record = command_record(command);
   auto outcome = std::make_shared<Outcome>();
   const std::vector<NodeKey> keys = others();
   told_->told(command, keys);
-  const auto one_less = after_all(
-      keys.size() + 1, while_alive(is_alive_, [this, outcome] { all_answered(*outcome); }));
-  Round round{
-      around_.membership.nodes(), keys, std::move(command), std::move(each), outcome, one_less};
+  const auto shared = std::make_shared<const SwarmCommand>(std::move(command));
+  auto all_done = [this, shared, outcome, over = std::move(over)] {
+    all_answered(*shared, *outcome, over);
+  };
+  const auto one_less = after_all(keys.size() + 1, while_alive(is_alive_, std::move(all_done)));
+  Round round{around_.membership.nodes(), keys, shared, std::move(each), outcome, one_less};
   begun_->begin(std::move(record),
                 [this, round = std::move(round)](const Result<std::uint64_t>& number) {
                   if (number) {
@@ -125,64 +135,71 @@ void SwarmPeers::took_alone(const SwarmCommand& command) {
   told_->told(command, {});
 }
 
-void SwarmPeers::all_answered(const Outcome& outcome) {
-  if (!outcome.number) {
-    return;
-  }
+void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcome,
+                              const std::function<void(bool)>& over) {
+  std::vector<NodeKey> missed = outcome.missed;
   // What nobody has, and its client knows to have failed, this node need not have alone.
-  if (outcome.is_done_here || !outcome.is_with_others) {
-    begun_->end({*outcome.number});
-  } else {
+  const bool is_missed_here = !outcome.is_done_here && outcome.is_with_others;
+  if (outcome.number && is_missed_here) {
     begun_->do_again(*outcome.number);
+  } else if (outcome.number) {
+    begun_->end({*outcome.number});
+  } else if (is_missed_here) {
+    missed.push_back(around_.membership.own());
+  }
+  if (missed.empty()) {
+    over(false);
+  } else {
+    elsewhere_->ask(command, missed, outcome.holders, [over](bool is_kept) { over(!is_kept); });
   }
 }
 
 void SwarmPeers::hand_on(const Round& round) {
-  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes. A
-  // member that is away then has lost it, and the client is told that it failed.
+  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes.
   for (const NodeKey& key : round.keys) {
-    send_or_queue(
-        round, key,
-        [each = round.each, outcome = round.outcome, one_less = round.one_less](MemberReply reply) {
-          outcome->is_with_others |= !reply.is_lost;
-          each(std::move(reply));
-          one_less();
-        });
+    auto told = [each = round.each, outcome = round.outcome, one_less = round.one_less](
+                    MemberReply reply, bool is_missed) {
+      if (is_missed) {
+        outcome->missed.push_back(reply.member);
+      } else if (reply.kind == MemberReply::Kind::answered) {
+        outcome->holders.push_back(reply.member);
+      }
+      outcome->is_with_others |= !is_missed;
+      each(std::move(reply));
+      one_less();
+    };
+    send_or_queue(round, key, std::move(told));
   }
 }
 
-void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key,
-                               std::function<void(MemberReply)> each) {
+void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key, Told told) {
   ++counters_.forwarded;
   if (absent_->is_dead(key)) {
-    absent_->queue(key, command_record(round.command),
-                   [key, each = std::move(each)](bool is_queued) {
-                     each({key, MemberReply::Kind::timeout, {}, {}, {}, !is_queued});
-                   });
+    MemberReply reply;
+    reply.member = key;
+    queue_missed(*round.command, std::move(reply), std::move(told));
   } else {
-    send(*round.nodes->find_ed25519(key), round.command, std::move(each));
+    send(*round.nodes->find_ed25519(key), round.command, std::move(told));
   }
 }
 
-void SwarmPeers::queue_missed(const SwarmCommand& command, MemberReply reply,
-                              std::function<void(MemberReply)> each) {
-  absent_->queue(reply.member, command_record(command),
-                 [reply, each = std::move(each)](bool is_queued) {
-                   MemberReply told = reply;
-                   told.is_lost = !is_queued;
-                   each(std::move(told));
+void SwarmPeers::queue_missed(const SwarmCommand& command, MemberReply reply, Told told) {
+  const NodeKey key = reply.member;
+  absent_->queue(key, std::vector<std::string>{command_record(command)},
+                 [reply = std::move(reply), told = std::move(told)](bool is_queued) {
+                   told(reply, !is_queued);
                  });
 }
 
-void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
-                      std::function<void(MemberReply)> each) {
-  auto done = [this, key = node.ed25519, command, each = std::move(each)](Result<PeerParts> parts) {
+void SwarmPeers::send(const ServiceNode& node, const std::shared_ptr<const SwarmCommand>& command,
+                      Told told) {
+  auto done = [this, key = node.ed25519, command, told = std::move(told)](Result<PeerParts> parts) {
     MemberReply reply;
     reply.member = key;
     if (!parts) {
       ++counters_.timeouts;
       absent_->set_dead(key);
-      queue_missed(command, std::move(reply), each);
+      queue_missed(*command, std::move(reply), told);
       return;
     }
     if (parts->size() == 1) {
@@ -205,12 +222,12 @@ void SwarmPeers::send(const ServiceNode& node, const SwarmCommand& command,
         (reply.code == "406" || reply.code == "421" || reply.code == "500" || reply.code == "503");
     if (is_for_later) {
       absent_->set_behind(key);
-      queue_missed(command, std::move(reply), each);
+      queue_missed(*command, std::move(reply), told);
     } else {
-      each(std::move(reply));
+      told(std::move(reply), false);
     }
   };
-  around_.transport.request(node, "sn.storage_cc", {command.method, command.params},
+  around_.transport.request(node, "sn.storage_cc", {command->method, command->params},
                             kSwarmTimeoutMs, while_alive(is_alive_, std::move(done)));
 }
 

@@ -16,6 +16,9 @@
 //   again as it does with members. What a process leaves there when it dies is finished by the next: so no
 //   member has what another has not, whether a client was answered or not.
 //
+//   Where this node can put nothing on its disk, a member who has done the command keeps it for this node and for those who are
+//   away (internal/queue_elsewhere.hpp). Where nobody can, the client is told that it failed.
+//
 //   Ownership  borrows what SwarmSurroundings names.
 //   Errors     a message that cannot be queued is counted (lost_records).
 //   Threads    the service thread.
@@ -43,6 +46,7 @@ namespace internal {
 class AbsentMembers;
 class BegunCommands;
 class MissedIntake;
+class QueueElsewhere;
 class ReplicaPush;
 class ToldCommands;
 }  // namespace internal
@@ -79,7 +83,8 @@ struct SwarmCounters {
   std::uint64_t forwarded = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t queued = 0;
-  std::uint64_t handed_over = 0;    ///< records of the queue
+  std::uint64_t handed_over = 0;     ///< records of the queue
+  std::uint64_t kept_by_others = 0;  ///< records that others queue, as this node could not
   std::uint64_t lost_records = 0;   ///< that could not be queued, and ranges that could not be read
   std::uint64_t moot = 0;           ///< records of messages that nobody has any more, dropped
   std::uint64_t finished_late = 0;  ///< commands that the last process had begun
@@ -101,7 +106,8 @@ class SwarmPeers final : public SwarmMembers {
 
   [[nodiscard]] std::vector<NodeKey> others() const override;
   std::function<void(bool is_done)> forward(SwarmCommand command,
-                                            std::function<void(MemberReply)> each) override;
+                                            std::function<void(MemberReply)> each,
+                                            std::function<void(bool is_lost)> over) override;
   void took_alone(const SwarmCommand& command) override;
 
   [[nodiscard]] bool is_dead(const NodeKey& ed25519) const noexcept;
@@ -127,6 +133,10 @@ class SwarmPeers final : public SwarmMembers {
   /// be kept; all else was.
   void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
 
+  /// sn.allium_keep, of the node with this X25519 key (internal/queue_elsewhere.hpp).
+  void keep_for_others(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
+                       std::function<void(PeerParts)> reply);
+
   /// sn.data: messages that somebody thinks are ours.
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
@@ -136,31 +146,36 @@ class SwarmPeers final : public SwarmMembers {
     std::optional<std::uint64_t> number;  ///< in this node's queue for itself
     bool is_with_others = false;          ///< one has it, or it is in his queue
     bool is_done_here = false;
+    std::vector<NodeKey> holders;  ///< those who say that they have done it
+    std::vector<NodeKey> missed;   ///< those who have not, and for whom it could not be queued
   };
 
   /// A command that has been begun, and whom it is for.
   struct Round {
     std::shared_ptr<const ServiceNodes> nodes;
     std::vector<NodeKey> keys;
-    SwarmCommand command;
+    std::shared_ptr<const SwarmCommand> command;
     std::function<void(MemberReply)> each;
     std::shared_ptr<Outcome> outcome;
     std::function<void()> one_less;  ///< of the members and this node
   };
 
+  /// `is_missed`: by this member, and its queue has not got it either.
+  using Told = std::function<void(MemberReply reply, bool is_missed)>;
+
   void hand_on(const Round& round);
-  void all_answered(const Outcome& outcome);
-  void send_or_queue(const Round& round, const NodeKey& key, std::function<void(MemberReply)> each);
-  void send(const ServiceNode& node, const SwarmCommand& command,
-            std::function<void(MemberReply)> each);
-  void queue_missed(const SwarmCommand& command, MemberReply reply,
-                    std::function<void(MemberReply)> each);
+  void all_answered(const SwarmCommand& command, const Outcome& outcome,
+                    const std::function<void(bool is_lost)>& over);
+  void send_or_queue(const Round& round, const NodeKey& key, Told told);
+  void send(const ServiceNode& node, const std::shared_ptr<const SwarmCommand>& command, Told told);
+  void queue_missed(const SwarmCommand& command, MemberReply reply, Told told);
 
   SwarmSurroundings around_;
   SwarmCounters counters_;
   std::unique_ptr<internal::AbsentMembers> absent_;
   std::unique_ptr<internal::MissedIntake> intake_;
   std::unique_ptr<internal::BegunCommands> begun_;
+  std::unique_ptr<internal::QueueElsewhere> elsewhere_;
   std::unique_ptr<internal::ReplicaPush> push_;
   std::unique_ptr<internal::ToldCommands> told_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

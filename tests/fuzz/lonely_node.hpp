@@ -19,7 +19,8 @@ inline constexpr std::uint64_t kNowMs = 1'800'000'000'000;
 class Alone final : public SwarmMembers {
   [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
 
-  std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>) override {
+  std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>,
+                                    std::function<void(bool)>) override {
     return [](bool) {};
   }
 

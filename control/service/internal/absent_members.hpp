@@ -50,7 +50,7 @@ class AbsentMembers {
 
   /// `done`: it is on disk, or (false) lost.
   void queue(const NodeKey& key, std::string record, std::function<void(bool is_queued)> done);
-  /// The same; whoever asks tries again, so what could not be queued is not counted as lost.
+  /// The same; whoever asks tries again, or another member, so what could not be queued is not counted as lost.
   void queue(const NodeKey& key, std::vector<std::string> records,
              std::function<void(bool is_queued)> done);
 

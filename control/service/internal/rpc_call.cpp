@@ -142,11 +142,16 @@ std::shared_ptr<SwarmRound> SwarmRound::start(const RpcCall& call, std::string_v
                                               std::initializer_list<std::string_view> names,
                                               json::object more) {
   const std::size_t members = call.is_from_client() ? call.around.swarm.others().size() : 0;
-  auto round = std::make_shared<SwarmRound>(call, method, members);
+  // The members, and that none is left who has missed it for good.
+  auto round = std::make_shared<SwarmRound>(call, method, members > 0 ? members + 1 : 0);
   if (members > 0) {
     round->on_own_ = call.around.swarm.forward(
         {std::string(method), params_for_members(call, names, std::move(more))},
-        [round](const MemberReply& reply) { round->member_result(reply); });
+        [round](const MemberReply& reply) { round->member_result(reply); },
+        [round](bool is_lost) {
+          round->is_lost_ = is_lost;
+          round->one_less();
+        });
   } else if (call.is_from_client()) {
     call.around.swarm.took_alone(
         {std::string(method), params_for_members(call, names, std::move(more))});
@@ -154,13 +159,13 @@ std::shared_ptr<SwarmRound> SwarmRound::start(const RpcCall& call, std::string_v
   return round;
 }
 
-SwarmRound::SwarmRound(const RpcCall& call, std::string_view method, std::size_t members)
+SwarmRound::SwarmRound(const RpcCall& call, std::string_view method, std::size_t others)
     : around_(call.around),
       method_(method),
       format_(call.format),
       is_from_client_(call.is_from_client()),
       reply_(call.reply),
-      pending_(members + 1) {}
+      pending_(others + 1) {}
 
 void SwarmRound::own_entry(json::object mine, json::object top, bool is_done) {
   mine_ = std::move(mine);
@@ -190,7 +195,6 @@ void SwarmRound::own_failure(const Error& error, json::object top) {
 }
 
 void SwarmRound::member_result(const MemberReply& reply) {
-  is_lost_ |= reply.is_lost;
   members_[to_hex(reply.member)] = member_entry(method_, reply, format_);
   one_less();
 }

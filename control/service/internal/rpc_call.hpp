@@ -120,7 +120,8 @@ class SwarmRound {
       const RpcCall& call, std::string_view method, std::initializer_list<std::string_view> names,
       boost::json::object more = {});
 
-  SwarmRound(const RpcCall& call, std::string_view method, std::size_t members);
+  /// Answers when own_result() or own_failure() was called, and so many others have.
+  SwarmRound(const RpcCall& call, std::string_view method, std::size_t others);
 
   /// This node's part. `top` goes to the top level of a client's answer.
   void own_result(boost::json::object mine, boost::json::object top = {});
@@ -142,7 +143,7 @@ class SwarmRound {
   bool is_from_client_;
   Reply reply_;
   std::size_t pending_;
-  bool is_lost_ = false;  ///< to a member
+  bool is_lost_ = false;  ///< somebody missed it, and will not get it
   boost::json::object mine_;
   boost::json::object top_;
   boost::json::object members_;

@@ -8,6 +8,8 @@
 #include "tests/unit/service/swarm_world.hpp"
 
 namespace allium::control::test {
+namespace json = boost::json;
+
 namespace {
 
 TEST(FullMember, IsToldWhatWasDeletedAndCountsAsAlive) {
@@ -62,11 +64,28 @@ TEST(FullEntry, KeepsForAnAbsentMemberWhatItHasNoRoomForItself) {
   EXPECT_EQ(sorted_data(world, 2, owner).size(), 2U);
 }
 
+TEST(FullEntry, HasAnotherKeepWhatAMemberWhoIsAwayMisses) {
+  SwarmWorld world(3);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("old", world.now_ms));
+  world.node(0).store().is_full = true;
+  world.node(2).is_up = false;
+  const Answer answer =
+      world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  EXPECT_EQ(answer.status, Status::ok);
+  EXPECT_EQ(member(answer, world.node(2)).at("timeout"), json::value(true));
+  EXPECT_EQ(world.node(0).swarm().counters().kept_by_others, 1U);
+  world.node(2).is_up = true;
+  world.run(30'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+}
+
 TEST(FullEntry, AcknowledgesNothingThatAMemberWhoIsAwayWillNotHear) {
   SwarmWorld world(3);
   const TestAccount owner(5, 1);
   const Answer kept = world.call(0, "store", owner.store("old", world.now_ms));
   world.node(0).store().is_full = true;
+  world.node(1).store().is_full = true;
   world.node(2).is_up = false;
   for (int i = 0; i < 2; ++i) {  // it times out, then it is known to be away
     const Answer answer =

@@ -490,7 +490,8 @@ TEST(DeadSwarm, IsAFailureWhenNobodyCouldKeepIt) {
   class Full final : public SwarmMembers {
     [[nodiscard]] std::vector<NodeKey> others() const override { return {}; }
 
-    std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>) override {
+    std::function<void(bool)> forward(SwarmCommand, std::function<void(MemberReply)>,
+                                      std::function<void(bool)>) override {
       return [](bool) {};
     }
 

@@ -141,6 +141,8 @@ void TestNode::serve(const NodeKey& from, const std::string& command, const Peer
     swarm_->take_data(parts[0], std::move(reply));
   } else if (command == "sn.allium_fetch" && is_of_our_kind && parts.size() == 1) {
     fetch_->answer(from, parts[0], reply);
+  } else if (command == "sn.allium_keep" && is_of_our_kind) {
+    swarm_->keep_for_others(*rpc_, from, parts, std::move(reply));
   } else if (command == "sn.allium_late" && is_of_our_kind && parts.size() == 1) {
     swarm_->take_late(*rpc_, parts[0], std::move(reply));
   }

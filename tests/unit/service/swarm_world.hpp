@@ -32,7 +32,7 @@ inline constexpr std::uint64_t kStartMs = 1'800'000'000'000;
 
 class SwarmWorld;
 
-/// A store whose queue for members may be slow to reach the disk, and that may be full.
+/// A store whose queue for members may be slow to reach the disk, and that may be full, or refuse all changes.
 class SlowQueueStore final : public storage::MemoryStore {
  public:
   using MemoryStore::MemoryStore;
@@ -40,6 +40,9 @@ class SlowQueueStore final : public storage::MemoryStore {
   void store(const storage::Account& account, storage::Message message, storage::Origin origin,
              bool replaces, const storage::When& when,
              storage::Done<storage::Stored> done) override {
+    if (fails(done)) {
+      return;
+    }
     if (is_full || is_full_of_messages) {
       done(fail(Errc::full, "the message store has reached its size limit"));
     } else {
@@ -49,6 +52,9 @@ class SlowQueueStore final : public storage::MemoryStore {
 
   void enqueue_missed(const storage::PeerKey& peer, std::vector<std::string> records,
                       storage::Done<std::uint64_t> done) override {
+    if (fails(done)) {
+      return;
+    }
     if (is_full) {
       done(fail(Errc::full, "the message store has reached its size limit"));
     } else if (slow_for == peer) {
@@ -57,6 +63,68 @@ class SlowQueueStore final : public storage::MemoryStore {
       });
     } else {
       MemoryStore::enqueue_missed(peer, std::move(records), std::move(done));
+    }
+  }
+
+  void remove(const storage::Account& account, std::vector<storage::Hash> hashes,
+              const storage::When& when, storage::Done<std::vector<storage::Hash>> done) override {
+    if (!fails(done)) {
+      MemoryStore::remove(account, std::move(hashes), when, std::move(done));
+    }
+  }
+
+  void remove_before(const storage::Account& account, std::optional<storage::Namespace> space,
+                     std::uint64_t before_ms, const storage::When& when,
+                     storage::Done<storage::HashesBySpace> done) override {
+    if (!fails(done)) {
+      MemoryStore::remove_before(account, space, before_ms, when, std::move(done));
+    }
+  }
+
+  void remove_all(const storage::Account& account, std::optional<storage::Namespace> space,
+                  const storage::When& when, storage::Done<storage::HashesBySpace> done) override {
+    if (!fails(done)) {
+      MemoryStore::remove_all(account, space, when, std::move(done));
+    }
+  }
+
+  void change_expiry(const storage::Account& account, std::vector<storage::Hash> hashes,
+                     std::vector<std::uint64_t> expiries_ms, storage::ExpiryChange change,
+                     const storage::When& when,
+                     storage::Done<storage::ExpiriesChanged> done) override {
+    if (!fails(done)) {
+      MemoryStore::change_expiry(account, std::move(hashes), std::move(expiries_ms), change, when,
+                                 std::move(done));
+    }
+  }
+
+  void shorten_all(const storage::Account& account, std::optional<storage::Namespace> space,
+                   std::uint64_t expiry_ms, const storage::When& when,
+                   storage::Done<storage::HashesBySpace> done) override {
+    if (!fails(done)) {
+      MemoryStore::shorten_all(account, space, expiry_ms, when, std::move(done));
+    }
+  }
+
+  void revoke(const storage::Account& account, std::vector<storage::Token> tokens,
+              std::uint64_t timestamp_ms, const storage::When& when,
+              storage::Done<std::size_t> done) override {
+    if (!fails(done)) {
+      MemoryStore::revoke(account, std::move(tokens), timestamp_ms, when, std::move(done));
+    }
+  }
+
+  void unrevoke(const storage::Account& account, std::vector<storage::Token> tokens,
+                const storage::When& when, storage::Done<std::size_t> done) override {
+    if (!fails(done)) {
+      MemoryStore::unrevoke(account, std::move(tokens), when, std::move(done));
+    }
+  }
+
+  void erase_missed(const storage::PeerKey& peer, std::vector<std::uint64_t> numbers,
+                    storage::Done<std::size_t> done) override {
+    if (!fails(done)) {
+      MemoryStore::erase_missed(peer, std::move(numbers), std::move(done));
     }
   }
 
@@ -81,12 +149,29 @@ class SlowQueueStore final : public storage::MemoryStore {
     }
   }
 
+  /// What all changes fail with, as those of a full disk do.
+  std::optional<Error> failure;
+  std::size_t good_changes_left = 0;  ///< before they do
   bool is_full = false;
   bool is_unreadable = false;
   bool is_full_of_messages = false;          ///< with room for queues and deletions still
   std::optional<storage::StoreStatus> says;  ///< of its room
   std::optional<storage::PeerKey> slow_for;
   std::vector<std::function<void()>> waiting;
+
+ private:
+  template <typename T>
+  [[nodiscard]] bool fails(const storage::Done<T>& done) {
+    if (!failure) {
+      return false;
+    }
+    if (good_changes_left > 0) {
+      --good_changes_left;
+      return false;
+    }
+    done(tl::unexpected(*failure));
+    return true;
+  }
 };
 
 /// One node with everything behind its endpoints.

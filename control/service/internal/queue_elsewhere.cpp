@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/service/internal/queue_elsewhere.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <boost/json/array.hpp>
+
+#include "control/service/bt.hpp"
+#include "control/service/encoding.hpp"
+#include "control/service/internal/callbacks.hpp"
+#include "control/service/internal/fetch_format.hpp"
+#include "control/service/missed_records.hpp"
+
+namespace allium::control::internal {
+namespace json = boost::json;
+
+void QueueElsewhere::ask(SwarmCommand command, const std::vector<NodeKey>& missed,
+                         std::vector<NodeKey> holders, std::function<void(bool)> done) {
+  json::array keys;
+  for (const NodeKey& key : missed) {
+    keys.emplace_back(text_of(key));
+  }
+  auto asking = std::make_shared<Asking>();
+  asking->parts = {std::move(command.method), std::move(command.params), serialise_bt(keys)};
+  asking->missed = missed.size();
+  asking->holders = std::move(holders);
+  asking->done = std::move(done);
+  ask_next(asking);
+}
+
+void QueueElsewhere::ask_next(const std::shared_ptr<Asking>& asking) {
+  const ServiceNode* node = nullptr;
+  while (node == nullptr && asking->next < asking->holders.size()) {
+    const NodeKey& key = asking->holders[asking->next++];
+    node = absent_.is_dead(key) ? nullptr : around_.membership.find(key);
+  }
+  if (node == nullptr) {
+    counters_.lost_records += asking->missed;
+    asking->done(false);
+    return;
+  }
+  auto answered = [this, asking, key = node->ed25519](const Result<PeerParts>& reply) {
+    if (reply && reply->size() == 1) {
+      counters_.kept_by_others += asking->missed;
+      asking->done(true);
+      return;
+    }
+    if (!reply && reply.error().code == Errc::timeout) {
+      absent_.set_dead(key);
+    }
+    ask_next(asking);
+  };
+  around_.transport.request(*node, "sn.allium_keep", asking->parts, kSwarmTimeoutMs,
+                            while_alive(is_alive_, std::move(answered)));
+}
+
+void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
+                          std::function<void(PeerParts)> reply) {
+  if (parts.size() != 3) {
+    reply({"400", "expected a method, its parameters and a bt list of keys"});
+    return;
+  }
+  const std::vector<NodeKey> members = around_.membership.other_members();
+  const auto is_member = [&members](const NodeKey& key) {
+    return std::find(members.begin(), members.end(), key) != members.end();
+  };
+  const ServiceNode* asker = around_.membership.nodes()->find_x25519(x25519);
+  const std::vector<NodeKey> keys = keys_in(parts[2]);
+  const bool are_members = asker != nullptr && is_member(asker->ed25519) && !keys.empty() &&
+                           keys.size() <= members.size() &&
+                           std::all_of(keys.begin(), keys.end(), is_member);
+  if (!are_members) {
+    reply({"421", "not members of this node's swarm"});
+    return;
+  }
+  rpc.call_params(
+      parts[0], parts[1], RpcSource::late_peer,
+      while_alive(is_alive_, [this, command = SwarmCommand{parts[0], parts[1]}, keys,
+                              reply = std::move(reply)](const Answer& answer, Format format) {
+        if (answer.status == Status::ok) {
+          queue(command, keys, reply);
+        } else {
+          reply(peer_reply(answer, format));
+        }
+      }));
+}
+
+void QueueElsewhere::queue(const SwarmCommand& command, const std::vector<NodeKey>& keys,
+                           std::function<void(PeerParts)> reply) {
+  auto are_queued = std::make_shared<bool>(true);
+  const auto one_less = after_all(keys.size(), [are_queued, reply = std::move(reply)] {
+    reply(*are_queued ? PeerParts{"OK"} : PeerParts{"500", "no room to keep it"});
+  });
+  for (const NodeKey& key : keys) {
+    absent_.queue(key, std::vector<std::string>{command_record(command)},
+                  [are_queued, one_less](bool is_queued) {
+                    *are_queued &= is_queued;
+                    one_less();
+                  });
+    absent_.set_behind(key);
+  }
+}
+
+}  // namespace allium::control::internal

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What this node can queue for nobody, itself among them, since its disk is full or cannot be written, a member of the swarm queues
+// instead: one who has done the command. He hands it over as he does with all that others have missed, also when this node has been
+// started again meanwhile.
+//
+//   sn.allium_keep   request: method and parameters of the command, as sn.storage_cc has them, and a bt list of the keys (Ed25519) of
+//                    those who have missed it. Reply: "OK", it is in the queue of each of them; or a status and a text.
+//
+//   He carries it out once more before, late (which changes nothing where he has done it): so he queues for others only what holds, and
+//   what he has himself. No member can fill his queues with what no client has asked for.
+//
+//   Ownership  borrows what it is made with.
+//   Errors     what nobody queues is counted (lost_records).
+//   Threads    the service thread.
+//   Limits     one member is asked at a time, kSwarmTimeoutMs each.
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "control/service/internal/absent_members.hpp"
+#include "control/service/swarm_peers.hpp"
+
+namespace allium::control::internal {
+
+class QueueElsewhere {
+ public:
+  QueueElsewhere(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
+      : around_(around), absent_(absent), counters_(counters) {}
+
+  /// Asks one of `holders` after the other to queue the command for all of `missed`. `done`: one does.
+  void ask(SwarmCommand command, const std::vector<NodeKey>& missed, std::vector<NodeKey> holders,
+           std::function<void(bool is_kept)> done);
+
+  /// What another asks, who has this X25519 key.
+  void take(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
+            std::function<void(PeerParts)> reply);
+
+ private:
+  struct Asking {
+    PeerParts parts;
+    std::size_t missed = 0;  ///< members
+    std::vector<NodeKey> holders;
+    std::size_t next = 0;  ///< of them
+    std::function<void(bool)> done;
+  };
+
+  void ask_next(const std::shared_ptr<Asking>& asking);
+  void queue(const SwarmCommand& command, const std::vector<NodeKey>& keys,
+             std::function<void(PeerParts)> reply);
+
+  const SwarmSurroundings& around_;
+  AbsentMembers& absent_;
+  SwarmCounters& counters_;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace allium::control::internal
