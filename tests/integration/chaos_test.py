@@ -49,6 +49,8 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+from full_disk import can_mount, fill_disk, own_mounts, wait_until
+
 try:
     from session_client import Account, Https, Node, now_ms, sodium
 except ImportError as missing:
@@ -81,39 +83,6 @@ DONE_IN_40_S = {"acknowledged": 60, "deleted": 5, "stored again": 1, "expired": 
 
 def allium(*words, check=True):
     return subprocess.run([str(options.bin_dir / "allium"), *words], capture_output=True, text=True, timeout=90, check=check)
-
-
-def wait_until(condition, seconds, what, why_not=lambda: ""):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds} s {why_not()}".rstrip())
-        time.sleep(0.1)
-
-
-def fill_disk(filler, pid):
-    """To the last byte."""
-    # RocksDB has allocated room for its log ahead, more than this load would fill: give that away as well, while it writes nothing.
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        wait_until(lambda: is_stopped(pid), 5, "the process stands still")
-        for log in filler.parent.glob("messages/*.log"):
-            subprocess.run(["fallocate", "--punch-hole", "--offset", str((log.stat().st_size + 4095) // 4096 * 4096),
-                            "--length", str(SMALL_DISK_BYTES), str(log)], check=True)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    with open(filler, "ab", buffering=0) as file:
-        for piece in (1 << 20, 4096):
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(piece))
-    return True
-
-
-def is_stopped(pid):
-    """All of its threads."""
-    states = [Path(stat).read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return all(state[state.rindex(")") + 2] == "T" for state in states)
 
 
 class Message:
@@ -667,10 +636,9 @@ def outside():
 
 def with_own_mounts():
     """This program again, where it may mount; None where it may not."""
-    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
-    if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+    if not can_mount():
         return None
-    return subprocess.run([*unshare, sys.executable, "-B", __file__, *sys.argv[1:], "--seed", str(options.seed),
+    return subprocess.run([*own_mounts(), sys.executable, "-B", __file__, *sys.argv[1:], "--seed", str(options.seed),
                            "--has-small-disk"]).returncode
 
 
