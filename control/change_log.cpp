@@ -13,8 +13,8 @@ void ChangeLog::tell(const NodeReport& report) {
     log_.warn("swarm.members", {{"members", std::to_string(now.members)},
                                 {"dead", std::to_string(now.members_dead)}});
   }
-  if (std::exchange(is_store_broken_, now.store.is_broken) != now.store.is_broken) {
-    if (now.store.is_broken) {
+  if (std::exchange(is_store_broken_, disk.is_broken) != disk.is_broken) {
+    if (disk.is_broken) {
       log_.error("store.broken", {{"advice", broken_advice(disk)}});
     } else {
       log_.info("store.good");

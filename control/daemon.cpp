@@ -92,7 +92,7 @@ struct Daemon::State {
   void answer_backup(const std::string& directory, const LocalSocket::Asker& asker);
   [[nodiscard]] json::object make_backup(const std::string& directory) const;
   void answer_counters(const LocalSocket::Give& give);
-  [[nodiscard]] NodeReport report() const;
+  [[nodiscard]] NodeReport report();
 
   Configuration configuration;
   EventLog log;
@@ -105,7 +105,7 @@ struct Daemon::State {
   std::uint64_t started_s = unix_s();
   std::optional<IdentitySecret> identity;
   std::unique_ptr<storage::RocksStore> store;
-  storage::StoreDisk disk;                ///< as it was at the last beat
+  storage::StoreDisk disk;                ///< as it was at the last report
   std::uint64_t omq_turned_away = 0;      ///< from the beat before to the last one
   std::uint64_t omq_turned_away_all = 0;  ///< up to the last beat
   DataplaneSteering dataplane{log};
@@ -318,7 +318,7 @@ void Daemon::State::on_network(const RegistryState& registry) {
                                {"swarm_changed", now.swarm == before ? "false" : "true"}});
 }
 
-NodeReport Daemon::State::report() const {
+NodeReport Daemon::State::report() {
   NodeReport report;
   report.node = identity->public_key();
   report.now_s = unix_s();
@@ -333,6 +333,7 @@ NodeReport Daemon::State::report() const {
   report.clock_offset_ms = dataplane.clock_offset_ms();
   report.is_clock_good = dataplane.is_clock_good();
   report.dataplane = dataplane.state();
+  look_at_disk();
   report.disk = disk;
   report.omq_turned_away = omq_turned_away;
   return report;
@@ -360,7 +361,6 @@ std::chrono::microseconds Daemon::State::beat_interval() {
 
 void Daemon::State::on_beat() {
   // The watchdog hears of us only as long as this thread turns.
-  look_at_disk();
   look_at_connections();
   const NodeReport now = report();
   changes.tell(now);

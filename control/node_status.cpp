@@ -134,12 +134,12 @@ json::array problems_of(const NodeReport& report) {
         " were turned away in the last seconds (omq in --json: cut_silent have said nothing, "
         "refused_clients are clients beyond the bound); see who has many (ss -tn)");
   }
-  if (now.store.is_broken) {
+  if (report.disk.is_broken) {
     add("the store cannot write: " + broken_advice(report.disk));
   } else if (now.store.is_nearly_full) {
     add("the store is nearly full: raise [storage] max_bytes, or add disk");
   }
-  if (report.disk.is_nearly_full && !now.store.is_broken) {
+  if (report.disk.is_nearly_full && !report.disk.is_broken) {
     add("the store's disk is nearly full: " + mib(report.disk.bytes_free.value_or(0)) +
         " MiB are free where " + mib(report.disk.bytes_wanted) +
         " should be; make room, or lower [storage] max_bytes");

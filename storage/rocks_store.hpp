@@ -44,11 +44,12 @@ struct RocksStoreOptions {
       file_system;  ///< none: the machine's; tests lose data through it
 };
 
-/// The disk under the store.
+/// The disk under the store, and, all of one moment, whether the store waits for it.
 struct StoreDisk {
   std::optional<std::uint64_t> bytes_free;  ///< nullopt: its file system does not say
   std::uint64_t bytes_wanted = 0;           ///< with less, it is time to make room
   bool is_nearly_full = false;              ///< bytes_free < bytes_wanted
+  bool is_broken = false;                   ///< as StoreStatus has it
   bool waits_for_room = false;  ///< is_broken, and goes on by itself when there is bytes_to_open
   bool waits_for_descriptors =
       false;  ///< is_broken, and goes on by itself when files can be opened

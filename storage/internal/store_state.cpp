@@ -147,6 +147,7 @@ StoreDisk RocksStore::State::disk() const {
   const std::lock_guard lock(mutex_);
   disk.bytes_wanted = internal::disk_bytes_wanted(totals_.bytes_used, options_.bytes_limit);
   disk.is_nearly_full = disk.bytes_free && *disk.bytes_free < disk.bytes_wanted;
+  disk.is_broken = is_broken_;
   disk.waits_for_room = lack_ == Lack::room;
   disk.waits_for_descriptors = lack_ == Lack::descriptors;
   disk.problem = reopen_problem_;

@@ -309,12 +309,14 @@ TEST(StoreCrash, GoesOnByItselfWhenAFullDiskHasRoomAgain) {
         system->fill_disk_at(1 + random() % 10);
         work(*in, account, name + part, known);
         ASSERT_TRUE(in->status().is_broken);
+        const StoreDisk disk = in->disk();
+        EXPECT_TRUE(disk.is_broken && disk.waits_for_room) << "at once";
         ASSERT_EQ(store(*in, account, message_of("more")).error().code, Errc::io);
         ASSERT_EQ(broken_promises(*in, account, known), 0U) << "reads go on";
 
         system->make_room();
         ASSERT_TRUE(takes_stores_again(*in, account, name + part + "-after", known));
-        EXPECT_FALSE(in->status().is_broken);
+        EXPECT_FALSE(in->status().is_broken || in->disk().is_broken);
         ASSERT_EQ(broken_promises(*in, account, known), 0U);
       }
       EXPECT_EQ(reader.stop(), 0U);
@@ -384,7 +386,7 @@ TEST(StoreCrash, GoesOnByItselfWhenThereAreDescriptorsAgain) {
       const NoDescriptors none;
       ASSERT_FALSE(fill_write_buffer(*in, account, known));
       ASSERT_TRUE(in->status().is_broken);
-      EXPECT_TRUE(in->disk().waits_for_descriptors);
+      EXPECT_TRUE(in->disk().is_broken && in->disk().waits_for_descriptors);
       EXPECT_FALSE(in->disk().waits_for_room);
       const auto refused = store(*in, account, message_of("more"));
       ASSERT_EQ(refused.error().code, Errc::io);
@@ -456,7 +458,8 @@ TEST(StoreCrash, StaysBrokenWhenTheDiskFailedOtherwise) {
   for (int i = 0; i < 200; ++i) {
     ASSERT_EQ(store(*in, account, message_of("b")).error().code, Errc::io);
   }
-  EXPECT_TRUE(in->status().is_broken);
+  EXPECT_TRUE(in->status().is_broken && in->disk().is_broken);
+  EXPECT_FALSE(in->disk().waits_for_room || in->disk().waits_for_descriptors);
 }
 
 }  // namespace
