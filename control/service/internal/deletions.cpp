@@ -83,8 +83,8 @@ void run_delete(const RpcCall& call, const DeleteRequest& request) {
   }
   std::string text = "delete";
   append_all(text, hashes);
-  if (!call.is_signed(who, text, Access::remove)) {
-    call.refuse(Status::unauthorised, "delete_msgs signature verification failed");
+  if (call.is_badly_signed(who, text, Access::remove,
+                           "delete_msgs signature verification failed")) {
     return;
   }
   const auto round = SwarmRound::start(call, "delete", {"messages"});
@@ -119,8 +119,7 @@ void run_delete_all(const RpcCall& call, const SpacesRequest& request) {
     return;
   }
   const std::string text = "delete_all" + signed_text(spaces) + std::to_string(asked_ms);
-  if (!call.is_signed(who, text, Access::remove)) {
-    call.refuse(Status::unauthorised, "delete_all signature verification failed");
+  if (call.is_badly_signed(who, text, Access::remove, "delete_all signature verification failed")) {
     return;
   }
   const auto round = SwarmRound::start(call, "delete_all", {"namespace", "timestamp"});
@@ -138,8 +137,8 @@ void run_delete_before(const RpcCall& call, const SpacesRequest& request) {
     return;
   }
   const std::string text = "delete_before" + signed_text(spaces) + std::to_string(before_ms);
-  if (!call.is_signed(who, text, Access::remove)) {
-    call.refuse(Status::unauthorised, "delete_before signature verification failed");
+  if (call.is_badly_signed(who, text, Access::remove,
+                           "delete_before signature verification failed")) {
     return;
   }
   const auto round = SwarmRound::start(call, "delete_before", {"before", "namespace"});

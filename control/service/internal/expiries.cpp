@@ -65,8 +65,8 @@ bool refuses_expire(const RpcCall& call, const ExpireRequest& request) {
     call.refuse(Status::unauthorised, "expire: timestamp should be >= current time");
     return true;
   }
-  if (!call.is_signed(request.who, expire_text(request), Access::write)) {
-    call.refuse(Status::unauthorised, "expire: signature verification failed");
+  if (call.is_badly_signed(request.who, expire_text(request), Access::write,
+                           "expire: signature verification failed")) {
     return true;
   }
   const bool may_shorten =
@@ -155,8 +155,7 @@ void run_expire_all(const RpcCall& call, const SpacesRequest& request) {
     return;
   }
   const std::string text = "expire_all" + signed_text(spaces) + std::to_string(expiry_ms);
-  if (!call.is_signed(who, text, Access::remove)) {
-    call.refuse(Status::unauthorised, "expire_all signature verification failed");
+  if (call.is_badly_signed(who, text, Access::remove, "expire_all signature verification failed")) {
     return;
   }
   const auto round = SwarmRound::start(call, "expire_all", {"expiry", "namespace"});
@@ -182,8 +181,7 @@ void run_get_expiries(const RpcCall& call, const LookUpRequest& request) {
   }
   std::string text = "get_expiries" + std::to_string(signed_ms);
   append_all(text, hashes);
-  if (!call.is_signed(who, text, Access::read)) {
-    call.refuse(Status::unauthorised, "get_expiries signature verification failed");
+  if (call.is_badly_signed(who, text, Access::read, "get_expiries signature verification failed")) {
     return;
   }
   const Result<std::vector<storage::HashExpiry>> found =

@@ -89,8 +89,7 @@ bool refuses_store(const RpcCall& call, const StoreRequest& request) {
   const Access wanted =
       is_public_outbox(message.space) ? Access::write | Access::remove : Access::write;
   const std::string text = "store" + signed_text(message.space) + std::to_string(request.signed_ms);
-  if (!call.is_signed(request.who, text, wanted)) {
-    call.refuse(Status::unauthorised, "store signature verification failed");
+  if (call.is_badly_signed(request.who, text, wanted, "store signature verification failed")) {
     return true;
   }
   return false;
@@ -200,8 +199,9 @@ bool refuses_retrieve(const RpcCall& call, const RetrieveRequest& request) {
   }
   const std::string text =
       "retrieve" + signed_text(request.space) + std::to_string(request.signed_ms);
-  if (!call.is_signed(request.who, text, Access::read, !is_unrevocable(request.space))) {
-    call.refuse(Status::unauthorised, "retrieve signature verification failed");
+  if (call.is_badly_signed(request.who, text, Access::read,
+                           "retrieve signature verification failed",
+                           !is_unrevocable(request.space))) {
     return true;
   }
   return false;

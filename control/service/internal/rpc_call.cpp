@@ -117,21 +117,24 @@ bool RpcCall::is_timely(std::uint64_t timestamp_ms, std::uint64_t tolerance_ms) 
   return timestamp_ms + tolerance_ms >= asked_ms() && timestamp_ms <= asked_ms() + tolerance_ms;
 }
 
-bool RpcCall::is_signed(const Authentication& who, std::string_view message, Access wanted,
-                        bool heeds_revocation) const {
+bool RpcCall::is_badly_signed(const Authentication& who, std::string_view message, Access wanted,
+                              std::string_view text, bool heeds_revocation) const {
   std::vector<Token> revoked;
   if (who.subaccount && heeds_revocation) {
     Result<std::vector<Token>> known = around.store.revoked(who.account);
     if (!known) {
-      return false;
+      refuse(Status::internal, "Internal Server Error. Could not retrieve revoked_subaccounts");
+      return true;
     }
     revoked = *std::move(known);
   }
   const bool is_good = holds(who, message, wanted, revoked);
-  if (is_good && source == RpcSource::onion && around.on_proved) {
+  if (!is_good) {
+    refuse(Status::unauthorised, text);
+  } else if (source == RpcSource::onion && around.on_proved) {
     around.on_proved(who.account);
   }
-  return is_good;
+  return !is_good;
 }
 
 json::string RpcCall::receipt(std::string_view message) const {

@@ -75,9 +75,11 @@ struct RpcCall {
   [[nodiscard]] bool is_timely(std::uint64_t timestamp_ms,
                                std::uint64_t tolerance_ms) const noexcept;
 
-  /// The signature holds; `heeds_revocation` false reads over a revoked subaccount.
-  [[nodiscard]] bool is_signed(const Authentication& who, std::string_view message, Access wanted,
-                               bool heeds_revocation = true) const;
+  /// Answers 401 with `text` where the signature does not hold, 500 where that cannot be told now, since the store is being opened again:
+  /// a member's 401 would be the last word. `heeds_revocation` false reads over a revoked subaccount.
+  [[nodiscard]] bool is_badly_signed(const Authentication& who, std::string_view message,
+                                     Access wanted, std::string_view text,
+                                     bool heeds_revocation = true) const;
 
   /// A receipt, as the answer's spelling has it.
   [[nodiscard]] boost::json::string receipt(std::string_view message) const;

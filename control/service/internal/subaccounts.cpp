@@ -43,8 +43,8 @@ bool refuses(const RpcCall& call, const TokenRequest& request, const std::string
   }
   std::string text = method + std::to_string(request.signed_ms);
   append_tokens(text, request.tokens);
-  if (!call.is_signed(request.who, text, Access::none)) {
-    call.refuse(Status::unauthorised, method + " signature verification failed");
+  if (call.is_badly_signed(request.who, text, Access::none,
+                           method + " signature verification failed")) {
     return true;
   }
   return false;

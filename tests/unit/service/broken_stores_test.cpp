@@ -211,6 +211,37 @@ TEST_P(BrokenEntry, LeavesWhatWasAskedForLater) {
 INSTANTIATE_TEST_SUITE_P(OnAFullDisk, BrokenEntry, testing::Values(Errc::io));
 INSTANTIATE_TEST_SUITE_P(Busy, BrokenEntry, testing::Values(Errc::unavailable));
 
+// Whether a subaccount was revoked cannot be read while the store is opened again.
+TEST(ReopeningMember, GetsLaterWhatASubaccountSigned) {
+  SwarmWorld world(2);
+  world.run(60'000);  // both have asked each other what they had before
+  const TestAccount group(3, 9);
+  const TestAccount person(3, 10);
+  std::string token = {3, 3, 0, 0};  // it may read and write
+  token += text_of(person.key().public_key());
+  const std::string now = std::to_string(world.now_ms);
+  const json::object store = {
+      {"pubkey", group.hex()},
+      {"namespace", 11},
+      {"timestamp", world.now_ms},
+      {"ttl", 3'600'000},
+      {"data", to_base64(bytes_of("one"))},
+      {"signature", to_base64(person.key().sign(bytes_of("store11" + now)))},
+      {"subaccount", to_base64(bytes_of(token))},
+      {"subaccount_sig", to_base64(group.key().sign(bytes_of(token)))}};
+
+  world.node(1).store().is_unreadable = true;
+  const Answer answer = world.call(0, "store", store);
+  EXPECT_EQ(answer.status, Status::ok);
+  EXPECT_EQ(member(answer, world.node(1)).at("code"), "500");
+  world.run(2 * kRefusedRetryMs);
+  EXPECT_EQ(world.node(1).store().status().messages, 0U);
+
+  world.node(1).store().is_unreadable = false;
+  world.run(2 * kRefusedRetryMs);
+  EXPECT_EQ(world.node(1).store().status().messages, 1U);
+}
+
 class Keeper : public testing::Test {
  protected:
   Keeper() {

@@ -128,6 +128,14 @@ class SlowQueueStore final : public storage::MemoryStore {
     }
   }
 
+  [[nodiscard]] Result<std::vector<storage::Token>> revoked(
+      const storage::Account& account) const override {
+    if (is_unreadable) {
+      return fail(Errc::unavailable, "the message store is being opened again");
+    }
+    return MemoryStore::revoked(account);
+  }
+
   [[nodiscard]] Result<void> for_each(
       const storage::Scan& scan, std::uint64_t now_ms,
       const std::function<bool(const storage::Account&, const storage::Message&)>& visit)
