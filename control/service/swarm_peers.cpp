@@ -138,19 +138,25 @@ void SwarmPeers::took_alone(const SwarmCommand& command) {
 void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcome,
                               const std::function<void(bool)>& over) {
   std::vector<NodeKey> missed = outcome.missed;
+  std::optional<std::uint64_t> ended = outcome.number;
   // What nobody has, and its client knows to have failed, this node need not have alone.
   const bool is_missed_here = !outcome.is_done_here && outcome.is_with_others;
-  if (outcome.number && is_missed_here) {
-    begun_->do_again(*outcome.number);
-  } else if (outcome.number) {
-    begun_->end({*outcome.number});
+  if (is_missed_here && outcome.number && begun_->may_do_again()) {
+    begun_->do_again(*std::exchange(ended, std::nullopt));
   } else if (is_missed_here) {
     missed.push_back(around_.membership.own());
   }
+  auto is_over = [this, ended, over](bool is_lost) {
+    if (ended) {
+      begun_->end({*ended});
+    }
+    over(is_lost);
+  };
   if (missed.empty()) {
-    over(false);
+    is_over(false);
   } else {
-    elsewhere_->ask(command, missed, outcome.holders, [over](bool is_kept) { over(!is_kept); });
+    elsewhere_->ask(command, missed, outcome.holders,
+                    [is_over](bool is_kept) { is_over(!is_kept); });
   }
 }
 

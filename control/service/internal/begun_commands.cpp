@@ -102,32 +102,31 @@ void BegunCommands::hand_on_to(const NodeKey& key, const Page& page,
 }
 
 void BegunCommands::finished(const Page& page) {
-  std::vector<std::uint64_t> taken;
+  std::vector<std::uint64_t> over;
   for (std::size_t i = 0; i < page.begun.size(); ++i) {
     const bool is_refused =
         std::binary_search(page.refused_here.begin(), page.refused_here.end(), i);
-    if (is_refused) {
+    if (is_refused && may_do_again()) {
       do_again(page.begun[i].number);
     } else {
-      taken.push_back(page.begun[i].number);
+      ++(is_refused ? counters_.lost_records : counters_.finished_late);
+      over.push_back(page.begun[i].number);
     }
   }
-  counters_.finished_late += taken.size();
-  if (!taken.empty()) {
-    end(taken);
+  if (!over.empty()) {
+    end(over);
   }
   around_.post(
       while_alive(is_alive_, [this, last = page.begun.back().number] { finish_behind(last); }));
 }
 
-void BegunCommands::do_again(std::uint64_t number) {
+bool BegunCommands::may_do_again() const {
   const storage::StoreStatus store = around_.store.status();
   // Queues, traces and the rest of what is not messages have a sixteenth beyond the limit.
-  if (store.bytes_used > store.bytes_limit + store.bytes_limit / 32) {
-    ++counters_.lost_records;
-    end({number});
-    return;
-  }
+  return store.bytes_used <= store.bytes_limit + store.bytes_limit / 32;
+}
+
+void BegunCommands::do_again(std::uint64_t number) {
   open_.insert(number);
   try_later(kRefusedRetryMs);
 }

@@ -6,7 +6,8 @@
 // could not do itself, a full store perhaps, stays there and is tried again every kRefusedRetryMs; the others are not asked again.
 //
 //   Ownership  borrows what it is made with.
-//   Errors     where the store's reserve is half used, what this node could not do is not kept for it: deletions need that room.
+//   Errors     where the store's reserve is half used, what an earlier process had begun and this node cannot do is kept for it no longer
+//              (lost_records): deletions need that room.
 //   Threads    the service thread.
 //   Limits     kHandOverBytesMax are in memory at a time.
 
@@ -38,7 +39,10 @@ class BegunCommands {
   /// Every member has had these commands, and this node too.
   void end(const std::vector<std::uint64_t>& numbers);
 
-  /// Every member has had this one, and this node could not do it.
+  /// Whether there is room to keep what this node could not do.
+  [[nodiscard]] bool may_do_again() const;
+
+  /// Every member has had this one, and this node could not do it. Where may_do_again().
   void do_again(std::uint64_t number);
 
  private:

@@ -156,17 +156,42 @@ TEST(FullEntry, DoesNotBringBackWhatWasDeletedMeanwhile) {
   EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
 }
 
-TEST(FullEntry, LeavesTheReserveToDeletions) {
+/// With half of its reserve used.
+storage::StoreStatus hardly_any_room() {
+  storage::StoreStatus status;
+  status.bytes_limit = 320;
+  status.bytes_used = 331;
+  return status;
+}
+
+TEST(FullEntry, HasAnotherKeepItToLeaveTheReserveToDeletions) {
   SwarmWorld world(3);
   world.start(0);
   const TestAccount owner(5, 1);
   world.node(0).store().is_full_of_messages = true;
-  storage::StoreStatus half;
-  half.bytes_limit = 320;
-  half.bytes_used = 331;
-  world.node(0).store().says = half;
-  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(0).store().says = hardly_any_room();
+  EXPECT_EQ(world.call(0, "store", owner.store("one", world.now_ms)).status, Status::ok);
   world.run(1'000);
+  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_EQ(world.node(0).swarm().counters().kept_by_others, 1U);
+  world.node(0).store().is_full_of_messages = false;
+  world.run(2 * kRefusedRetryMs);
+  EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"one"});
+}
+
+TEST(FullEntry, LeavesTheReserveToDeletionsInALaterProcessToo) {
+  SwarmWorld world(3);
+  world.start(0);
+  const TestAccount owner(5, 1);
+  world.node(0).store().is_full_of_messages = true;
+  world.call(0, "store", owner.store("one", world.now_ms));
+  world.node(0).is_up = false;
+  world.run(30'000);
+  world.node(0).restart();
+  world.node(0).is_up = true;
+  world.node(0).store().says = hardly_any_room();
+  world.start(0);
+  world.run(kSwarmTimeoutMs);
   EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
   EXPECT_EQ(world.node(0).swarm().counters().lost_records, 1U);
 }
