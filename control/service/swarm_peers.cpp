@@ -51,7 +51,8 @@ SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
       absent_(std::make_unique<internal::AbsentMembers>(around_, counters_)),
       intake_(std::make_unique<internal::MissedIntake>(around_, *absent_, counters_)),
       begun_(std::make_unique<internal::BegunCommands>(around_, *absent_, *intake_, counters_)),
-      elsewhere_(std::make_unique<internal::QueueElsewhere>(around_, *absent_, counters_)),
+      elsewhere_(
+          std::make_unique<internal::QueueElsewhere>(around_, *absent_, *intake_, counters_)),
       push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)),
       told_(std::make_unique<internal::ToldCommands>(around_, *absent_)) {}
 
@@ -140,7 +141,8 @@ void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcom
   std::vector<NodeKey> missed = outcome.missed;
   std::optional<std::uint64_t> ended = outcome.number;
   // What nobody has, and its client knows to have failed, this node need not have alone.
-  const bool is_missed_here = !outcome.is_done_here && outcome.is_with_others;
+  const bool is_missed_here =
+      !outcome.is_done_here && outcome.is_with_others && !outcome.is_kept_for_us;
   if (is_missed_here && outcome.number && begun_->may_do_again()) {
     begun_->do_again(*std::exchange(ended, std::nullopt));
   } else if (is_missed_here) {
@@ -161,7 +163,9 @@ void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcom
 }
 
 void SwarmPeers::hand_on(const Round& round) {
-  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes.
+  // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes. One of them
+  // keeps it for this node from the first, or it would have missed it if it dies now.
+  bool is_to_be_kept = !round.outcome->number;
   for (const NodeKey& key : round.keys) {
     auto told = [each = round.each, outcome = round.outcome, one_less = round.one_less](
                     MemberReply reply, bool is_missed) {
@@ -174,8 +178,32 @@ void SwarmPeers::hand_on(const Round& round) {
       each(std::move(reply));
       one_less();
     };
-    send_or_queue(round, key, std::move(told));
+    if (is_to_be_kept && !absent_->is_dead(key)) {
+      is_to_be_kept = false;
+      send_to_keep(round, key, std::move(told));
+    } else {
+      send_or_queue(round, key, std::move(told));
+    }
   }
+}
+
+void SwarmPeers::send_to_keep(const Round& round, const NodeKey& key, Told told) {
+  ++counters_.forwarded;
+  const ServiceNode node = *round.nodes->find_ed25519(key);
+  auto done = [this, node, command = round.command, outcome = round.outcome,
+               told = std::move(told)](Result<PeerParts> parts) {
+    if (!parts && parts.error().code == Errc::refused) {
+      send(node, command, told);  // it is not of our kind
+      return;
+    }
+    outcome->is_kept_for_us = parts && parts->size() == 1;
+    counters_.kept_by_others += outcome->is_kept_for_us ? 1U : 0U;
+    answered(*command, node.ed25519, std::move(parts), told);
+  };
+  around_.transport.request(
+      node, "sn.allium_keep",
+      internal::QueueElsewhere::request(*round.command, {around_.membership.own()}),
+      kSwarmTimeoutMs, while_alive(is_alive_, std::move(done)));
 }
 
 void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key, Told told) {
@@ -200,41 +228,46 @@ void SwarmPeers::queue_missed(const SwarmCommand& command, MemberReply reply, To
 void SwarmPeers::send(const ServiceNode& node, const std::shared_ptr<const SwarmCommand>& command,
                       Told told) {
   auto done = [this, key = node.ed25519, command, told = std::move(told)](Result<PeerParts> parts) {
-    MemberReply reply;
-    reply.member = key;
-    if (!parts) {
-      ++counters_.timeouts;
-      absent_->set_dead(key);
-      queue_missed(*command, std::move(reply), told);
-      return;
-    }
-    if (parts->size() == 1) {
-      Result<json::value> body = parse_bt(parts->front());
-      const bool is_dict = body && body->is_object();
-      reply.kind = is_dict ? MemberReply::Kind::answered : MemberReply::Kind::malformed;
-      if (is_dict) {
-        reply.body = std::move(body->get_object());
-      }
-    } else if (parts->size() == 2) {
-      reply.kind = MemberReply::Kind::refused;
-      reply.code = std::move((*parts)[0]);
-      reply.reason = std::move((*parts)[1]);
-    } else {
-      reply.kind = MemberReply::Kind::malformed;
-    }
-    // It could not now, does not know its swarm yet, or its clock is off: it missed this as well.
-    const bool is_for_later =
-        reply.kind == MemberReply::Kind::refused &&
-        (reply.code == "406" || reply.code == "421" || reply.code == "500" || reply.code == "503");
-    if (is_for_later) {
-      absent_->set_behind(key);
-      queue_missed(*command, std::move(reply), told);
-    } else {
-      told(std::move(reply), false);
-    }
+    answered(*command, key, std::move(parts), told);
   };
   around_.transport.request(node, "sn.storage_cc", {command->method, command->params},
                             kSwarmTimeoutMs, while_alive(is_alive_, std::move(done)));
+}
+
+void SwarmPeers::answered(const SwarmCommand& command, const NodeKey& key, Result<PeerParts> parts,
+                          const Told& told) {
+  MemberReply reply;
+  reply.member = key;
+  if (!parts) {
+    ++counters_.timeouts;
+    absent_->set_dead(key);
+    queue_missed(command, std::move(reply), told);
+    return;
+  }
+  if (parts->size() == 1) {
+    Result<json::value> body = parse_bt(parts->front());
+    const bool is_dict = body && body->is_object();
+    reply.kind = is_dict ? MemberReply::Kind::answered : MemberReply::Kind::malformed;
+    if (is_dict) {
+      reply.body = std::move(body->get_object());
+    }
+  } else if (parts->size() == 2) {
+    reply.kind = MemberReply::Kind::refused;
+    reply.code = std::move((*parts)[0]);
+    reply.reason = std::move((*parts)[1]);
+  } else {
+    reply.kind = MemberReply::Kind::malformed;
+  }
+  // It could not now, does not know its swarm yet, or its clock is off: it missed this as well.
+  const bool is_for_later =
+      reply.kind == MemberReply::Kind::refused &&
+      (reply.code == "406" || reply.code == "421" || reply.code == "500" || reply.code == "503");
+  if (is_for_later) {
+    absent_->set_behind(key);
+    queue_missed(command, std::move(reply), told);
+  } else {
+    told(std::move(reply), false);
+  }
 }
 
 }  // namespace allium::control

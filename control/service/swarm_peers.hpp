@@ -146,6 +146,7 @@ class SwarmPeers final : public SwarmMembers {
     std::optional<std::uint64_t> number;  ///< in this node's queue for itself
     bool is_with_others = false;          ///< one has it, or it is in his queue
     bool is_done_here = false;
+    bool is_kept_for_us = false;   ///< by another
     std::vector<NodeKey> holders;  ///< those who say that they have done it
     std::vector<NodeKey> missed;   ///< those who have not, and for whom it could not be queued
   };
@@ -168,6 +169,9 @@ class SwarmPeers final : public SwarmMembers {
                     const std::function<void(bool is_lost)>& over);
   void send_or_queue(const Round& round, const NodeKey& key, Told told);
   void send(const ServiceNode& node, const std::shared_ptr<const SwarmCommand>& command, Told told);
+  void send_to_keep(const Round& round, const NodeKey& key, Told told);
+  void answered(const SwarmCommand& command, const NodeKey& key, Result<PeerParts> parts,
+                const Told& told);
   void queue_missed(const SwarmCommand& command, MemberReply reply, Told told);
 
   SwarmSurroundings around_;

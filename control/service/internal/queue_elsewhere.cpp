@@ -16,14 +16,18 @@
 namespace allium::control::internal {
 namespace json = boost::json;
 
-void QueueElsewhere::ask(SwarmCommand command, const std::vector<NodeKey>& missed,
-                         std::vector<NodeKey> holders, std::function<void(bool)> done) {
+PeerParts QueueElsewhere::request(const SwarmCommand& command, const std::vector<NodeKey>& missed) {
   json::array keys;
   for (const NodeKey& key : missed) {
     keys.emplace_back(text_of(key));
   }
+  return {command.method, command.params, serialise_bt(keys)};
+}
+
+void QueueElsewhere::ask(const SwarmCommand& command, const std::vector<NodeKey>& missed,
+                         std::vector<NodeKey> holders, std::function<void(bool)> done) {
   auto asking = std::make_shared<Asking>();
-  asking->parts = {std::move(command.method), std::move(command.params), serialise_bt(keys)};
+  asking->parts = request(command, missed);
   asking->missed = missed.size();
   asking->holders = std::move(holders);
   asking->done = std::move(done);
@@ -75,23 +79,22 @@ void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerPart
     reply({"421", "not members of this node's swarm"});
     return;
   }
-  rpc.call_params(
-      parts[0], parts[1], RpcSource::late_peer,
-      while_alive(is_alive_, [this, command = SwarmCommand{parts[0], parts[1]}, keys,
-                              reply = std::move(reply)](const Answer& answer, Format format) {
-        if (answer.status == Status::ok) {
-          queue(command, keys, reply);
-        } else {
-          reply(peer_reply(answer, format));
-        }
-      }));
+  auto done = [this, command = SwarmCommand{parts[0], parts[1]}, keys,
+               reply = std::move(reply)](const PeerParts& answer) {
+    if (answer.size() == 1) {
+      queue(command, keys, answer, reply);
+    } else {
+      reply(answer);
+    }
+  };
+  intake_.take_command(rpc, parts[0], parts[1], while_alive(is_alive_, std::move(done)));
 }
 
 void QueueElsewhere::queue(const SwarmCommand& command, const std::vector<NodeKey>& keys,
-                           std::function<void(PeerParts)> reply) {
+                           const PeerParts& answer, std::function<void(PeerParts)> reply) {
   auto are_queued = std::make_shared<bool>(true);
-  const auto one_less = after_all(keys.size(), [are_queued, reply = std::move(reply)] {
-    reply(*are_queued ? PeerParts{"OK"} : PeerParts{"500", "no room to keep it"});
+  const auto one_less = after_all(keys.size(), [are_queued, answer, reply = std::move(reply)] {
+    reply(*are_queued ? answer : PeerParts{"500", "no room to keep it"});
   });
   for (const NodeKey& key : keys) {
     absent_.queue(key, std::vector<std::string>{command_record(command)},

@@ -6,9 +6,9 @@
 // started again meanwhile.
 //
 //   sn.allium_keep   request: method and parameters of the command, as sn.storage_cc has them, and a bt list of the keys (Ed25519) of
-//                    those who have missed it. Reply: "OK", it is in the queue of each of them; or a status and a text.
+//                    those who miss it. Reply: as sn.storage_cc's, and it is in the queue of each of them; or a status and a text.
 //
-//   He carries it out once more before, late (which changes nothing where he has done it): so he queues for others only what holds, and
+//   He carries it out before, as any command (which changes nothing where he has done it): so he queues for others only what holds, and
 //   what he has himself. No member can fill his queues with what no client has asked for.
 //
 //   Ownership  borrows what it is made with.
@@ -21,18 +21,24 @@
 #include <vector>
 
 #include "control/service/internal/absent_members.hpp"
+#include "control/service/internal/missed_intake.hpp"
 #include "control/service/swarm_peers.hpp"
 
 namespace allium::control::internal {
 
 class QueueElsewhere {
  public:
-  QueueElsewhere(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
-      : around_(around), absent_(absent), counters_(counters) {}
+  QueueElsewhere(const SwarmSurroundings& around, AbsentMembers& absent, MissedIntake& intake,
+                 SwarmCounters& counters)
+      : around_(around), absent_(absent), intake_(intake), counters_(counters) {}
+
+  /// The request.
+  [[nodiscard]] static PeerParts request(const SwarmCommand& command,
+                                         const std::vector<NodeKey>& missed);
 
   /// Asks one of `holders` after the other to queue the command for all of `missed`. `done`: one does.
-  void ask(SwarmCommand command, const std::vector<NodeKey>& missed, std::vector<NodeKey> holders,
-           std::function<void(bool is_kept)> done);
+  void ask(const SwarmCommand& command, const std::vector<NodeKey>& missed,
+           std::vector<NodeKey> holders, std::function<void(bool is_kept)> done);
 
   /// What another asks, who has this X25519 key.
   void take(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
@@ -48,11 +54,13 @@ class QueueElsewhere {
   };
 
   void ask_next(const std::shared_ptr<Asking>& asking);
-  void queue(const SwarmCommand& command, const std::vector<NodeKey>& keys,
+  /// Replies with `answer` when it is queued.
+  void queue(const SwarmCommand& command, const std::vector<NodeKey>& keys, const PeerParts& answer,
              std::function<void(PeerParts)> reply);
 
   const SwarmSurroundings& around_;
   AbsentMembers& absent_;
+  MissedIntake& intake_;
   SwarmCounters& counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
