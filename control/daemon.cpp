@@ -349,7 +349,7 @@ void Daemon::State::look_at_disk() {
 
 void Daemon::State::look_at_connections() {
   const OmqCounters omq = service->status().omq;
-  const std::uint64_t all = omq.refused_clients + omq.cut_silent;
+  const std::uint64_t all = omq.refused_clients + omq.cut_silent + omq.cut_idle;
   omq_turned_away = all - std::exchange(omq_turned_away_all, all);
 }
 

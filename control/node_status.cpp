@@ -50,6 +50,7 @@ json::object omq_status(const OmqCounters& omq) {
           {"refused_busy", omq.refused_busy},
           {"refused_clients", omq.refused_clients},
           {"refused_address_full", omq.refused_address_full},
+          {"cut_idle", omq.cut_idle},
           {"cut_silent", omq.cut_silent},
           {"malformed", omq.malformed},
           {"oversized", omq.oversized},
@@ -132,7 +133,7 @@ json::array problems_of(const NodeReport& report) {
   if (report.omq_turned_away > 0) {
     add("there are too many OMQ connections: " + std::to_string(report.omq_turned_away) +
         " were turned away in the last seconds (omq in --json: cut_silent have said nothing, "
-        "refused_clients are clients beyond the bound); see who has many (ss -tn)");
+        "refused_clients and cut_idle are clients beyond the bound); see who has many (ss -tn)");
   }
   if (report.disk.is_broken) {
     add("the store cannot write: " + broken_advice(report.disk));

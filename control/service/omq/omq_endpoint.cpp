@@ -151,13 +151,13 @@ Result<void> OmqEndpoint::State::start() {
 }
 
 bool OmqEndpoint::State::admits(const X25519Key& key, const std::string& address) {
-  boost::system::error_code error;
-  const auto from = boost::asio::ip::make_address(address, error);
-  if (!error && input_watch && input_watch->is_shut(address_block(from))) {
+  boost::system::error_code ignored;
+  const AddressBlock from = address_block(boost::asio::ip::make_address(address, ignored));
+  if (input_watch && input_watch->is_shut(from)) {
     ++counters.refused_stuck;
     return false;
   }
-  if (links.arrivals().clients() >= options.limits.clients && !is_service_node(key)) {
+  if (!links.arrivals().has_place(from) && !is_service_node(key)) {
     ++counters.refused_clients;
     return false;
   }
@@ -167,23 +167,29 @@ bool OmqEndpoint::State::admits(const X25519Key& key, const std::string& address
 bool OmqEndpoint::State::may_speak(int descriptor, const X25519Key& key) {
   Arrivals& arrivals = links.arrivals();
   if (!arrivals.is_silent(descriptor)) {
+    arrivals.spoke_again(descriptor);
     return true;
   }
-  const bool is_node = is_service_node(key);
+  if (is_service_node(key)) {
+    if (const std::optional<int> first = arrivals.spoke_as_node(descriptor, key)) {
+      ++counters.cut_node;
+      cut(*links.output(*first));
+    }
+    return true;
+  }
   // Of those that were let in at one time not all need fit.
-  const bool is_full = arrivals.clients() >= options.limits.clients;
-  if (!is_node && (is_full || arrivals.clients_of_its_address(descriptor) >=
-                                  options.limits.clients_per_address)) {
-    ++(is_full ? counters.refused_clients : counters.refused_address_full);
+  const bool has_place = arrivals.has_place(arrivals.block_of(descriptor));
+  if (!has_place ||
+      arrivals.clients_of_its_address(descriptor) >= options.limits.clients_per_address) {
+    ++(has_place ? counters.refused_address_full : counters.refused_clients);
     cut(*links.output(descriptor));
     return false;
   }
-  if (!is_node) {
-    arrivals.spoke_as_client(descriptor);
-  } else if (const std::optional<int> first = arrivals.spoke_as_node(descriptor, key)) {
-    ++counters.cut_node;
-    cut(*links.output(*first));
+  if (const std::optional<int> other = arrivals.gives_place_up()) {
+    ++counters.cut_idle;
+    cut(*links.output(*other));
   }
+  arrivals.spoke_as_client(descriptor);
   return true;
 }
 

@@ -141,6 +141,7 @@ struct OmqCounters {
   std::uint64_t refused_busy = 0;          ///< over OmqLimits::served and the like; answered 503
   std::uint64_t refused_clients = 0;       ///< connections over OmqLimits::clients
   std::uint64_t refused_address_full = 0;  ///< connections over OmqLimits::clients_per_address
+  std::uint64_t cut_idle = 0;    ///< clients of the address that has most, for one of another
   std::uint64_t cut_silent = 0;  ///< connections over OmqLimits::silent or silent_per_address
   std::uint64_t malformed = 0;
   std::uint64_t oversized = 0;    ///< messages over kOmqMessageBytesMax in all

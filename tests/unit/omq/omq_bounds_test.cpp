@@ -12,6 +12,7 @@
 
 #include "control/service/omq/omq_endpoint.hpp"
 #include "control/service/omq/omq_message.hpp"
+#include "tests/unit/omq/holding_proxy.hpp"
 #include "tests/unit/omq/test_node.hpp"
 
 namespace allium::control {
@@ -187,6 +188,35 @@ TEST_F(OmqBounds, RefusesMoreClientsButNoServiceNode) {
   connect(service_node, node, 11);
   service_node.send({"HI"});
   EXPECT_EQ(service_node.receive(io), Frames{"HELLO"});
+}
+
+TEST_F(OmqBounds, GivesAPlaceOfTheAddressThatHasMostToAnotherOne) {
+  OmqOptions options;
+  options.limits.clients = 3;
+  TestNode node(io, 1, options);
+  std::array<RawPeer, 3> crowd;
+  const auto says = [this](RawPeer& peer) {
+    peer.send({"HI"});
+    return peer.receive(io) == Frames{"HELLO"};
+  };
+  for (RawPeer& peer : crowd) {
+    peer.never_reconnect();
+    connect(peer, node, 9);
+    ASSERT_TRUE(says(peer));
+  }
+  ASSERT_TRUE(says(crowd[0]));
+  test::HoldingProxy proxy(io, node.endpoint(), {}, "127.0.0.2");
+  RawPeer other;
+  other.connect(proxy.endpoint(), node.key(), test::key_pair(10));
+  EXPECT_TRUE(says(other));
+
+  EXPECT_EQ(node.omq->counters().cut_idle, 1U);
+  EXPECT_EQ(node.omq->counters().refused_clients, 0U);
+  crowd[1].send({"HI"});
+  EXPECT_TRUE(says(crowd[0]));
+  EXPECT_TRUE(says(crowd[2]));
+  EXPECT_TRUE(says(other));
+  EXPECT_FALSE(crowd[1].try_receive().has_value());
 }
 
 /// TCP connections that say nothing.

@@ -11,7 +11,7 @@ std::optional<int> Arrivals::came(int descriptor, AddressBlock block) {
   arrival.block = block;
   arrival.place = silent_.insert(silent_.end(), descriptor);
   arrival.place_in_block = others.silent.insert(others.silent.end(), descriptor);
-  count_silent(block, others.silent.size() - 1);
+  recount(blocks_by_silent_, block, others.silent.size() - 1, others.silent.size());
   ++others.connections;
   ALLIUM_CHECK(arrivals_.emplace(descriptor, arrival).second);
   return gives_way(others);
@@ -28,11 +28,11 @@ std::optional<int> Arrivals::gives_way(const Block& block) const {
   return most == 1 ? silent_.front() : blocks_.at(where).silent.front();
 }
 
-void Arrivals::count_silent(AddressBlock block, std::size_t before) {
-  blocks_by_silent_.erase({before, block});
-  const std::size_t now = blocks_.at(block).silent.size();
+void Arrivals::recount(BlocksByCount& blocks, AddressBlock block, std::size_t before,
+                       std::size_t now) {
+  blocks.erase({before, block});
   if (now > 0) {
-    blocks_by_silent_.emplace(now, block);
+    blocks.emplace(now, block);
   }
 }
 
@@ -40,7 +40,14 @@ void Arrivals::take_from_silent(const Arrival& arrival) {
   silent_.erase(arrival.place);
   std::list<int>& of_block = blocks_.at(arrival.block).silent;
   of_block.erase(arrival.place_in_block);
-  count_silent(arrival.block, of_block.size() + 1);
+  recount(blocks_by_silent_, arrival.block, of_block.size() + 1, of_block.size());
+}
+
+void Arrivals::take_from_clients(const Arrival& arrival) {
+  --clients_;
+  std::list<int>& of_block = blocks_.at(arrival.block).clients;
+  of_block.erase(arrival.place_in_block);
+  recount(blocks_by_clients_, arrival.block, of_block.size() + 1, of_block.size());
 }
 
 void Arrivals::take_place(Arrival& arrival) {
@@ -49,8 +56,7 @@ void Arrivals::take_place(Arrival& arrival) {
       take_from_silent(arrival);
       break;
     case Stage::client:
-      --clients_;
-      --blocks_.at(arrival.block).clients;
+      take_from_clients(arrival);
       break;
     case Stage::node: {
       const auto node = nodes_.find(arrival.key);
@@ -71,7 +77,36 @@ void Arrivals::spoke_as_client(int descriptor) {
   take_place(arrival);
   arrival.stage = Stage::client;
   ++clients_;
-  ++blocks_.at(arrival.block).clients;
+  std::list<int>& of_block = blocks_.at(arrival.block).clients;
+  arrival.place_in_block = of_block.insert(of_block.end(), descriptor);
+  recount(blocks_by_clients_, arrival.block, of_block.size() - 1, of_block.size());
+}
+
+void Arrivals::spoke_again(int descriptor) {
+  const auto found = arrivals_.find(descriptor);
+  if (found != arrivals_.end() && found->second.stage == Stage::client) {
+    std::list<int>& of_block = blocks_.at(found->second.block).clients;
+    of_block.splice(of_block.end(), of_block, found->second.place_in_block);
+  }
+}
+
+bool Arrivals::has_place(AddressBlock block) const {
+  if (clients_ < clients_max_) {
+    return true;
+  }
+  const auto own = blocks_.find(block);
+  const std::size_t own_count = own == blocks_.end() ? 0 : own->second.clients.size();
+  return !blocks_by_clients_.empty() && blocks_by_clients_.rbegin()->first > own_count + 1;
+}
+
+std::optional<int> Arrivals::gives_place_up() const {
+  return clients_ < clients_max_
+             ? std::nullopt
+             : std::optional(blocks_.at(blocks_by_clients_.rbegin()->second).clients.front());
+}
+
+AddressBlock Arrivals::block_of(int descriptor) const {
+  return arrivals_.at(descriptor).block;
 }
 
 std::optional<int> Arrivals::spoke_as_node(int descriptor, const X25519Key& key) {
@@ -112,7 +147,7 @@ bool Arrivals::is_silent(int descriptor) const {
 }
 
 std::size_t Arrivals::clients_of_its_address(int descriptor) const {
-  return blocks_.at(arrivals_.at(descriptor).block).clients;
+  return blocks_.at(arrivals_.at(descriptor).block).clients.size();
 }
 
 }  // namespace allium::control

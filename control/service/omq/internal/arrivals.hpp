@@ -27,7 +27,8 @@ namespace allium::control {
 class Arrivals {
  public:
   explicit Arrivals(const OmqLimits& limits)
-      : silent_max_(limits.silent),
+      : clients_max_(limits.clients),
+        silent_max_(limits.silent),
         silent_per_address_max_(limits.silent_per_address),
         per_node_max_(limits.connections_per_node) {}
 
@@ -47,7 +48,18 @@ class Arrivals {
 
   [[nodiscard]] bool is_silent(int descriptor) const;
 
-  [[nodiscard]] std::size_t clients() const noexcept { return clients_; }
+  /// A client has said something again; nothing to others.
+  void spoke_again(int descriptor);
+
+  /// Is there a place for one more client of this address block, or one that is given up for it?
+  [[nodiscard]] bool has_place(AddressBlock block) const;
+
+  /// Who gives its place up, where all are taken: of the address block that has most clients, and more than this one would have, the
+  /// client that has said nothing for longest. Requires has_place().
+  [[nodiscard]] std::optional<int> gives_place_up() const;
+
+  /// Requires one that is here.
+  [[nodiscard]] AddressBlock block_of(int descriptor) const;
 
   /// Clients of the address block that this one is of. Requires one that is here.
   [[nodiscard]] std::size_t clients_of_its_address(int descriptor) const;
@@ -58,30 +70,35 @@ class Arrivals {
   struct Arrival {
     AddressBlock block = 0;
     Stage stage = Stage::silent;
-    X25519Key key{};  ///< of a node
-    std::list<int>::iterator
-        place;  ///< in silent_, while it is silent; in nodes_, if it is a node's
-    std::list<int>::iterator place_in_block;  ///< in Block::silent, likewise
+    X25519Key key{};                          ///< of a node
+    std::list<int>::iterator place;           ///< of a silent one in silent_, of a node in nodes_
+    std::list<int>::iterator place_in_block;  ///< in Block::silent or Block::clients
   };
 
   struct Block {
-    std::list<int> silent;  ///< in the order in which they came
+    std::list<int> silent;   ///< in the order in which they came
+    std::list<int> clients;  ///< in the order in which they spoke last
     std::size_t connections = 0;
-    std::size_t clients = 0;
   };
+
+  using BlocksByCount = std::set<std::pair<std::size_t, AddressBlock>>;
 
   void take_place(Arrival& arrival);
   void take_from_silent(const Arrival& arrival);
-  void count_silent(AddressBlock block, std::size_t before);
+  void take_from_clients(const Arrival& arrival);
+  static void recount(BlocksByCount& blocks, AddressBlock block, std::size_t before,
+                      std::size_t now);
   [[nodiscard]] std::optional<int> gives_way(const Block& block) const;
 
+  std::size_t clients_max_;
   std::size_t silent_max_;
   std::size_t silent_per_address_max_;
   std::size_t per_node_max_;
   std::unordered_map<int, Arrival> arrivals_;
   std::map<AddressBlock, Block> blocks_;  ///< no hash: others choose the keys
   std::list<int> silent_;                 ///< in the order in which they came
-  std::set<std::pair<std::size_t, AddressBlock>> blocks_by_silent_;
+  BlocksByCount blocks_by_silent_;
+  BlocksByCount blocks_by_clients_;
   std::map<X25519Key, std::list<int>> nodes_;  ///< in the order in which they spoke
   std::size_t clients_ = 0;
 };
