@@ -77,7 +77,8 @@ TEST_F(OmqStuck, ConnectionsAreEndedWithAllOthersWhenTheyAreTooMany) {
   const std::size_t before = descriptors();
 
   ASSERT_TRUE(stick(node, [&] { return node.omq->counters().ended_stuck > 0; }));
-  EXPECT_TRUE(run_until(io, [&] { return descriptors() <= before; }));
+  // Not all: some may have got stuck after it.
+  EXPECT_TRUE(run_until(io, [&] { return descriptors() < before + bounded.limits.stuck; }));
   bool is_served = false;  // what is sent before libzmq has noticed is lost with the connection
   EXPECT_TRUE(run_until(io, [&] {
     client.send({"HI"});
