@@ -337,8 +337,13 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
   member.is_busy = true;
   auto done = [this, key, after, missed = *std::move(missed)](const Result<PeerParts>& reply) {
     // sn.data has an empty reply; two parts are a status and a text, a third one the records that were refused.
-    const std::optional<std::vector<std::size_t>> refused =
+    std::optional<std::vector<std::size_t>> refused =
         reply ? refused_records(*reply, missed.size()) : std::nullopt;
+    if (!reply && reply.error().code == Errc::out_of_range) {
+      counters_.lost_records +=
+          missed.size();  // it would stand in the way of all that is behind it
+      refused.emplace();
+    }
     Member& receiver = members_[key];
     if (!refused) {
       receiver.is_busy = false;

@@ -16,6 +16,13 @@
 namespace allium::control::internal {
 namespace json = boost::json;
 
+namespace {
+
+// No client's is longer, and it still goes into a hand-over, which has its number and what is around it as well.
+constexpr std::size_t kKeptCommandBytesMax = 8UL * 1024 * 1024;
+
+}  // namespace
+
 PeerParts QueueElsewhere::request(const SwarmCommand& command, const std::vector<NodeKey>& missed) {
   json::array keys;
   for (const NodeKey& key : missed) {
@@ -64,6 +71,10 @@ void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerPart
                           std::function<void(PeerParts)> reply) {
   if (parts.size() != 3) {
     reply({"400", "expected a method, its parameters and a bt list of keys"});
+    return;
+  }
+  if (parts[0].size() + parts[1].size() > kKeptCommandBytesMax) {
+    reply({"413", "more than a command of a client can be"});
     return;
   }
   const std::vector<NodeKey> members = around_.membership.other_members();

@@ -127,7 +127,7 @@ struct OmqOptions {
       30'000};  ///< an outgoing connection without traffic is closed
   std::chrono::milliseconds input_interval{250};  ///< between two looks at what is inside libzmq
   std::chrono::milliseconds stuck_after{2'000};   ///< that it has ended
-  /// An address that is let in no more is let in again by then: every connection is ended for it.
+  /// How long an address that had so many stuck is not let in, after every connection was ended for it; and how seldom that is done.
   std::chrono::milliseconds stuck_interval{600'000};
 };
 

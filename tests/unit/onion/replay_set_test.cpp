@@ -277,6 +277,10 @@ TEST_P(ReplaySetOf, NeverAcceptsATwinWhileTheSlotTurns) {
   }
   for (std::size_t i = 0; i < kRounds; ++i) {
     round.arrive_and_wait();
+    // Every other time something is in the slot by then, wherever the scheduler has the threads.
+    while (i % 2 == 0 && fresh[i] == 0) {
+      std::this_thread::yield();
+    }
     one.set.raise_floor(floor.load() + 4);
     one.set.clear_all_due();
     round.arrive_and_wait();
@@ -288,8 +292,8 @@ TEST_P(ReplaySetOf, NeverAcceptsATwinWhileTheSlotTurns) {
   }
 
   EXPECT_EQ(twice, 0U);
-  // And some were taken before the slot went away, or nothing was tried.
-  EXPECT_TRUE(std::any_of(fresh.begin(), fresh.end(), [](const auto& count) { return count > 0; }));
+  EXPECT_GE(std::count_if(fresh.begin(), fresh.end(), [](const auto& count) { return count > 0; }),
+            static_cast<std::ptrdiff_t>(kRounds / 2));
 }
 
 }  // namespace

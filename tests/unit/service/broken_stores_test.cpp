@@ -328,6 +328,29 @@ TEST_F(Keeper, RefusesWhatNoClientHasSigned) {
   expect_nothing_kept();
 }
 
+TEST_F(Keeper, RefusesWhatWouldNotGoIntoAHandOver) {
+  const std::string padding = std::to_string(9'000'000) + ':' + std::string(9'000'000, 'z');
+  std::string params = store_of(owner);
+  params.insert(params.size() - 1, "2:zz" + padding);
+  const PeerParts answer = ask(world.node(0), {"store", params, list({world.node(0).key()})});
+  ASSERT_EQ(answer.size(), 2U);
+  EXPECT_EQ(answer[0], "413");
+  EXPECT_TRUE(sorted_data(world, 1, owner).empty());
+  expect_nothing_kept();
+}
+
+TEST_F(Keeper, DropsWhatDoesNotGoIntoAHandOver) {
+  const std::string too_much = serialise_bt(json::array{"store", std::string(11'000'000, 'z')});
+  world.node(1).store().enqueue_missed(world.node(2).key(), {too_much}, [](const auto&) {});
+  ask(world.node(0), {"store", store_of(owner), list({world.node(2).key()})});
+  world.run(5 * kRefusedRetryMs);
+
+  EXPECT_FALSE(world.node(1).swarm().is_dead(world.node(2).key()));
+  EXPECT_EQ(world.node(1).swarm().counters().lost_records, 1U);
+  EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+  expect_nothing_kept();
+}
+
 TEST_F(Keeper, RefusesAllButMembersOfItsSwarm) {
   const std::string params = store_of(owner);
   world.assign({7, 7, 7, kNoSwarm});

@@ -804,9 +804,9 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   for (const std::string& text :
        {std::string("nonsense"), held.substr(0, 20), held.substr(0, held.size() - 2),
         held + "zz 7\n", held + "00", changed("held 3", "held 2"), changed("copies 3", "copies 4"),
-        changed("doubts 1", "doubts 2"), changed("node ", "edon "),
-        changed("wanted 2", "wanted 3"), changed("wanted 2", "wanted 9999999"),
-        changed("nodes 3", "nodes 2"), changed("nodes 3", "nodes 9999999")}) {
+        changed("doubts 1", "doubts 2"), changed("node ", "edon "), changed("wanted 2", "wanted 3"),
+        changed("wanted 2", "wanted 9999999"), changed("nodes 3", "nodes 2"),
+        changed("nodes 3", "nodes 9999999")}) {
     EXPECT_TRUE(internal::HeldPoints(text, store).text(store).empty()) << text;
   }
 }

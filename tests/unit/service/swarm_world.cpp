@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "control/service/encoding.hpp"
+#include "control/service/omq/omq_message.hpp"
 
 namespace allium::control::test {
 namespace json = boost::json;
@@ -36,6 +37,18 @@ class TestNode::Transport final : public PeerTransport {
         done(fail(Errc::timeout, "no answer"));
       }
     });
+    std::size_t bytes = 0;
+    for (const std::string& part : parts) {
+      bytes += part.size();
+    }
+    if (bytes > kOmqMessageBytesMax) {
+      world_.at(world_.now_ms + kLatencyMs, [is_done, done] {
+        if (!std::exchange(*is_done, true)) {
+          done(fail(Errc::out_of_range, "too much for one request"));
+        }
+      });
+      return;
+    }
     const auto answer = [this, is_done, done](PeerParts reply) {
       world_.at(world_.now_ms + kLatencyMs, [this, is_done, done, reply = std::move(reply)] {
         if (owner_.is_up && !std::exchange(*is_done, true)) {

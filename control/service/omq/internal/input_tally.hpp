@@ -39,6 +39,9 @@ class InputTally {
   /// by then. That clears what is never handed over, as CURVE's handshake and heartbeats, with the next message.
   void settle() noexcept;
 
+  /// The connection has ended, as of the last sample().
+  [[nodiscard]] bool is_over() const noexcept { return is_over_; }
+
   /// The connection has ended, and libzmq, which had nothing to wait for, has not noticed since then.
   [[nodiscard]] bool is_stuck(Clock::duration for_at_least) const noexcept {
     return over_since_ && Clock::now() - *over_since_ >= for_at_least;

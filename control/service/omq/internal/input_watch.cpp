@@ -8,6 +8,13 @@
 
 namespace allium::control {
 
+namespace {
+
+// Of an address, in OmqLimits::stuck_per_address: what has ended in this moment is no reason yet.
+constexpr std::size_t kOverMax = 4;
+
+}  // namespace
+
 /// One of the two is there.
 struct InputWatch::Holder {
   std::size_t held = 0;
@@ -112,29 +119,52 @@ void InputWatch::cut_those_with_too_much() {
   }
 }
 
+void InputWatch::shut(AddressBlock block, InputTally::Clock::time_point until) {
+  InputTally::Clock::time_point& end = shut_until_[block];
+  end = std::max(end, until);
+}
+
 void InputWatch::end_stuck() {
+  struct OfBlock {
+    std::size_t over = 0;  ///< what has ended, and may be stuck
+    std::size_t stuck = 0;
+  };
+
   const OmqLimits& limits = options_.limits;
+  const auto now = InputTally::Clock::now();
   std::size_t count = 0;
   std::size_t bytes = 0;
-  std::map<AddressBlock, std::size_t> of_block;
+  std::map<AddressBlock, OfBlock> blocks;
   for (const auto& [descriptor, incoming] : links_.incoming()) {
+    if (!incoming.input.is_over()) {
+      continue;
+    }
+    OfBlock& of_block = blocks[address_block(incoming.output->peer.address())];
+    ++of_block.over;
     if (incoming.input.is_stuck(options_.stuck_after)) {
+      ++of_block.stuck;
       ++count;
       bytes += incoming.input.held();
-      ++of_block[address_block(incoming.output->peer.address())];
     }
   }
-  shut_.clear();
-  for (const auto& [block, of_it] : of_block) {
-    if (of_it >= limits.stuck_per_address) {
-      shut_.insert(block);
+  std::erase_if(shut_until_, [now](const auto& shut) { return shut.second < now; });
+  std::vector<AddressBlock> culprits;
+  for (const auto& [block, of_it] : blocks) {
+    if (of_it.stuck >= limits.stuck_per_address) {
+      culprits.push_back(block);
+    }
+    if (of_it.stuck >= limits.stuck_per_address ||
+        of_it.over >= kOverMax * limits.stuck_per_address) {
+      shut(block, now + 2 * options_.input_interval);  // unless it is so at the next look
     }
   }
-  const auto now = InputTally::Clock::now();
   const bool are_too_many = count >= limits.stuck || bytes >= limits.stuck_bytes;
-  if (are_too_many || (!shut_.empty() && now >= ended_stuck_at_ + options_.stuck_interval)) {
+  const bool is_time = !ended_stuck_at_ || now >= *ended_stuck_at_ + options_.stuck_interval;
+  if (are_too_many || (is_time && !culprits.empty())) {
     ended_stuck_at_ = now;
-    shut_.clear();
+    for (const AddressBlock block : culprits) {
+      shut(block, now + options_.stuck_interval);
+    }
     cuts_.stuck();
   }
 }

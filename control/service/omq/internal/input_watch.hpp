@@ -12,8 +12,9 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -40,8 +41,8 @@ class InputWatch : public std::enable_shared_from_this<InputWatch> {
   /// Now and again and again, every OmqOptions::input_interval.
   void look();
 
-  /// So many connections from there are stuck that no more are to be let in.
-  [[nodiscard]] bool is_shut(AddressBlock block) const { return shut_.contains(block); }
+  /// So many connections from there are stuck, or were, that no more are to be let in.
+  [[nodiscard]] bool is_shut(AddressBlock block) const { return shut_until_.contains(block); }
 
  private:
   struct Holder;
@@ -49,6 +50,7 @@ class InputWatch : public std::enable_shared_from_this<InputWatch> {
   void sample();
   void cut_those_with_too_much();
   void end_stuck();
+  void shut(AddressBlock block, InputTally::Clock::time_point until);
   [[nodiscard]] std::vector<Holder> holders() const;
   void cut(const Holder& holder) const;
 
@@ -57,8 +59,8 @@ class InputWatch : public std::enable_shared_from_this<InputWatch> {
   const Listener& listener_;
   Cuts cuts_;
   boost::asio::steady_timer timer_;
-  std::set<AddressBlock> shut_;
-  InputTally::Clock::time_point ended_stuck_at_{};
+  std::map<AddressBlock, InputTally::Clock::time_point> shut_until_;
+  std::optional<InputTally::Clock::time_point> ended_stuck_at_;
 };
 
 }  // namespace allium::control
