@@ -2,6 +2,7 @@
 #include "control/service/internal/queue_elsewhere.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -83,9 +84,9 @@ void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerPart
   };
   const ServiceNode* asker = around_.membership.nodes()->find_x25519(x25519);
   const std::vector<NodeKey> keys = keys_in(parts[2]);
+  const bool is_each_once = std::set<NodeKey>(keys.begin(), keys.end()).size() == keys.size();
   const bool are_members = asker != nullptr && is_member(asker->ed25519) && !keys.empty() &&
-                           keys.size() <= members.size() &&
-                           std::all_of(keys.begin(), keys.end(), is_member);
+                           is_each_once && std::all_of(keys.begin(), keys.end(), is_member);
   if (!are_members) {
     reply({"421", "not members of this node's swarm"});
     return;

@@ -127,8 +127,9 @@ struct OmqOptions {
       30'000};  ///< an outgoing connection without traffic is closed
   std::chrono::milliseconds input_interval{250};  ///< between two looks at what is inside libzmq
   std::chrono::milliseconds stuck_after{2'000};   ///< that it has ended
-  /// How long an address that had so many stuck is not let in, after every connection was ended for it; and how seldom that is done.
-  std::chrono::milliseconds stuck_interval{600'000};
+  /// How seldom every connection is ended for an address that is let in no more, so that it is again; and how long it is not let in where
+  /// all were ended because there were too many.
+  std::chrono::milliseconds stuck_interval{3'600'000};
 };
 
 struct OmqCounters {

@@ -91,7 +91,7 @@ TEST_F(OmqStuck, ConnectionsShutTheirAddressOut) {
   bounded.limits.stuck_per_address = 2;
   TestNode node(io, 1, bounded);
   ASSERT_TRUE(stick(node, [&] { return node.omq->counters().refused_stuck > 0; }));
-  EXPECT_EQ(node.omq->counters().ended_stuck, 1U);
+  EXPECT_EQ(node.omq->counters().ended_stuck, 0U);
 
   RawPeer same;
   same.connect(node.endpoint(), node.key(), test::key_pair(10));
@@ -102,6 +102,19 @@ TEST_F(OmqStuck, ConnectionsShutTheirAddressOut) {
   other.connect(proxy.endpoint(), node.key(), test::key_pair(10));
   other.send({"HI"});
   EXPECT_EQ(other.receive(io), Frames{"HELLO"});
+}
+
+TEST_F(OmqStuck, ConnectionsAreEndedNowAndAgainForTheirNeighbours) {
+  OmqOptions bounded = options();
+  bounded.limits.stuck_per_address = 2;
+  bounded.stuck_interval = milliseconds(500);
+  TestNode node(io, 1, bounded);
+  ASSERT_TRUE(stick(node, [&] { return node.omq->counters().ended_stuck > 0; }));
+
+  RawPeer neighbour;
+  neighbour.connect(node.endpoint(), node.key(), test::key_pair(10));
+  neighbour.send({"HI"});
+  EXPECT_EQ(neighbour.receive(io), Frames{"HELLO"});
 }
 
 }  // namespace

@@ -159,14 +159,19 @@ void InputWatch::end_stuck() {
     }
   }
   const bool are_too_many = count >= limits.stuck || bytes >= limits.stuck_bytes;
-  const bool is_time = !ended_stuck_at_ || now >= *ended_stuck_at_ + options_.stuck_interval;
-  if (are_too_many || (is_time && !culprits.empty())) {
-    ended_stuck_at_ = now;
-    for (const AddressBlock block : culprits) {
+  // Else nobody's neighbour would be let in again.
+  const bool is_time = !culprits.empty() && now >= ended_stuck_at_ + options_.stuck_interval;
+  if (!are_too_many && !is_time) {
+    return;
+  }
+  ended_stuck_at_ = now;
+  for (const AddressBlock block : culprits) {
+    shut_until_.erase(block);
+    if (are_too_many) {
       shut(block, now + options_.stuck_interval);
     }
-    cuts_.stuck();
   }
+  cuts_.stuck();
 }
 
 }  // namespace allium::control

@@ -14,7 +14,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -60,7 +59,7 @@ class InputWatch : public std::enable_shared_from_this<InputWatch> {
   Cuts cuts_;
   boost::asio::steady_timer timer_;
   std::map<AddressBlock, InputTally::Clock::time_point> shut_until_;
-  std::optional<InputTally::Clock::time_point> ended_stuck_at_;
+  InputTally::Clock::time_point ended_stuck_at_ = InputTally::Clock::now();
 };
 
 }  // namespace allium::control
