@@ -349,7 +349,8 @@ void Daemon::State::look_at_disk() {
 
 void Daemon::State::look_at_connections() {
   const OmqCounters omq = service->status().omq;
-  const std::uint64_t all = omq.refused_clients + omq.cut_silent + omq.cut_idle;
+  const std::uint64_t all =
+      omq.refused_clients + omq.cut_silent + omq.cut_idle + omq.cut_unfinished + omq.refused_stuck;
   omq_turned_away = all - std::exchange(omq_turned_away_all, all);
 }
 

@@ -133,7 +133,10 @@ json::array problems_of(const NodeReport& report) {
   if (report.omq_turned_away > 0) {
     add("there are too many OMQ connections: " + std::to_string(report.omq_turned_away) +
         " were turned away in the last seconds (omq in --json: cut_silent have said nothing, "
-        "refused_clients and cut_idle are clients beyond the bound); see who has many (ss -tn)");
+        "refused_clients and cut_idle are clients beyond the bound, cut_unfinished had messages "
+        "that "
+        "did not end, refused_stuck come from where connections got stuck); see who has many "
+        "(ss -tn)");
   }
   if (report.disk.is_broken) {
     add("the store cannot write: " + broken_advice(report.disk));

@@ -29,11 +29,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kVersionText = "2.8.0";
 constexpr std::chrono::seconds kTidyInterval{10};
-/// What has expired is kept out of sight so long: somebody may have extended it elsewhere before, and we hear of it late.
-
-/// Signatures of monitor.messages, for each address: a push server asks for many at once, and again every hour.
 // Of one address block, on their way at once: a request by 16 nodes takes places at each of them.
 constexpr std::size_t kOnionsOfAddressMax = 256;
+// Signatures of monitor.messages, for each address: a push server asks for many at once, and again every hour.
 constexpr TokenBuckets::Settings kMonitorRate{2 * kMonitorRequestsMax, 2'000, 10'000};
 
 std::string lower(std::string text) {

@@ -105,7 +105,7 @@ class FullDisk(unittest.TestCase):
     def expect_equal(self, *data):
         def are_equal():
             all_have = [self.has(machine) for machine in self.network.machines]
-            return all(one == all_have[0] and set(one) == set(data) for one in all_have)
+            return all(one is not None and one == all_have[0] and set(one) == set(data) for one in all_have)
 
         self.within(are_equal, lambda: f"all have {data} alike: {[self.has(machine) for machine in self.network.machines]}", EQUAL_WITHIN_S)
 

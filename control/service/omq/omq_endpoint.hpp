@@ -116,7 +116,8 @@ struct OmqLimits {
   std::size_t peers_bytes = 256UL * 1024 * 1024;      ///< waiting for service nodes together
   /// Of one connection inside libzmq: messages that wait to be taken, and one that is not complete. One that has more is cut.
   std::size_t input_bytes = 96UL * 1024 * 1024;
-  /// The same of all connections. Of the address that has most the one that has most is cut.
+  /// The same of all connections. The one that has not ended a message for longest is cut; of an address that has more than a quarter of
+  /// this, if there is one.
   std::size_t inputs_bytes = 128UL * 1024 * 1024;
 };
 

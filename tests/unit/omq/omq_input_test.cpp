@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -100,14 +101,32 @@ TEST_F(OmqInput, OfTheAddressThatHasMostGivesWay) {
   bounded.limits.inputs_bytes = 7 * kMebibyte;
   TestNode node(io, 1, bounded);
   Client alone(io, node, 3 * kMebibyte, "127.0.0.2");
-  Client small(io, node, 1 * kMebibyte, "127.0.0.3");
-  Client large(io, node, 2 * kMebibyte, "127.0.0.3");
+  expect_no_cut(node);
+  Client first(io, node, 1 * kMebibyte, "127.0.0.3");
+  expect_no_cut(node);
+  Client second(io, node, 2 * kMebibyte, "127.0.0.3");
   expect_no_cut(node);
   Client last(io, node, 3 * kMebibyte / 2, "127.0.0.3");
 
-  ASSERT_TRUE(run_until(io, [&] { return large.proxy.is_over(); }));
+  ASSERT_TRUE(run_until(io, [&] { return first.proxy.is_over(); }));
   EXPECT_EQ(node.omq->counters().cut_unfinished, 1U);
-  EXPECT_FALSE(alone.proxy.is_over() || small.proxy.is_over() || last.proxy.is_over());
+  EXPECT_FALSE(alone.proxy.is_over() || second.proxy.is_over() || last.proxy.is_over());
+}
+
+TEST_F(OmqInput, OfWhomHasNotEndedAMessageForLongestGivesWay) {
+  OmqOptions bounded = options();
+  bounded.limits.inputs_bytes = 8 * kMebibyte;
+  TestNode node(io, 1, bounded);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (const char* from : {"127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6"}) {
+    clients.push_back(std::make_unique<Client>(io, node, 3 * kMebibyte / 2, from));
+    expect_no_cut(node);
+  }
+  Client last(io, node, 3 * kMebibyte / 2, "127.0.0.7");
+
+  ASSERT_TRUE(run_until(io, [&] { return clients.front()->proxy.is_over(); }));
+  EXPECT_EQ(node.omq->counters().cut_unfinished, 1U);
+  EXPECT_FALSE(last.proxy.is_over());
 }
 
 TEST_F(OmqInput, OfANodeThatWasAskedIsBoundedToo) {

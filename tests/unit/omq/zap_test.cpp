@@ -39,9 +39,9 @@ TEST(Zap, GivesAnAdmittedClientItsKeyAsUserId) {
   EXPECT_EQ(key_of_user_id(reply[4]), kKey);
 }
 
-TEST(Zap, RefusesWhomItMayNotAdmit) {
+TEST(Zap, TurnsAwayForNowWhomItMayNotAdmit) {
   EXPECT_EQ(zap_reply(question(), [](const X25519Key&, const std::string&) { return false; }),
-            kRefusal);
+            (Frames{"1.0", "id", "300", "not now", "", ""}));
 }
 
 TEST(Zap, RefusesWhateverIsNotCurveInOurDomain) {

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kShortFrameBytesMax = 255;
 constexpr std::size_t kShortHeader = 2;
 constexpr std::size_t kLongHeader = 9;
+constexpr std::size_t kNothingBytes = 16UL * 1024;
 constexpr int kEstablished = 1;                        // TCP_ESTABLISHED of netinet/tcp.h
 constexpr std::size_t kCurveMessage = 8 + 8 + 16 + 1;  // name, nonce, authenticator, flags
 
@@ -28,6 +29,7 @@ std::size_t InputTally::wire_bytes(std::size_t bytes) noexcept {
 
 void InputTally::took(std::size_t bytes) noexcept {
   taken_ = std::max(taken_ + bytes, settled_);
+  unfinished_since_ = Clock::now();
 }
 
 void InputTally::settle() noexcept {
@@ -37,7 +39,7 @@ void InputTally::settle() noexcept {
   }
 }
 
-void InputTally::sample() noexcept {
+void InputTally::ask() noexcept {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (descriptor_ < 0 || ::getsockopt(descriptor_, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
@@ -53,6 +55,13 @@ void InputTally::sample() noexcept {
   queued_ = ::ioctl(descriptor_, FIONREAD, &queued) == 0
                 ? std::min<std::uint64_t>(static_cast<std::uint64_t>(queued), received_)
                 : 0;
+}
+
+void InputTally::sample() noexcept {
+  if (held() <= kNothingBytes) {
+    unfinished_since_ = Clock::now();
+  }
+  ask();
 }
 
 }  // namespace allium::control

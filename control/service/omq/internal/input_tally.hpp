@@ -32,6 +32,9 @@ class InputTally {
   /// A message of so many bytes was handed over.
   void took(std::size_t bytes) noexcept;
 
+  /// Since when more has been held all the time than what is never handed over, and no message has been handed over.
+  [[nodiscard]] Clock::time_point unfinished_since() const noexcept { return unfinished_since_; }
+
   /// Asks the kernel: two system calls, or one where nothing has come.
   void sample() noexcept;
 
@@ -54,9 +57,12 @@ class InputTally {
   }
 
  private:
+  void ask() noexcept;
+
   int descriptor_ = -1;
   bool is_over_ = false;
   std::optional<Clock::time_point> over_since_;
+  Clock::time_point unfinished_since_ = Clock::now();
   std::uint64_t received_ = 0;
   std::uint64_t queued_ = 0;   ///< of these, in the kernel
   std::uint64_t taken_ = 0;    ///< no message that was handed over ends before this one does

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace allium::control {
@@ -18,6 +18,7 @@ constexpr std::size_t kOverMax = 4;
 /// One of the two is there.
 struct InputWatch::Holder {
   std::size_t held = 0;
+  InputTally::Clock::time_point since;
   AddressBlock block = 0;
   std::shared_ptr<Output> incoming;
   ConnectionTable::Link outgoing;
@@ -68,6 +69,7 @@ std::vector<InputWatch::Holder> InputWatch::holders() const {
   for (const auto& [descriptor, incoming] : links_.incoming()) {
     if (incoming.input.held() > 0 && !incoming.is_lost) {
       found.push_back({.held = incoming.input.held(),
+                       .since = incoming.input.unfinished_since(),
                        .block = address_block(incoming.output->peer.address()),
                        .incoming = incoming.output,
                        .outgoing = nullptr});
@@ -76,6 +78,7 @@ std::vector<InputWatch::Holder> InputWatch::holders() const {
   for (const ConnectionTable::Link& link : links_.outgoing()) {
     if (link->input.held() > 0) {
       found.push_back({.held = link->input.held(),
+                       .since = link->input.unfinished_since(),
                        .block = address_block(link->address),
                        .incoming = nullptr,
                        .outgoing = link});
@@ -112,10 +115,18 @@ void InputWatch::cut_those_with_too_much() {
     }
   }
   while (total > options_.limits.inputs_bytes) {
-    take_out(std::max_element(all.begin(), all.end(), [&](const Holder& left, const Holder& right) {
-      return std::pair(of_block[left.block], left.held) <
-             std::pair(of_block[right.block], right.held);
-    }));
+    const auto most = std::max_element(
+        of_block.begin(), of_block.end(),
+        [](const auto& left, const auto& right) { return left.second < right.second; });
+    const bool is_its_doing = most->second > options_.limits.inputs_bytes / 4;
+    const auto gives_way_before = [&](const Holder& left, const Holder& right) {
+      const auto rank = [&](const Holder& holder) {
+        return std::tuple(holder.held == 0, is_its_doing && holder.block != most->first,
+                          holder.since);
+      };
+      return rank(left) < rank(right);
+    };
+    take_out(std::min_element(all.begin(), all.end(), gives_way_before));
   }
 }
 

@@ -38,10 +38,14 @@ std::optional<X25519Key> curve_key_in(std::span<const std::string> question) {
 std::vector<std::string> zap_reply(std::span<const std::string> question, const Admit& admit) {
   ALLIUM_CHECK(question.size() >= 2);
   const std::optional<X25519Key> key = curve_key_in(question);
-  if (key && admit(*key, question[3])) {
-    return {"1.0", question[1], "200", "OK", user_id_of(*key), ""};
+  if (!key) {
+    return {"1.0", question[1], "400", "no", "", ""};
   }
-  return {"1.0", question[1], "400", "no", "", ""};
+  if (!admit(*key, question[3])) {
+    // Not 400, after which a client of libzmq never comes again.
+    return {"1.0", question[1], "300", "not now", "", ""};
+  }
+  return {"1.0", question[1], "200", "OK", user_id_of(*key), ""};
 }
 
 std::optional<X25519Key> key_of_user_id(std::string_view user_id) noexcept {

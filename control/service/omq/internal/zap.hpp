@@ -23,8 +23,8 @@ inline constexpr std::string_view kZapDomain = "allium";
 /// May this key open one more connection, from an address as libzmq writes it?
 using Admit = std::function<bool(const X25519Key& key, const std::string& address)>;
 
-/// The frames of the reply to `question`: 200 and the key as User-Id for a CURVE client of our domain that `admit` lets in, 400 for
-/// everybody else. Requires its first two frames: nobody but libzmq's own thread can ask.
+/// The frames of the reply to `question`: 200 and the key as User-Id for a CURVE client of our domain that `admit` lets in, 300 for
+/// one that it does not, 400 for everybody else. Requires its first two frames: nobody but libzmq's own thread can ask.
 [[nodiscard]] std::vector<std::string> zap_reply(std::span<const std::string> question,
                                                  const Admit& admit);
 
