@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -188,6 +189,23 @@ TEST_F(OmqBounds, RefusesMoreClientsButNoServiceNode) {
   connect(service_node, node, 11);
   service_node.send({"HI"});
   EXPECT_EQ(service_node.receive(io), Frames{"HELLO"});
+}
+
+// It tries again after the time that libzmq has for handshakes.
+TEST_F(OmqBounds, LetsInLaterWhomItTurnedAway) {
+  OmqOptions options;
+  options.limits.clients = 1;
+  TestNode node(io, 1, options);
+  auto first = std::make_unique<RawPeer>();
+  connect(*first, node, 9);
+  first->send({"HI"});
+  ASSERT_EQ(first->receive(io), Frames{"HELLO"});
+  RawPeer second;
+  connect(second, node, 10);
+  second.send({"HI"});
+  ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().refused_clients > 0; }));
+  first.reset();
+  EXPECT_EQ(second.receive(io), Frames{"HELLO"});
 }
 
 TEST_F(OmqBounds, GivesAPlaceOfTheAddressThatHasMostToAnotherOne) {
