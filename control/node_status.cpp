@@ -134,8 +134,7 @@ json::array problems_of(const NodeReport& report) {
     add("there are too many OMQ connections: " + std::to_string(report.omq_turned_away) +
         " were turned away in the last seconds (omq in --json: cut_silent have said nothing, "
         "refused_clients and cut_idle are clients beyond the bound, cut_unfinished had messages "
-        "that "
-        "did not end, refused_stuck come from where connections got stuck); see who has many "
+        "that did not end, refused_stuck come from where connections got stuck); see who has many "
         "(ss -tn)");
   }
   if (report.disk.is_broken) {

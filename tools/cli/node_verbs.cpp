@@ -249,7 +249,8 @@ std::string omq_text(const json::object& status) {
       "omq      {} commands, {} to other nodes, {} unanswered, {} refused or cut off\n",
       of("received"), of("requested"), of("timeouts"),
       of("refused_busy") + of("refused_clients") + of("refused_address_full") + of("unsent_full") +
-          of("cut_slow") + of("cut_idle") + of("cut_silent") + of("cut_unfinished") + of("cut_node") + of("refused_stuck"));
+          of("cut_slow") + of("cut_idle") + of("cut_silent") + of("cut_unfinished") +
+          of("cut_node") + of("refused_stuck"));
 }
 
 /// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.

@@ -340,8 +340,8 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
     std::optional<std::vector<std::size_t>> refused =
         reply ? refused_records(*reply, missed.size()) : std::nullopt;
     if (!reply && reply.error().code == Errc::out_of_range) {
-      counters_.lost_records +=
-          missed.size();  // it would stand in the way of all that is behind it
+      // It would stand in the way of all that is behind it.
+      counters_.lost_records += missed.size();
       refused.emplace();
     }
     Member& receiver = members_[key];

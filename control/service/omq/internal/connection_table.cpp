@@ -62,6 +62,7 @@ void ConnectionTable::descriptor_lost(int descriptor) {
   const auto incoming = incoming_.find(descriptor);
   if (incoming != incoming_.end()) {
     incoming->second.is_lost = true;
+    // Last: whatever else counts it would keep it for ever.
     pool_.close(incoming->second.output);
   }
 }
@@ -69,10 +70,7 @@ void ConnectionTable::descriptor_lost(int descriptor) {
 void ConnectionTable::descriptor_closed(int descriptor) {
   descriptor_lost(descriptor);
   arrivals_.left(descriptor);
-  // Last: whatever else counts it would keep it for ever.
-  if (const auto incoming = incoming_.extract(descriptor)) {
-    pool_.close(incoming.mapped().output);
-  }
+  incoming_.erase(descriptor);
 }
 
 std::shared_ptr<Output> ConnectionTable::overtaken_by(const ZmqReceived& message) const {

@@ -22,7 +22,6 @@ namespace {
 using Clock = OmqLink::Clock;
 
 constexpr int kPipeOutMessages = 16;
-constexpr int kPipeInMessages = 8;  // of the greatest size they are within OmqLimits::input_bytes
 constexpr int kConnectMs = 5'000;
 constexpr int kReconnectMs = 250;
 constexpr int kReconnectMsMax = 5'000;

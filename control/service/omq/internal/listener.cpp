@@ -25,7 +25,6 @@ constexpr ZmqBounds kQuestionBounds{.frames = 16, .bytes = 4096};
 
 // What a pipe holds is bounded in bytes (Output::has_pipe_room); this is for the frames too small to be counted.
 constexpr int kPipeOutMessages = 32;
-constexpr int kPipeInMessages = 8;  // of the greatest size they are within OmqLimits::input_bytes
 constexpr int kBacklog = 512;
 constexpr int kKeepaliveIdleS = 60;
 
