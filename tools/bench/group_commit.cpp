@@ -14,8 +14,10 @@
 #include <semaphore>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "storage/rocks_store.hpp"
+#include "tools/bench/statistics.hpp"
 
 namespace allium::bench {
 namespace {
@@ -137,15 +139,22 @@ Result<GroupCommit> measure_group_commit(const std::string& parent, std::size_t 
   GroupCommit result;
   result.in_flight = in_flight;
   result.in_memory = is_in_memory((*directory)->path());
+  std::vector<double> singles;
+  std::vector<double> groups;
+  std::vector<double> ratios;
   for (int i = 0; i < kCommitRounds; ++i) {
     const Result<double> single = writer.round(1);
     const Result<double> grouped = writer.round(in_flight);
     if (!single || !grouped) {
       return tl::unexpected(single ? grouped.error() : single.error());
     }
-    result.single_per_s += *single / kCommitRounds;
-    result.grouped_per_s += *grouped / kCommitRounds;
+    singles.push_back(*single);
+    groups.push_back(*grouped);
+    ratios.push_back(*grouped / *single);
   }
+  result.single_per_s = median(std::move(singles));
+  result.grouped_per_s = median(std::move(groups));
+  result.ratio = median(std::move(ratios));
   return result;
 }
 

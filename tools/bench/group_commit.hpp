@@ -18,17 +18,17 @@
 
 namespace allium::bench {
 
-inline constexpr int kCommitRounds = 3;
-inline constexpr std::chrono::milliseconds kCommitRoundTime{500};
+inline constexpr int kCommitRounds = 9;
+inline constexpr std::chrono::milliseconds kCommitRoundTime{200};
 inline constexpr std::size_t kCommitStoresMax = 20'000;
 
 struct GroupCommit {
   std::size_t in_flight = 0;
+  // Medians of the rounds.
   double grouped_per_s = 0;  ///< `in_flight` stores at a time
   double single_per_s = 0;   ///< one at a time, so a sync each
+  double ratio = 0;          ///< of the two of a round
   bool in_memory = false;    ///< a file system without a disk: a sync costs nothing there
-
-  [[nodiscard]] double ratio() const noexcept { return grouped_per_s / single_per_s; }
 };
 
 /// In a directory of its own below `parent`, which is removed again. Messages of `size` bytes.

@@ -339,12 +339,12 @@ void print_commit(const bench::GroupCommit& commit) {
   std::printf(
       "commit    %.0f stores/s with %zu in flight, %.0f with a sync each: %.1f times (the store by "
       "itself%s)\n",
-      commit.grouped_per_s, commit.in_flight, commit.single_per_s, commit.ratio(),
+      commit.grouped_per_s, commit.in_flight, commit.single_per_s, commit.ratio,
       commit.in_memory ? "; IN MEMORY: a sync costs nothing here, set TMPDIR to a disk" : "");
 }
 
 json::object commit_json(const bench::GroupCommit& commit) {
-  return {{"group_commit_over_single_sync", commit.ratio()},
+  return {{"group_commit_over_single_sync", commit.ratio},
           {"group_commit",
            {{"in_flight", commit.in_flight},
             {"grouped_stores_per_s", commit.grouped_per_s},
