@@ -11,6 +11,7 @@
 #include "control/service/internal/begun_commands.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/missed_intake.hpp"
+#include "control/service/internal/patient_queue.hpp"
 #include "control/service/internal/queue_elsewhere.hpp"
 #include "control/service/internal/replica_push.hpp"
 #include "control/service/internal/told_commands.hpp"
@@ -49,12 +50,13 @@ PeerParts peer_reply(const Answer& answer, Format format) {
 SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
     : around_(std::move(surroundings)),
       absent_(std::make_unique<internal::AbsentMembers>(around_, counters_)),
-      intake_(std::make_unique<internal::MissedIntake>(around_, *absent_, counters_)),
+      patient_(std::make_unique<internal::PatientQueue>(around_, *absent_, counters_)),
+      intake_(std::make_unique<internal::MissedIntake>(around_, *patient_, counters_)),
       begun_(std::make_unique<internal::BegunCommands>(around_, *absent_, *intake_, counters_)),
       elsewhere_(
           std::make_unique<internal::QueueElsewhere>(around_, *absent_, *intake_, counters_)),
       push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)),
-      told_(std::make_unique<internal::ToldCommands>(around_, *absent_)) {}
+      told_(std::make_unique<internal::ToldCommands>(around_, *patient_)) {}
 
 SwarmPeers::~SwarmPeers() = default;
 

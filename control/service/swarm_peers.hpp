@@ -46,6 +46,7 @@ namespace internal {
 class AbsentMembers;
 class BegunCommands;
 class MissedIntake;
+class PatientQueue;
 class QueueElsewhere;
 class ReplicaPush;
 class ToldCommands;
@@ -177,6 +178,7 @@ class SwarmPeers final : public SwarmMembers {
   SwarmSurroundings around_;
   SwarmCounters counters_;
   std::unique_ptr<internal::AbsentMembers> absent_;
+  std::unique_ptr<internal::PatientQueue> patient_;
   std::unique_ptr<internal::MissedIntake> intake_;
   std::unique_ptr<internal::BegunCommands> begun_;
   std::unique_ptr<internal::QueueElsewhere> elsewhere_;

@@ -59,8 +59,7 @@ void MissedIntake::pass_on(const SwarmCommand& command) {
     const bool is_told =
         now_ms >= views_differ_until_ms_ && at_ms + kClocksApartMs < asked / storage::kStampsPerMs;
     if (!is_told && around_.membership.find(key) != nullptr) {
-      absent_.queue(key, passed_on_record(command), [](bool) {});
-      absent_.set_behind(key);
+      queue_.add(key, passed_on_record(command));
     }
   }
 }

@@ -16,15 +16,15 @@
 #include <string>
 #include <string_view>
 
-#include "control/service/internal/absent_members.hpp"
+#include "control/service/internal/patient_queue.hpp"
 #include "control/service/swarm_peers.hpp"
 
 namespace allium::control::internal {
 
 class MissedIntake {
  public:
-  MissedIntake(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
-      : around_(around), absent_(absent), counters_(counters) {}
+  MissedIntake(const SwarmSurroundings& around, PatientQueue& queue, SwarmCounters& counters)
+      : around_(around), queue_(queue), counters_(counters) {}
 
   /// This node has given messages: see SwarmPeers::given().
   void given(const NodeKey& key);
@@ -50,7 +50,7 @@ class MissedIntake {
   void pass_on(const SwarmCommand& command);
 
   const SwarmSurroundings& around_;
-  AbsentMembers& absent_;
+  PatientQueue& queue_;
   SwarmCounters& counters_;
   std::map<NodeKey, std::uint64_t> given_ms_;  ///< and when
   std::uint64_t views_differ_until_ms_ = 0;

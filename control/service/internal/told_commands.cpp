@@ -2,11 +2,8 @@
 #include "control/service/internal/told_commands.hpp"
 
 #include <algorithm>
-#include <map>
 #include <optional>
-#include <utility>
 
-#include "control/service/internal/callbacks.hpp"
 #include "control/service/missed_records.hpp"
 
 namespace allium::control::internal {
@@ -30,7 +27,6 @@ void ToldCommands::drop_old() {
 
 void ToldCommands::membership_changed() {
   drop_old();
-  std::map<NodeKey, std::vector<std::string>> records;
   for (Told& one : told_) {
     const std::optional<storage::Account> account = account_of({one.command, {}});
     const auto swarm = account ? around_.membership.swarm_of(*account) : std::nullopt;
@@ -43,48 +39,10 @@ void ToldCommands::membership_changed() {
       if (!is_told && key != around_.membership.own()) {
         one.keys.push_back(key);
         bytes_ += sizeof(NodeKey);
-        records[key].push_back(command_record(one.command));
+        queue_.add(key, command_record(one.command));
       }
     }
   }
-  for (auto& [key, all] : records) {
-    batches_.push_back({key, std::move(all)});
-  }
-  queue_next();
-}
-
-// One after the other, so that the store's queue has room for clients; what it does not take is tried again.
-void ToldCommands::queue_next() {
-  if (is_queueing_ || batches_.empty()) {
-    return;
-  }
-  is_queueing_ = true;
-  Batch& batch = batches_.front();
-  std::vector<std::string> records;
-  for (std::size_t bytes = 0;
-       batch.done + records.size() < batch.records.size() && bytes < kToldBatchBytes;) {
-    records.push_back(batch.records[batch.done + records.size()]);
-    bytes += records.back().size();
-  }
-  const std::size_t count = records.size();
-  const NodeKey key = batch.key;
-  absent_.queue(key, std::move(records), while_alive(is_alive_, [this, key, count](bool is_queued) {
-                  if (!is_queued) {
-                    around_.transport.after(kToldRetryMs, while_alive(is_alive_, [this] {
-                                              is_queueing_ = false;
-                                              queue_next();
-                                            }));
-                    return;
-                  }
-                  is_queueing_ = false;
-                  absent_.set_behind(key);
-                  Batch& done = batches_.front();
-                  done.done += count;
-                  if (done.done == done.records.size()) {
-                    batches_.pop_front();
-                  }
-                  queue_next();
-                }));
 }
 
 }  // namespace allium::control::internal

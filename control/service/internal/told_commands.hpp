@@ -7,17 +7,14 @@
 //   Units      Unix milliseconds.
 //   Ownership  borrows what it is made with.
 //   Threads    the service thread.
-//   Limits     kToldForMs and kToldBytesMax; what is older is forgotten first. As much again a member for as long as it is on its way to
-//              that member's queue. Not beyond the end of the process.
+//   Limits     kToldForMs and kToldBytesMax; what is older is forgotten first. Not beyond the end of the process.
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
-#include <string>
 #include <vector>
 
-#include "control/service/internal/absent_members.hpp"
+#include "control/service/internal/patient_queue.hpp"
 #include "control/service/swarm_peers.hpp"
 
 namespace allium::control::internal {
@@ -25,14 +22,11 @@ namespace allium::control::internal {
 /// How far a node may be behind the others with the network.
 inline constexpr std::uint64_t kToldForMs = 3'600'000;
 inline constexpr std::size_t kToldBytesMax = 16'000'000;
-/// That go to the store at once.
-inline constexpr std::size_t kToldBatchBytes = 1'000'000;
-inline constexpr std::uint64_t kToldRetryMs = 10'000;
 
 class ToldCommands {
  public:
-  ToldCommands(const SwarmSurroundings& around, AbsentMembers& absent)
-      : around_(around), absent_(absent) {}
+  ToldCommands(const SwarmSurroundings& around, PatientQueue& queue)
+      : around_(around), queue_(queue) {}
 
   /// `keys` have been told of the command, or have it in their queues.
   void told(const SwarmCommand& command, const std::vector<NodeKey>& keys);
@@ -51,23 +45,12 @@ class ToldCommands {
     }
   };
 
-  /// On the way to a member's queue.
-  struct Batch {
-    NodeKey key{};
-    std::vector<std::string> records;
-    std::size_t done = 0;  ///< of them
-  };
-
   void drop_old();
-  void queue_next();
 
   const SwarmSurroundings& around_;
-  AbsentMembers& absent_;
+  PatientQueue& queue_;
   std::deque<Told> told_;  ///< the oldest first
   std::size_t bytes_ = 0;
-  std::deque<Batch> batches_;
-  bool is_queueing_ = false;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace allium::control::internal

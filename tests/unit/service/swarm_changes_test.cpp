@@ -128,6 +128,29 @@ TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYetFromTheNodeThatTookIt) {
   }
 }
 
+TEST(NewMember, HearsOfWhatIsDeletedWhereWhoGaveItHadNoRoomToRememberIt) {
+  SwarmWorld world(3);
+  world.assign({7, 7, kNoSwarm});
+  world.run(10'000);
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  world.assign({7, 7, 7}, {1});
+  world.run(5'000);
+  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+
+  world.node(0).store().is_full = true;
+  world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  world.run(5'000);
+  EXPECT_TRUE(sorted_data(world, 0, owner).empty());
+  ASSERT_FALSE(sorted_data(world, 2, owner).empty());
+  // Who took it tells nobody any more.
+  world.node(1).is_up = false;
+  world.node(0).store().is_full = false;
+  world.run(30'000);
+  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  EXPECT_EQ(world.node(0).swarm().counters().lost_records, 0U);
+}
+
 TEST(NewSwarm, HearsOfWhatIsDeletedWhereItIsNotKnownYetMuchLater) {
   SwarmWorld world(4);
   world.assign({7, 7, kNoSwarm, kNoSwarm});
