@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -18,6 +17,7 @@
 
 #include "storage/internal/disk_room.hpp"
 #include "storage/internal/keys.hpp"
+#include "storage/internal/no_log.hpp"
 #include "storage/internal/record_codec.hpp"
 #include "storage/internal/rocks_status.hpp"
 #include "storage/internal/store_state.hpp"
@@ -113,20 +113,12 @@ Result<void> sync_directory(const fs::path& directory) {
   return {};
 }
 
-/// To look into a copy without a trace.
-class NoLog final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-
-  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
-};
-
 /// Opens the copy as it is, and reads what is in it. `sequence`: up to where it has to have everything.
 Result<StoreBackup> look_into(const std::string& directory, rocksdb::Env* env,
                               rocksdb::SequenceNumber sequence) {
   rocksdb::Options options;
   options.env = env == nullptr ? rocksdb::Env::Default() : env;
-  options.info_log = std::make_shared<NoLog>();
+  options.info_log = std::make_shared<internal::NoLog>();
   options.max_open_files = 16;
   options.skip_stats_update_on_db_open = true;
   rocksdb::DB* opened = nullptr;

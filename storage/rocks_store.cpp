@@ -7,12 +7,14 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 #include "storage/internal/account_change.hpp"
 #include "storage/internal/disk_room.hpp"
 #include "storage/internal/missed_queue.hpp"
+#include "storage/internal/no_log.hpp"
 #include "storage/internal/reclaim.hpp"
 #include "storage/internal/rocks_status.hpp"
 #include "storage/internal/store_state.hpp"
@@ -26,6 +28,15 @@ using internal::Change;
 using internal::OpenedDatabase;
 using internal::Totals;
 using internal::Transaction;
+
+/// Or RocksDB looks for room by itself every five seconds, beside our writer, and until it finds it merges no tables.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                            bool* is_automatic) override {
+    *is_automatic = false;
+  }
+};
 
 rocksdb::Options rocks_options(rocksdb::Env* env) {
   rocksdb::BlockBasedTableOptions table;
@@ -61,10 +72,8 @@ rocksdb::Options rocks_options(rocksdb::Env* env) {
   options.periodic_compaction_seconds = std::uint64_t{7} * 24 * 3600;
   // A database that could not write stays so until it is opened again (store_state.hpp).
   options.max_bgerror_resume_count = 0;
-  // The log of RocksDB says little and stays small: keys are accounts.
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = std::size_t{1} << 20;
+  options.listeners.push_back(std::make_shared<NoRecovery>());
+  options.info_log = std::make_shared<internal::NoLog>();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/swarm_peers.hpp"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -140,11 +141,11 @@ void SwarmPeers::took_alone(const SwarmCommand& command) {
 
 void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcome,
                               const std::function<void(bool)>& over) {
-  std::vector<NodeKey> missed = outcome.missed;
+  std::vector<NodeKey> missed = outcome.is_kept_for_all ? std::vector<NodeKey>() : outcome.missed;
   std::optional<std::uint64_t> ended = outcome.number;
   // What nobody has, and its client knows to have failed, this node need not have alone.
   const bool is_missed_here =
-      !outcome.is_done_here && outcome.is_with_others && !outcome.is_kept_for_us;
+      !outcome.is_done_here && outcome.is_with_others && !outcome.is_kept_for_all;
   if (is_missed_here && outcome.number && begun_->may_do_again()) {
     begun_->do_again(*std::exchange(ended, std::nullopt));
   } else if (is_missed_here) {
@@ -166,7 +167,7 @@ void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcom
 
 void SwarmPeers::hand_on(const Round& round) {
   // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes. One of them
-  // keeps it for this node from the first, or it would have missed it if it dies now.
+  // keeps it for this node and all others from the first: were this node to die now, nobody else would know who has missed it.
   bool is_to_be_kept = !round.outcome->number;
   for (const NodeKey& key : round.keys) {
     auto told = [each = round.each, outcome = round.outcome, one_less = round.one_less](
@@ -192,20 +193,21 @@ void SwarmPeers::hand_on(const Round& round) {
 void SwarmPeers::send_to_keep(const Round& round, const NodeKey& key, Told told) {
   ++counters_.forwarded;
   const ServiceNode node = *round.nodes->find_ed25519(key);
-  auto done = [this, node, command = round.command, outcome = round.outcome,
+  std::vector<NodeKey> all = round.keys;
+  std::replace(all.begin(), all.end(), key, around_.membership.own());
+  auto done = [this, node, count = all.size(), command = round.command, outcome = round.outcome,
                told = std::move(told)](Result<PeerParts> parts) {
     if (!parts && parts.error().code == Errc::refused) {
       send(node, command, told);  // it is not of our kind
       return;
     }
-    outcome->is_kept_for_us = parts && parts->size() == 1;
-    counters_.kept_by_others += outcome->is_kept_for_us ? 1U : 0U;
+    outcome->is_kept_for_all = parts && parts->size() == 1;
+    counters_.kept_by_others += outcome->is_kept_for_all ? count : 0;
     answered(*command, node.ed25519, std::move(parts), told);
   };
-  around_.transport.request(
-      node, "sn.allium_keep",
-      internal::QueueElsewhere::request(*round.command, {around_.membership.own()}),
-      kSwarmTimeoutMs, while_alive(is_alive_, std::move(done)));
+  around_.transport.request(node, "sn.allium_keep",
+                            internal::QueueElsewhere::request(*round.command, all), kSwarmTimeoutMs,
+                            while_alive(is_alive_, std::move(done)));
 }
 
 void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key, Told told) {

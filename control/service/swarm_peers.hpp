@@ -147,7 +147,7 @@ class SwarmPeers final : public SwarmMembers {
     std::optional<std::uint64_t> number;  ///< in this node's queue for itself
     bool is_with_others = false;          ///< one has it, or it is in his queue
     bool is_done_here = false;
-    bool is_kept_for_us = false;   ///< by another
+    bool is_kept_for_all = false;  ///< by another, also for this node
     std::vector<NodeKey> holders;  ///< those who say that they have done it
     std::vector<NodeKey> missed;   ///< those who have not, and for whom it could not be queued
   };

@@ -331,17 +331,29 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
     }
     return;
   }
-  PeerParts parts = parts_for(member.hand_over, *missed);
+  member.is_busy = true;
+  Page page{after, missed->back().number, {}, {}};
+  for (storage::Missed& one : *missed) {
+    if (member.had.contains(one.number)) {
+      page.had.push_back(one.number);
+    } else {
+      page.missed.push_back(std::move(one));
+    }
+  }
+  if (page.missed.empty()) {
+    handed_over(key, page, {});
+    return;
+  }
+  PeerParts parts = parts_for(member.hand_over, page.missed);
   const bool takes_commands = member.hand_over == HandOver::commands;
   std::string command = takes_commands ? "sn.allium_late" : "sn.data";
-  member.is_busy = true;
-  auto done = [this, key, after, missed = *std::move(missed)](const Result<PeerParts>& reply) {
+  auto done = [this, key, page = std::move(page)](const Result<PeerParts>& reply) {
     // sn.data has an empty reply; two parts are a status and a text, a third one the records that were refused.
     std::optional<std::vector<std::size_t>> refused =
-        reply ? refused_records(*reply, missed.size()) : std::nullopt;
+        reply ? refused_records(*reply, page.missed.size()) : std::nullopt;
     if (!reply && reply.error().code == Errc::out_of_range) {
       // It would stand in the way of all that is behind it.
-      counters_.lost_records += missed.size();
+      counters_.lost_records += page.missed.size();
       refused.emplace();
     }
     Member& receiver = members_[key];
@@ -352,7 +364,7 @@ void AbsentMembers::hand_over(const NodeKey& key, std::uint64_t after) {
     }
     // Also where something else has timed out meanwhile: it answers.
     receiver.state = State::behind;
-    handed_over(key, after, missed, *refused);
+    handed_over(key, page, *refused);
   };
   around_.transport.request(*node, std::move(command), std::move(parts), kHandOverTimeoutMs,
                             while_alive(is_alive_, std::move(done)));
@@ -430,7 +442,11 @@ void AbsentMembers::queue_extended(const NodeKey& key, const std::shared_ptr<Ext
   }
   auto again = while_alive(
       is_alive_, [this, key, extended, next, done, count = records.size()](bool is_queued) {
-        (is_queued ? counters_.queued : counters_.lost_records) += count;
+        if (!is_queued) {
+          done(false);
+          return;
+        }
+        counters_.queued += count;
         queue_extended(key, extended, next, done);
       });
   if (records.empty()) {
@@ -443,35 +459,50 @@ void AbsentMembers::queue_extended(const NodeKey& key, const std::shared_ptr<Ext
       });
 }
 
-void AbsentMembers::handed_over(const NodeKey& key, std::uint64_t after,
-                                const std::vector<storage::Missed>& missed,
+void AbsentMembers::handed_over(const NodeKey& key, const Page& page,
                                 const std::vector<std::size_t>& refused) {
-  std::vector<std::uint64_t> taken;
+  std::vector<std::uint64_t> taken = page.had;
   std::vector<storage::Missed> records;
-  for (std::size_t i = 0; i < missed.size(); ++i) {
+  for (std::size_t i = 0; i < page.missed.size(); ++i) {
     const bool is_refused = std::binary_search(refused.begin(), refused.end(), i);
-    if (!is_refused || !is_for(key, missed[i].record)) {
-      taken.push_back(missed[i].number);
-      records.push_back(missed[i]);
+    if (!is_refused || !is_for(key, page.missed[i].record)) {
+      taken.push_back(page.missed[i].number);
+      records.push_back(page.missed[i]);
     }
   }
-  counters_.handed_over += taken.size();
-  const std::uint64_t next = after == 0 && refused.empty() ? 0 : missed.back().number;
-  auto erase = [this, key, next, taken = std::move(taken)](bool is_read) {
-    if (!is_read) {
-      members_[key].is_busy = false;
-      set_dead(key);  // it takes them once more
+  counters_.handed_over += records.size();
+  const std::uint64_t next = page.after == 0 && refused.empty() ? 0 : page.last;
+  auto done = [this, key, next, last = page.last, taken = std::move(taken)](bool is_queued) {
+    if (is_queued) {
+      erase(key, taken, next, last);
       return;
     }
-    around_.store.erase_missed(
-        key, taken, [post = around_.post, then = while_alive(is_alive_, [this, key, next] {
-                                            members_[key].is_busy = false;
-                                            hand_over(key, next);
-                                          })](const Result<std::size_t>&) {
-          post([then]() mutable { then(); });
-        });
+    members_[key].is_busy = false;
+    hand_over(key, last);  // it takes them once more
   };
-  queue_extended(key, std::make_shared<Extended>(extended_in(records)), {}, std::move(erase));
+  queue_extended(key, std::make_shared<Extended>(extended_in(records)), {}, std::move(done));
+}
+
+// Where the disk does not let go of them, the member is not given them again, and gets what is behind them.
+void AbsentMembers::erase(const NodeKey& key, std::vector<std::uint64_t> numbers,
+                          std::uint64_t next, std::uint64_t last) {
+  auto done = while_alive(is_alive_, [this, key, numbers, next, last](bool is_erased) {
+    Member& member = members_[key];
+    member.is_busy = false;
+    for (const std::uint64_t number : numbers) {
+      if (is_erased) {
+        member.had.erase(number);
+      } else {
+        member.had.insert(number);
+      }
+    }
+    hand_over(key, is_erased ? next : last);
+  });
+  around_.store.erase_missed(
+      key, std::move(numbers),
+      [post = around_.post, done = std::move(done)](const Result<std::size_t>& erased) {
+        post([done, is_erased = erased.has_value()]() mutable { done(is_erased); });
+      });
 }
 
 }  // namespace allium::control::internal

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,8 @@ class AbsentMembers {
     bool is_busy = false;      ///< a probe or a hand-over is on its way
     std::size_t queueing = 0;  ///< records on their way to the disk
     bool is_waiting = false;   ///< to be handed what is being queued
+    /// Of its queue: what it has, and the disk would not let go of yet.
+    std::set<std::uint64_t> had;
   };
 
   void watch_later();
@@ -89,10 +92,19 @@ class AbsentMembers {
   [[nodiscard]] Extended extended_in(const std::vector<storage::Missed>& missed) const;
   void queue_extended(const NodeKey& key, const std::shared_ptr<Extended>& extended,
                       const std::optional<storage::MessageId>& after,
-                      const std::function<void(bool is_read)>& done);
-  void handed_over(const NodeKey& key, std::uint64_t after,
-                   const std::vector<storage::Missed>& missed,
-                   const std::vector<std::size_t>& refused);
+                      const std::function<void(bool is_queued)>& done);
+
+  /// What was read of a queue at once.
+  struct Page {
+    std::uint64_t after = 0;
+    std::uint64_t last = 0;
+    std::vector<storage::Missed> missed;
+    std::vector<std::uint64_t> had;
+  };
+
+  void handed_over(const NodeKey& key, const Page& page, const std::vector<std::size_t>& refused);
+  void erase(const NodeKey& key, std::vector<std::uint64_t> numbers, std::uint64_t next,
+             std::uint64_t last);
   void forget(const NodeKey& key);
 
   const SwarmSurroundings& around_;

@@ -97,6 +97,11 @@ TEST_F(OmqStuck, ConnectionsShutTheirAddressOut) {
   same.connect(node.endpoint(), node.key(), test::key_pair(10));
   same.send({"HI"});
   EXPECT_TRUE(same.receive(io, milliseconds(200)).empty());
+  node.nodes.insert(test::key_pair(11).key);
+  RawPeer service_node;
+  service_node.connect(node.endpoint(), node.key(), test::key_pair(11));
+  service_node.send({"HI"});
+  EXPECT_EQ(service_node.receive(io), Frames{"HELLO"}) << "whatever its neighbours do";
   HoldingProxy proxy(io, node.endpoint(), {}, "127.0.0.2");
   RawPeer other;
   other.connect(proxy.endpoint(), node.key(), test::key_pair(10));

@@ -87,7 +87,7 @@ TEST_P(BrokenEntry, DoesAllThatItTookWhenItCanWriteAgain) {
 
   expect_equal({"kept", "new", "shortened"});
   EXPECT_EQ(entry.store().revoked(owner.account())->size(), 1U);
-  EXPECT_EQ(entry.swarm().counters().kept_by_others, 4U);
+  EXPECT_EQ(entry.swarm().counters().kept_by_others, 8U) << "of four for each of the others";
   EXPECT_EQ(entry.swarm().counters().lost_records, 0U);
 }
 
@@ -119,6 +119,19 @@ TEST_P(BrokenEntry, IsGivenWhatItHandedOnBeforeItDied) {
   expect_equal({"kept", "shortened"});
 }
 
+TEST_P(BrokenEntry, LeavesTheOthersEqualWhenItDiesBeforeOneHasAnswered) {
+  world.node(2).is_up = false;
+  entry.rpc().call("delete", owner.remove({hashes[0]}), Format::json, RpcSource::client,
+                   [](const Answer&) {});
+  world.run(1'000);
+  entry.is_up = false;
+  world.node(2).is_up = true;
+  world.run(60'000);
+  for (std::size_t node = 1; node < world.size(); ++node) {
+    EXPECT_EQ(sorted_data(world, node, owner), (std::vector<std::string>{"kept", "shortened"}));
+  }
+}
+
 TEST_P(BrokenEntry, HandsOnToThoseOfAnotherKind) {
   world.node(1).is_of_our_kind = false;
   EXPECT_EQ(remove(hashes[0]).status, Status::ok);
@@ -139,7 +152,7 @@ TEST_P(BrokenEntry, DoesTheCommandsOfASequence) {
   for (const json::value& result : answer.body.at("results").as_array()) {
     EXPECT_EQ(result.at("code"), 200);
   }
-  EXPECT_EQ(entry.swarm().counters().kept_by_others, 2U);
+  EXPECT_EQ(entry.swarm().counters().kept_by_others, 4U);
   entry.store().failure.reset();
   world.run(2 * kRefusedRetryMs);
   expect_equal({"kept", "new", "shortened"});
@@ -264,6 +277,40 @@ TEST(ReopeningMember, GetsLaterWhatASubaccountSigned) {
   world.run(2 * kRefusedRetryMs);
   EXPECT_EQ(world.node(1).store().status().messages, 1U);
 }
+
+class BrokenQueue : public testing::TestWithParam<Errc> {
+ protected:
+  BrokenQueue() {
+    world.node(1).is_up = false;
+    for (std::size_t i = 0; i < messages; ++i) {
+      const std::string data = std::to_string(i) + std::string(60'000, 'm');
+      world.call(0, "store", owner.store(data, world.now_ms));
+    }
+    entry.store().failure = {GetParam(), "nothing can be written"};
+    world.node(1).is_up = true;
+  }
+
+  SwarmWorld world{2};
+  TestNode& entry{world.node(0)};
+  const TestAccount owner{5, 1};
+  const std::size_t messages = 40;  // more than one hand-over
+};
+
+TEST_P(BrokenQueue, IsHandedOverOnceAndToItsEnd) {
+  world.run(6 * kRefusedRetryMs);
+  EXPECT_EQ(world.node(1).store().status().messages, messages);
+  EXPECT_EQ(entry.swarm().counters().handed_over, messages);
+  EXPECT_FALSE(entry.store().peers_with_missed()->empty());
+
+  entry.store().failure.reset();
+  world.run(2 * kRefusedRetryMs);
+  EXPECT_TRUE(entry.store().peers_with_missed()->empty());
+  EXPECT_FALSE(entry.swarm().is_behind(world.node(1).key()));
+  EXPECT_EQ(entry.swarm().counters().handed_over, messages);
+}
+
+INSTANTIATE_TEST_SUITE_P(ErrorsOfAStore, BrokenQueue,
+                         testing::Values(Errc::io, Errc::full, Errc::unavailable));
 
 class Keeper : public testing::Test {
  protected:

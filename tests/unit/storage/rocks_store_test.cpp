@@ -300,6 +300,15 @@ TEST_F(RocksStoreTest, ReclaimsInPieces) {
   EXPECT_EQ(reclaim(*in, kNow + 1), 0U);
 }
 
+// Which would end the process on a full disk (internal/no_log.hpp).
+TEST_F(RocksStoreTest, HasNoLogOfRocksDBs) {
+  store(*open_store(options_), account_, message_of("one")).value();
+  const auto in = open_store(options_);
+  for (const auto& file : std::filesystem::directory_iterator(options_.directory)) {
+    EXPECT_EQ(file.path().filename().string().rfind("LOG", 0), std::string::npos) << file.path();
+  }
+}
+
 TEST_F(RocksStoreTest, BacksUpWhatCanBeOpenedAsAStore) {
   store(*open_store(options_), account_, message_of("in a table")).value();
   const auto in = open_store(options_);
