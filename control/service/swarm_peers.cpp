@@ -57,7 +57,9 @@ SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
       elsewhere_(
           std::make_unique<internal::QueueElsewhere>(around_, *absent_, *intake_, counters_)),
       push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)),
-      told_(std::make_unique<internal::ToldCommands>(around_, *patient_)) {}
+      told_(std::make_unique<internal::ToldCommands>(around_, *patient_)) {
+  patient_->on_own_queued([this] { begun_->finish_later(); });
+}
 
 SwarmPeers::~SwarmPeers() = default;
 
@@ -142,18 +144,24 @@ void SwarmPeers::took_alone(const SwarmCommand& command) {
 void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcome,
                               const std::function<void(bool)>& over) {
   std::vector<NodeKey> missed = outcome.is_kept_for_all ? std::vector<NodeKey>() : outcome.missed;
-  std::optional<std::uint64_t> ended = outcome.number;
   // What nobody has, and its client knows to have failed, this node need not have alone.
   const bool is_missed_here =
       !outcome.is_done_here && outcome.is_with_others && !outcome.is_kept_for_all;
-  if (is_missed_here && outcome.number && begun_->may_do_again()) {
-    begun_->do_again(*std::exchange(ended, std::nullopt));
-  } else if (is_missed_here) {
+  const bool is_done_again = is_missed_here && outcome.number && begun_->may_do_again();
+  if (is_missed_here && !is_done_again) {
     missed.push_back(around_.membership.own());
   }
-  auto is_over = [this, ended, over](bool is_lost) {
-    if (ended) {
-      begun_->end({*ended});
+  const bool is_anywhere = outcome.is_done_here || outcome.is_with_others;
+  auto is_over = [this, command, number = outcome.number, is_done_again, is_anywhere,
+                  over](bool is_lost) {
+    if (is_lost && is_anywhere && number) {
+      begun_->finish_later(*number);
+    } else if (is_lost && is_anywhere) {
+      patient_->add(around_.membership.own(), command_record(command));
+    } else if (is_done_again) {
+      begun_->do_again(*number);
+    } else if (number) {
+      begun_->end({*number});
     }
     over(is_lost);
   };

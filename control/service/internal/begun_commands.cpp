@@ -15,27 +15,52 @@ void BegunCommands::finish(StorageRpc& rpc) {
   if (!open_.empty()) {
     try_later(kRefusedRetryMs);
   }
+  is_finishing_ = true;
   finish_behind(0);
+}
+
+void BegunCommands::finish_later(std::uint64_t number) {
+  known_.erase(number);
+  finish_later();
+}
+
+void BegunCommands::finish_later() {
+  if (is_finishing_ || rpc_ == nullptr) {
+    is_to_finish_again_ = true;
+    return;
+  }
+  is_finishing_ = true;
+  around_.transport.after(kFinishRetryMs, while_alive(is_alive_, [this] { finish_behind(0); }));
 }
 
 void BegunCommands::finish_behind(std::uint64_t after) {
   Result<std::vector<storage::Missed>> begun =
       around_.store.missed(around_.membership.own(), after, kHandOverBytesMax);
-  if (begun && first_number_ != 0) {
-    std::erase_if(*begun,
-                  [this](const storage::Missed& one) { return one.number >= first_number_; });
-  }
   if (!begun) {
     around_.transport.after(kFinishRetryMs,
                             while_alive(is_alive_, [this, after] { finish_behind(after); }));
-  } else if (!begun->empty()) {
-    auto page = std::make_shared<Page>();
-    page->payload = records_in(*begun);
-    page->begun = *std::move(begun);
-    const std::vector<NodeKey> keys = around_.membership.other_members();
-    page->members.insert(keys.begin(), keys.end());
-    hand_on(page);
+    return;
   }
+  if (begun->empty()) {
+    is_finishing_ = false;
+    // What a write that failed leaves in the log is there when the store is opened again.
+    if (std::exchange(is_to_finish_again_, false) || around_.store.status().is_broken) {
+      finish_later();
+    }
+    return;
+  }
+  auto page = std::make_shared<Page>();
+  page->last = begun->back().number;
+  std::erase_if(*begun, [this](const storage::Missed& one) { return known_.contains(one.number); });
+  if (begun->empty()) {
+    around_.post(while_alive(is_alive_, [this, last = page->last] { finish_behind(last); }));
+    return;
+  }
+  page->payload = records_in(*begun);
+  page->begun = *std::move(begun);
+  const std::vector<NodeKey> keys = around_.membership.other_members();
+  page->members.insert(keys.begin(), keys.end());
+  hand_on(page);
 }
 
 // Whoever has taken a page is not given it again where another one could not take it.
@@ -116,8 +141,7 @@ void BegunCommands::finished(const Page& page) {
   if (!over.empty()) {
     end(over);
   }
-  around_.post(
-      while_alive(is_alive_, [this, last = page.begun.back().number] { finish_behind(last); }));
+  around_.post(while_alive(is_alive_, [this, last = page.last] { finish_behind(last); }));
 }
 
 bool BegunCommands::may_do_again() const {
@@ -127,6 +151,7 @@ bool BegunCommands::may_do_again() const {
 }
 
 void BegunCommands::do_again(std::uint64_t number) {
+  known_.insert(number);
   open_.insert(number);
   try_later(kRefusedRetryMs);
 }
@@ -219,11 +244,14 @@ void BegunCommands::begin(std::string record,
 
 void BegunCommands::begun(const Result<std::uint64_t>& number) {
   if (number) {
-    first_number_ = first_number_ == 0 ? *number : first_number_;
+    known_.insert(*number);
+  } else if (number.error().code == Errc::io) {
+    finish_later();  // it may be there all the same
   }
 }
 
 void BegunCommands::end(const std::vector<std::uint64_t>& numbers) {
+  known_.insert(numbers.begin(), numbers.end());
   ended_.insert(ended_.end(), numbers.begin(), numbers.end());
   if (!std::exchange(is_forgetting_, true)) {
     around_.transport.after(kForgetIntervalMs, while_alive(is_alive_, [this] {
@@ -236,17 +264,21 @@ void BegunCommands::end(const std::vector<std::uint64_t>& numbers) {
 // One by one: a search for the head of the queue would walk over all that was erased before and is still in memory.
 void BegunCommands::forget_ended() {
   std::vector<std::uint64_t> numbers = std::exchange(ended_, {});
-  auto again = [this, numbers] {
+  auto erased = [this, numbers](bool is_erased) {
+    if (is_erased) {
+      for (const std::uint64_t number : numbers) {
+        known_.erase(number);
+      }
+      return;
+    }
     around_.transport.after(kFinishRetryMs,
                             while_alive(is_alive_, [this, numbers] { end(numbers); }));
   };
   around_.store.erase_missed(
       around_.membership.own(), numbers,
       [post = around_.post,
-       again = while_alive(is_alive_, std::move(again))](const Result<std::size_t>& erased) {
-        if (!erased) {
-          post([again]() mutable { again(); });
-        }
+       erased = while_alive(is_alive_, std::move(erased))](const Result<std::size_t>& count) {
+        post([erased, is_erased = count.has_value()]() mutable { erased(is_erased); });
       });
 }
 

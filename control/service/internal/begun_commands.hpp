@@ -39,6 +39,12 @@ class BegunCommands {
   /// Every member has had these commands, and this node too.
   void end(const std::vector<std::uint64_t>& numbers);
 
+  /// Somebody has missed this one, and nobody keeps it for him: all are told again, as the next process would.
+  void finish_later(std::uint64_t number);
+
+  /// Such a command has come into this node's queue for itself (PatientQueue).
+  void finish_later();
+
   /// Whether there is room to keep what this node could not do.
   [[nodiscard]] bool may_do_again() const;
 
@@ -46,9 +52,10 @@ class BegunCommands {
   void do_again(std::uint64_t number);
 
  private:
-  /// Some of what earlier processes had begun, and by whom it has not been taken yet.
+  /// Some of what nobody here is at work on, and by whom it has not been taken yet.
   struct Page {
     std::vector<storage::Missed> begun;
+    std::uint64_t last = 0;  ///< of what was read
     std::string payload;
     std::set<NodeKey> members;
     bool is_for_us = true;
@@ -69,9 +76,12 @@ class BegunCommands {
   AbsentMembers& absent_;
   MissedIntake& intake_;
   SwarmCounters& counters_;
-  std::uint64_t first_number_ = 0;    ///< of this process, in this node's queue for itself
+  std::set<std::uint64_t>
+      known_;  ///< in this node's queue for itself, and somebody here is at work on it
   std::vector<std::uint64_t> ended_;  ///< numbers there of what all members have had
   bool is_forgetting_ = false;
+  bool is_finishing_ = false;
+  bool is_to_finish_again_ = false;
   StorageRpc* rpc_ = nullptr;       ///< from finish() on
   std::set<std::uint64_t> open_;    ///< numbers there of what only this node has not done
   std::uint64_t tried_number_ = 0;  ///< the last of them that was tried

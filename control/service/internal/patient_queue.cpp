@@ -33,21 +33,40 @@ void PatientQueue::go_on() {
     bytes += records.back().size();
   }
   is_busy_ = true;
-  absent_.queue(last_, records,
-                while_alive(is_alive_, [this, key = last_, count = records.size()](bool is_queued) {
-                  if (is_queued) {
-                    absent_.set_behind(key);
-                  }
-                  const bool is_over = is_queued || around_.membership.find(key) == nullptr;
-                  if (is_over) {
-                    queued(key, count);
-                    return;
-                  }
-                  around_.transport.after(kPatientRetryMs, while_alive(is_alive_, [this] {
-                                            is_busy_ = false;
-                                            go_on();
-                                          }));
-                }));
+  auto done = [this, key = last_, count = records.size()](bool is_queued) {
+    if (is_queued || (key != around_.membership.own() && !around_.membership.find(key))) {
+      queued(key, count);
+      return;
+    }
+    around_.transport.after(kPatientRetryMs, while_alive(is_alive_, [this] {
+                              is_busy_ = false;
+                              go_on();
+                            }));
+  };
+  queue(last_, std::move(records), while_alive(is_alive_, std::move(done)));
+}
+
+void PatientQueue::queue(const NodeKey& key, std::vector<std::string> records,
+                         std::function<void(bool)> done) {
+  if (key != around_.membership.own()) {
+    absent_.queue(key, std::move(records), [this, key, done = std::move(done)](bool is_queued) {
+      if (is_queued) {
+        absent_.set_behind(key);
+      }
+      done(is_queued);
+    });
+    return;
+  }
+  auto posted = while_alive(is_alive_, [this, done = std::move(done)](bool is_queued) {
+    if (is_queued) {
+      own_queued_();
+    }
+    done(is_queued);
+  });
+  around_.store.enqueue_missed(
+      key, std::move(records), [post = around_.post, posted](const Result<std::uint64_t>& number) {
+        post([posted, is_queued = number.has_value()]() mutable { posted(is_queued); });
+      });
 }
 
 void PatientQueue::queued(const NodeKey& key, std::size_t count) {

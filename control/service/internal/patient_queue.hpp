@@ -13,9 +13,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "control/service/internal/absent_members.hpp"
 #include "control/service/swarm_peers.hpp"
@@ -32,11 +35,15 @@ class PatientQueue {
   PatientQueue(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
       : around_(around), absent_(absent), counters_(counters) {}
 
-  /// Into the queue of a node of the network, who is behind from then on.
+  /// Into the queue of a node of the network, who is behind from then on; or of this node, and on_own_queued() is called.
   void add(const NodeKey& key, std::string record);
+
+  void on_own_queued(std::function<void()> call) { own_queued_ = std::move(call); }
 
  private:
   void go_on();
+  void queue(const NodeKey& key, std::vector<std::string> records,
+             std::function<void(bool is_queued)> done);
   void queued(const NodeKey& key, std::size_t count);
 
   const SwarmSurroundings& around_;
@@ -46,6 +53,7 @@ class PatientQueue {
   std::size_t bytes_ = 0;                               ///< in it
   NodeKey last_{};                                      ///< whose turn it was
   bool is_busy_ = false;
+  std::function<void()> own_queued_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -49,7 +49,6 @@ void QueueElsewhere::ask_next(const std::shared_ptr<Asking>& asking) {
     node = absent_.is_dead(key) ? nullptr : around_.membership.find(key);
   }
   if (node == nullptr) {
-    counters_.lost_records += asking->missed;
     asking->done(false);
     return;
   }

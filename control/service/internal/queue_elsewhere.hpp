@@ -12,7 +12,7 @@
 //   what he has himself. No member can fill his queues with what no client has asked for.
 //
 //   Ownership  borrows what it is made with.
-//   Errors     what nobody queues is counted (lost_records).
+//   Errors     told to whoever asks.
 //   Threads    the service thread.
 //   Limits     one member is asked at a time, kSwarmTimeoutMs each.
 
