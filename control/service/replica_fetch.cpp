@@ -13,6 +13,7 @@
 #include "control/service/encoding.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/fetch_format.hpp"
+#include "control/service/internal/witnesses.hpp"
 #include "control/service/missed_records.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "storage/message_history.hpp"
@@ -25,25 +26,14 @@ namespace {
 using internal::kFetchVisitsMax;
 using internal::kFetchWhole;
 using internal::kOldCopyPageMax;
+using internal::old_before;
 using internal::OwnedRevocation;
 using internal::place_in;
 using internal::place_text;
 using internal::RevokedPage;
 using internal::while_alive;
 
-/// Of two good nodes.
-constexpr std::uint64_t kClocksApartMs = 4'000;
-
 using Copies = std::vector<internal::HeldPoints::Copy>;
-
-/// What was stored before that is of the old copy; what was later has come since.
-storage::Stamp old_before(const Copies& copies, const storage::Account& account) {
-  const std::uint64_t point = storage::point_of(account);
-  const auto copy = std::find_if(copies.begin(), copies.end(), [point](const auto& one) {
-    return one.points.first <= point && point <= one.points.last;
-  });
-  return copy == copies.end() ? 0 : storage::stamp_of(copy->until_ms + kClocksApartMs);
-}
 
 /// How far it is may change meanwhile.
 bool is_same(const internal::Wanted& one, const internal::Wanted& other) {
@@ -58,7 +48,10 @@ ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held
     : around_(std::move(surroundings)),
       held_(held, around_.store.id()),
       answers_(around_.store, around_.membership, held_, around_.now_ms),
+      witnesses_(std::make_unique<internal::Witnesses>(around_, held_)),
       kept_(held) {}
+
+ReplicaFetch::~ReplicaFetch() = default;
 
 void ReplicaFetch::keep_held() {
   std::string text = held_.text(around_.store.id());
@@ -95,6 +88,9 @@ void ReplicaFetch::plan() {
         {one, one.distance == internal::kStranger ? Stage::probe : Stage::old_messages});
   }
   open_ = std::move(parts);
+  if (open_.empty()) {
+    witnesses_->clear();
+  }
   keep_held();
   go_on();
 }
@@ -356,7 +352,17 @@ void ReplicaFetch::ask_for_messages(const Part& part) {
     request["a"] = text_of(place->account);
     request["h"] = place->hash;
   }
-  auto stored = [this, part](const PeerParts& reply, const PeerParts& result) {
+  ask(part, serialise_bt(request),
+      [this, part](const PeerParts& reply) { take_messages(part, reply); });
+}
+
+void ReplicaFetch::take_messages(const Part& part, const PeerParts& reply) {
+  Result<std::vector<OwnedMessage>> given = parse_pushed(reply[1]);
+  if (!given) {
+    later();
+    return;
+  }
+  auto stored = [this, part, reply](const PeerParts& result) {
     if (!result.empty()) {
       later();
       return;
@@ -368,15 +374,40 @@ void ReplicaFetch::ask_for_messages(const Part& part) {
       page_over(part, reply[2]);
     }
   };
-  ask(part, serialise_bt(request),
-      [this, stored = while_alive(is_alive_, std::move(stored))](const PeerParts& reply) {
-        around_.take(reply[1],
-                     [stored, reply](const PeerParts& result) mutable { stored(reply, result); });
-      });
+  const std::size_t count = given->size();
+  auto checked = [this, part, count, list = reply[1],
+                  stored = while_alive(is_alive_, std::move(stored))](
+                     const std::optional<internal::Witnesses::Checked>& page) {
+    if (!page) {
+      later();
+      return;
+    }
+    if (page->has_old) {
+      compare_again(part);
+    }
+    around_.take(page->good.size() == count ? list : serialise_replicas(page->good),
+                 [stored](const PeerParts& result) mutable { stored(result); });
+  };
+  witnesses_->ask_about(part.wanted, *std::move(given), std::move(checked));
+}
+
+/// Those who were asked about the old copy have not been asked about what comes now.
+void ReplicaFetch::compare_again(const Part& asked) {
+  for (Part& part : open_) {
+    const bool is_compared = part.stage != Stage::probe && !is_same(part.wanted, asked.wanted) &&
+                             !common_points(part.wanted.points, asked.wanted.points).empty();
+    if (is_compared) {
+      part.stage = Stage::old_messages;
+      part.next.clear();
+    }
+  }
 }
 
 void ReplicaFetch::through(const Part& asked, const PeerParts& reply) {
   is_busy_ = false;
+  if (reply.front() != internal::kFetchNothing) {
+    witnesses_->add(asked.wanted);
+  }
   if (asked.wanted.distance == internal::kStranger) {
     held_.stranger_through(asked.wanted, around_.now_ms());
   } else if (const Part* part = find(asked)) {

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "control/service/encoding.hpp"
-#include "storage/message_store.hpp"
 
 namespace allium::control::internal {
 namespace {
@@ -19,6 +18,8 @@ constexpr std::string_view kEnd = "end";
 constexpr std::size_t kNodesMax = 100'000;
 constexpr std::size_t kEntriesMax = 100'000;
 constexpr PointRange kRing{0, UINT64_MAX};
+/// Of two good nodes.
+constexpr std::uint64_t kClocksApartMs = 4'000;
 
 bool overlap(const PointRange& one, const PointRange& other) {
   return one.first <= other.last && other.first <= one.last;
@@ -427,6 +428,28 @@ void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<No
   drop_needless(now_ms);
 }
 
+void HeldPoints::again(const Wanted& one) {
+  const auto has = [&one](const auto& all) {
+    return std::any_of(all.begin(), all.end(), [&one](const auto& other) {
+      return other.source == one.source && other.points == one.points;
+    });
+  };
+  if (one.distance != kStranger) {
+    if (!has(wanted_)) {
+      wanted_.push_back(one);
+    }
+    return;
+  }
+  const bool is_in_doubt = std::any_of(doubts_.begin(), doubts_.end(),
+                                       [&one](const Doubt& of) { return of.points == one.points; });
+  if (!is_in_doubt) {
+    doubts_.push_back({one.points, one.since_ms});
+  }
+  if (!has(strangers_)) {
+    strangers_.push_back(one);
+  }
+}
+
 void HeldPoints::forget_copies(const PointRange& points) {
   std::vector<Copy> copies;
   for (const Copy& copy : copies_) {
@@ -475,6 +498,15 @@ std::vector<NodeKey> HeldPoints::lacked_from(const PointRange& points, std::uint
     }
   }
   return {sources.begin(), sources.end()};
+}
+
+storage::Stamp old_before(const std::vector<HeldPoints::Copy>& copies,
+                          const storage::Account& account) {
+  const std::uint64_t point = storage::point_of(account);
+  const auto copy = std::find_if(copies.begin(), copies.end(), [point](const auto& one) {
+    return one.points.first <= point && point <= one.points.last;
+  });
+  return copy == copies.end() ? 0 : storage::stamp_of(copy->until_ms + kClocksApartMs);
 }
 
 }  // namespace allium::control::internal

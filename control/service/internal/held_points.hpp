@@ -23,6 +23,7 @@
 
 #include "control/network/service_nodes.hpp"
 #include "control/network/swarm_map.hpp"
+#include "storage/message_store.hpp"
 
 namespace allium::control::internal {
 
@@ -99,6 +100,9 @@ class HeldPoints {
   void through(const Wanted& one, bool is_whole, const std::vector<NodeKey>& named,
                std::uint64_t now_ms);
 
+  /// It is wanted once more, as if it had not been asked. While old_copies() of its points.
+  void again(const Wanted& one);
+
   /// Parts of `points` of which this node has a copy from before others had them, and when these got them.
   struct Copy {
     PointRange points;
@@ -146,5 +150,9 @@ class HeldPoints {
   std::vector<Doubt> doubts_;     ///< until all strangers have been asked
   std::deque<Wanted> strangers_;  ///< of doubts_
 };
+
+/// What was stored before that is of the old copy; what was later has come since. 0: there is none of this account.
+[[nodiscard]] storage::Stamp old_before(const std::vector<HeldPoints::Copy>& copies,
+                                        const storage::Account& account);
 
 }  // namespace allium::control::internal

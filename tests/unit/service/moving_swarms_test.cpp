@@ -127,6 +127,38 @@ TEST_F(OutForATime, HasNothingThatWasDeletedWhereItsWordOfTheNetworkIsLost) {
   expect_at({0, 1, 2}, {"one"});
 }
 
+// Who comes back first hears of the deletion, and then is given the others' old copies.
+TEST_F(Moving, WhatWasDeletedStaysDeletedHoweverManyComeBack) {
+  for (int i = 0; i < 3; ++i) {
+    world.add_node();
+  }
+  world.assign(std::vector<SwarmId>(6, kHere));
+  world.run(60'000);
+  const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+  std::vector<SwarmId> apart(6, kElsewhere);
+  apart[0] = kHere;
+  world.assign(apart);
+  world.run(20'000);
+  world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  expect_at({0}, {"one"});
+  start_again(0);
+  world.run(20'000);
+  world.assign(std::vector<SwarmId>(6, kHere), {2, 3, 4, 5});
+  world.run(3'000);
+  expect_at({1}, {"one"});
+  world.node(0).silent_on = {"sn.allium_fetch"};
+  for (const std::size_t node : {2U, 3U, 4U, 5U}) {
+    world.tell(node);
+  }
+  world.run(60'000);
+  world.node(0).silent_on.clear();
+  world.run(120'000);
+  expect_at({0, 1, 2, 3, 4, 5}, {"one"});
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    EXPECT_EQ(world.node(node).fetch().counters().parts_open, 0U) << node;
+  }
+}
+
 // Who deleted it has neither the accounts now nor had them last.
 TEST_F(Moving, WhatWasDeletedTwoOwnersAgoStaysDeleted) {
   world.add_node();

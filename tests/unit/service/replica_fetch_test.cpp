@@ -114,7 +114,7 @@ TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedOrShortenedByTheMemberWhoGaveIt) 
   };
   const std::string hash = stored("one");
   const std::string shortened = stored("two");
-  // Node 0 cannot reach node 2, which so has the message still when node 3 with its new disk asks it.
+  // Nodes 0 and 1 cannot reach node 2, which so has the message still when node 3 with its new disk asks it.
   world.node(2).is_up = false;
   world.call(0, "delete", owner.remove({hash}));
   const std::uint64_t short_ms = world.now_ms + 300'000;
@@ -124,6 +124,7 @@ TEST(MemberWithANewDisk, IsToldOfWhatWasDeletedOrShortenedByTheMemberWhoGaveIt) 
           "expireshorten" + std::to_string(short_ms) + shortened,
           {{"messages", json::array{shortened.c_str()}}, {"expiry", short_ms}, {"shorten", true}}));
   world.node(0).is_up = false;
+  world.node(1).is_up = false;
   world.node(2).is_up = true;
   world.node(3).restart_empty();
   world.start(3);
