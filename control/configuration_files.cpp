@@ -36,22 +36,25 @@ Result<void> check_passphrase(const Configuration& configuration) {
   return Passphrase::read(configuration.passphrase_file).map([](const Passphrase&) {});
 }
 
-/// A directory that is not there is made at start.
-Result<void> check_data(const Configuration& configuration) {
-  const std::string& path = configuration.data_directory;
-
+/// One that is not there is made at start.
+Result<void> check_directory(const std::string& path) {
   struct stat about {};
 
   if (stat(path.c_str(), &about) != 0) {
     return errno == ENOENT ? Result<void>() : fail(Errc::io, path + ": " + std::strerror(errno));
   }
   if (!S_ISDIR(about.st_mode)) {
-    return fail(Errc::refused, path + ": no directory");
+    return fail(Errc::refused, path + ": no directory; move it out of the way");
   }
   if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
     return fail(Errc::io, path + ": " + std::strerror(errno));
   }
   return {};
+}
+
+Result<void> check_data(const Configuration& configuration) {
+  auto checked = check_directory(configuration.data_directory);
+  return checked ? check_directory(configuration.data_directory + "/messages") : checked;
 }
 
 bool is_same_file(const std::string& left, const std::string& right) {

@@ -215,7 +215,7 @@ Result<void> unseal(const std::string& path, const Passphrase* passphrase, Parse
     return {};
   }
   if (passphrase == nullptr) {
-    return fail(Errc::refused, path + ": it is sealed: a passphrase is needed");
+    return fail(Errc::refused, path + ": it is sealed: give --passphrase-file FILE");
   }
   Result<Seed> seed = open_sealed(parsed.sealed, *passphrase);
   if (!seed) {
