@@ -431,7 +431,8 @@ std::size_t MemoryStore::say_of_tokens(Mailbox& mailbox, const std::vector<Token
   for (const Token& token : tokens) {
     auto known = std::find_if(all.begin(), all.end(),
                               [&token](const Revocation& r) { return r.token == token; });
-    if (known != all.end() && known->asked > said.asked) {
+    const auto rank = [](const Revocation& of) { return std::pair(of.asked, of.is_lifted); };
+    if (known != all.end() && rank(*known) > rank(said)) {
       continue;
     }
     const bool was_revoked = known != all.end() && !known->is_lifted;

@@ -225,7 +225,7 @@ class MessageStore {
                       const When& when, Done<std::size_t> done) = 0;
 
   /// Gives how many were revoked before. That they are not is remembered for kLifeMsMax, for a
-  /// revocation that comes later and was asked for before.
+  /// revocation that comes later and was asked for before, or at the same time.
   virtual void unrevoke(const Account& account, std::vector<Token> tokens, const When& when,
                         Done<std::size_t> done) = 0;
 

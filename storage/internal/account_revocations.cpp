@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "storage/internal/account_change.hpp"
 #include "storage/stored_bytes.hpp"
@@ -66,7 +67,8 @@ std::size_t AccountChange::say_of_tokens(const std::vector<Token>& tokens,
   for (const Token& token : tokens) {
     Revoked said{token, {timestamp_ms, asked_, is_lifted}};
     const auto known = transaction_.get(revocation_key(account_, token), decode_revocation);
-    if (known && known->asked > asked_) {
+    const auto rank = [](const Revocation& of) { return std::pair(of.asked, of.is_lifted); };
+    if (known && rank(*known) > rank(said.revocation)) {
       continue;
     }
     if (known) {

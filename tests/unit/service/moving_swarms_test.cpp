@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "control/service/encoding.hpp"
 #include "control/service/replica_fetch.hpp"
 #include "tests/unit/service/swarm_world.hpp"
 
@@ -26,6 +27,15 @@ class Moving : public testing::Test {
   void start_again(std::size_t node) {
     world.node(node).restart();
     world.start(node);
+  }
+
+  void say_of_subaccount(std::size_t node, const std::string& method, const std::string& field) {
+    const std::string token(36, 't');
+    const Answer answer = world.call(
+        node, method,
+        owner.signed_params(method + std::to_string(world.now_ms) + token,
+                            {{field, to_hex(bytes_of(token))}, {"timestamp", world.now_ms}}));
+    EXPECT_EQ(answer.status, Status::ok);
   }
 
   void expect_at(const std::vector<std::size_t>& nodes, const std::vector<std::string>& data) {
@@ -135,11 +145,13 @@ TEST_F(Moving, WhatWasDeletedStaysDeletedHoweverManyComeBack) {
   world.assign(std::vector<SwarmId>(6, kHere));
   world.run(60'000);
   const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+  say_of_subaccount(0, "revoke_subaccount", "revoke");
   std::vector<SwarmId> apart(6, kElsewhere);
   apart[0] = kHere;
   world.assign(apart);
   world.run(20'000);
   world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  say_of_subaccount(0, "unrevoke_subaccount", "unrevoke");
   expect_at({0}, {"one"});
   start_again(0);
   world.run(20'000);
@@ -156,6 +168,7 @@ TEST_F(Moving, WhatWasDeletedStaysDeletedHoweverManyComeBack) {
   expect_at({0, 1, 2, 3, 4, 5}, {"one"});
   for (std::size_t node = 0; node < world.size(); ++node) {
     EXPECT_EQ(world.node(node).fetch().counters().parts_open, 0U) << node;
+    EXPECT_TRUE(world.node(node).store().revoked(owner.account())->empty()) << node;
   }
 }
 

@@ -410,6 +410,13 @@ TYPED_TEST(AnyStore, KeepsTheNewestFiftyRevocations) {
   EXPECT_EQ(this->in().revoked(this->account_)->back(), token_of(10));
 }
 
+TYPED_TEST(AnyStore, TakesOfRevocationAndItsEndAtOneTimeTheEndWhateverComesLast) {
+  this->revoke({token_of(1), token_of(2)}, kNow);
+  EXPECT_EQ(this->unrevoke({token_of(1)}), 1U);
+  EXPECT_EQ(this->revoke({token_of(1)}, kNow), 0U);
+  EXPECT_EQ(this->in().revoked(this->account_).value(), std::vector<Token>{token_of(2)});
+}
+
 TYPED_TEST(AnyStore, QueuesMissedRecordsByPeer) {
   const PeerKey peer{1};
   const PeerKey other{2};
