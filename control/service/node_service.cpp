@@ -194,6 +194,9 @@ Result<void> NodeService::State::open() {
                         },
                         [this](const NodeKey& key) { swarm->given(key); }, options.on_held},
       options.held);
+  swarm->on_copy([this](const storage::Account& account, storage::Stamp stored) {
+    fetch->given(account, stored);
+  });
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
       store, identity, membership, *swarm, random, unix_ms, poster(),

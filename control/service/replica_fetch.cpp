@@ -13,7 +13,6 @@
 #include "control/service/encoding.hpp"
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/internal/fetch_format.hpp"
-#include "control/service/internal/witnesses.hpp"
 #include "control/service/missed_records.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "storage/message_history.hpp"
@@ -35,11 +34,13 @@ using internal::while_alive;
 
 using Copies = std::vector<internal::HeldPoints::Copy>;
 
-/// How far it is may change meanwhile.
+/// How far it is may change meanwhile, but not what is wanted of it.
 bool is_same(const internal::Wanted& one, const internal::Wanted& other) {
+  const auto kind = [](const internal::Wanted& of) {
+    return of.distance < internal::kComparedOnly ? 0 : of.distance;
+  };
   return one.source == other.source && one.points == other.points &&
-         one.since_ms == other.since_ms &&
-         (one.distance == internal::kStranger) == (other.distance == internal::kStranger);
+         one.since_ms == other.since_ms && kind(one) == kind(other);
 }
 
 }  // namespace
@@ -48,10 +49,7 @@ ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held
     : around_(std::move(surroundings)),
       held_(held, around_.store.id()),
       answers_(around_.store, around_.membership, held_, around_.now_ms),
-      witnesses_(std::make_unique<internal::Witnesses>(around_, held_)),
       kept_(held) {}
-
-ReplicaFetch::~ReplicaFetch() = default;
 
 void ReplicaFetch::keep_held() {
   std::string text = held_.text(around_.store.id());
@@ -73,6 +71,9 @@ void ReplicaFetch::plan() {
   for (internal::Wanted& one : held_.strangers()) {
     wanted.push_back(one);
   }
+  for (const internal::Wanted& one : held_.compared()) {
+    wanted.push_back(one);
+  }
   std::vector<Part> parts;
   for (Part& part : open_) {
     const auto still = std::find_if(wanted.begin(), wanted.end(),
@@ -88,11 +89,14 @@ void ReplicaFetch::plan() {
         {one, one.distance == internal::kStranger ? Stage::probe : Stage::old_messages});
   }
   open_ = std::move(parts);
-  if (open_.empty()) {
-    witnesses_->clear();
-  }
   keep_held();
   go_on();
+}
+
+void ReplicaFetch::given(const storage::Account& account, storage::Stamp stored) {
+  if (held_.given(account, stored, around_.now_ms())) {
+    plan();
+  }
 }
 
 void ReplicaFetch::go_on() {
@@ -153,6 +157,10 @@ void ReplicaFetch::ask() {
   const auto first = std::find_if(open_.begin(), open_.end(), [this](const Part& part) {
     return !held_.is_for_later(part.wanted, around_.now_ms());
   });
+  if (first == open_.end()) {
+    go_on_later();
+    return;
+  }
   std::rotate(open_.begin(), first, open_.end());
   const Part part = open_.front();
   is_busy_ = true;
@@ -195,6 +203,13 @@ void ReplicaFetch::ask(const Part& part, std::string request,
 }
 
 void ReplicaFetch::stage_over(const Part& asked) {
+  const bool is_all = asked.wanted.distance == internal::kComparedOnly;
+  if (is_all && asked.stage == Stage::old_revocations) {
+    is_busy_ = false;
+    held_.compared_with(asked.wanted, around_.now_ms());
+    plan();
+    return;
+  }
   if (Part* part = find(asked)) {
     part->stage = static_cast<Stage>(static_cast<int>(asked.stage) + 1);
     part->next.clear();
@@ -352,17 +367,7 @@ void ReplicaFetch::ask_for_messages(const Part& part) {
     request["a"] = text_of(place->account);
     request["h"] = place->hash;
   }
-  ask(part, serialise_bt(request),
-      [this, part](const PeerParts& reply) { take_messages(part, reply); });
-}
-
-void ReplicaFetch::take_messages(const Part& part, const PeerParts& reply) {
-  Result<std::vector<OwnedMessage>> given = parse_pushed(reply[1]);
-  if (!given) {
-    later();
-    return;
-  }
-  auto stored = [this, part, reply](const PeerParts& result) {
+  auto stored = [this, part](const PeerParts& reply, const PeerParts& result) {
     if (!result.empty()) {
       later();
       return;
@@ -374,40 +379,15 @@ void ReplicaFetch::take_messages(const Part& part, const PeerParts& reply) {
       page_over(part, reply[2]);
     }
   };
-  const std::size_t count = given->size();
-  auto checked = [this, part, count, list = reply[1],
-                  stored = while_alive(is_alive_, std::move(stored))](
-                     const std::optional<internal::Witnesses::Checked>& page) {
-    if (!page) {
-      later();
-      return;
-    }
-    if (page->has_old) {
-      compare_again(part);
-    }
-    around_.take(page->good.size() == count ? list : serialise_replicas(page->good),
-                 [stored](const PeerParts& result) mutable { stored(result); });
-  };
-  witnesses_->ask_about(part.wanted, *std::move(given), std::move(checked));
-}
-
-/// Those who were asked about the old copy have not been asked about what comes now.
-void ReplicaFetch::compare_again(const Part& asked) {
-  for (Part& part : open_) {
-    const bool is_compared = part.stage != Stage::probe && !is_same(part.wanted, asked.wanted) &&
-                             !common_points(part.wanted.points, asked.wanted.points).empty();
-    if (is_compared) {
-      part.stage = Stage::old_messages;
-      part.next.clear();
-    }
-  }
+  ask(part, serialise_bt(request),
+      [this, stored = while_alive(is_alive_, std::move(stored))](const PeerParts& reply) {
+        around_.take(reply[1],
+                     [stored, reply](const PeerParts& result) mutable { stored(reply, result); });
+      });
 }
 
 void ReplicaFetch::through(const Part& asked, const PeerParts& reply) {
   is_busy_ = false;
-  if (reply.front() != internal::kFetchNothing) {
-    witnesses_->add(asked.wanted);
-  }
   if (asked.wanted.distance == internal::kStranger) {
     held_.stranger_through(asked.wanted, around_.now_ms());
   } else if (const Part* part = find(asked)) {

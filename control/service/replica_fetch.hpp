@@ -12,8 +12,9 @@
 //                    any of it. Who has not come to all of it himself says so (PART), and whom he wants to ask: they are asked as well.
 //   Before           a copy of what was not its own meanwhile, or may not have been, may have what was deleted since. So it first asks about
 //                    each of these messages and revocations. What the other has a trace of having been deleted, or taken back, is erased
-//                    here, and nothing else: that somebody has not got a message says nothing, this copy may be the only one. What others
-//                    give later, out of such copies of theirs, those who were asked before are asked about (internal/witnesses.hpp).
+//                    here, and nothing else: that somebody has not got a message says nothing, this copy may be the only one.
+//   Afterwards       so may what others give, who had missed a deletion, or have not compared their own copies yet. What is older than this
+//                    node's time as owner it asks its swarm about, and those who had the accounts before it (HeldPoints::given()).
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
 //                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK" or
 //                    "PART", messages (serialise_replicas), and where to go on (a bt dict of `a` and `h`), empty at the end, and a bt list
@@ -51,10 +52,6 @@
 
 namespace allium::control {
 
-namespace internal {
-class Witnesses;
-}  // namespace internal
-
 inline constexpr std::uint64_t kFetchTimeoutMs = 20'000;
 inline constexpr std::uint64_t kFetchRetryMs = 5'000;
 /// The next one, behind one who did not answer.
@@ -84,12 +81,14 @@ class ReplicaFetch {
  public:
   /// `held` is what on_held() was last told, by an earlier process too; empty: nothing.
   ReplicaFetch(FetchSurroundings surroundings, std::string_view held);
-  ~ReplicaFetch();
   ReplicaFetch(const ReplicaFetch&) = delete;
   ReplicaFetch& operator=(const ReplicaFetch&) = delete;
 
   /// After Membership was updated, and at the start.
   void membership_changed();
+
+  /// A copy of a message has come here from another node, which was stored (last) at `stored`.
+  void given(const storage::Account& account, storage::Stamp stored);
 
   /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
   [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }
@@ -130,8 +129,6 @@ class ReplicaFetch {
   [[nodiscard]] Result<OldPage> old_messages(const Part& part) const;
   [[nodiscard]] Result<OldPage> old_revocations(const Part& part) const;
   void erase_gone(const Part& part, const OldPage& page, const PeerParts& reply);
-  void take_messages(const Part& part, const PeerParts& reply);
-  void compare_again(const Part& asked);
   void take_revocations(const Part& part, std::string_view list, const std::string& next);
   void later();
   void later(const Part& part);
@@ -145,7 +142,6 @@ class ReplicaFetch {
   FetchSurroundings around_;
   internal::HeldPoints held_;
   internal::FetchAnswers answers_;
-  std::unique_ptr<internal::Witnesses> witnesses_;
   std::string kept_;  ///< what was said of held_ last
   std::vector<Part> open_;
   bool is_busy_ = false;

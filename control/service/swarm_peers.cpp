@@ -58,7 +58,7 @@ SwarmPeers::SwarmPeers(SwarmSurroundings surroundings)
           std::make_unique<internal::QueueElsewhere>(around_, *absent_, *intake_, counters_)),
       push_(std::make_unique<internal::ReplicaPush>(around_, *absent_, *intake_, counters_)),
       told_(std::make_unique<internal::ToldCommands>(around_, *patient_)) {
-  patient_->on_own_queued([this] { begun_->finish_later(); });
+  patient_->on_begun([this] { begun_->finish_later(); });
 }
 
 SwarmPeers::~SwarmPeers() = default;
@@ -82,6 +82,10 @@ bool SwarmPeers::is_behind(const NodeKey& ed25519) const noexcept {
 
 void SwarmPeers::given(const NodeKey& ed25519) {
   intake_->given(ed25519);
+}
+
+void SwarmPeers::on_copy(OnCopy call) {
+  intake_->on_copy(std::move(call));
 }
 
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
@@ -157,7 +161,7 @@ void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcom
     if (is_lost && is_anywhere && number) {
       begun_->finish_later(*number);
     } else if (is_lost && is_anywhere) {
-      patient_->add(around_.membership.own(), command_record(command));
+      patient_->add(kBegunQueue, command_record(command));
     } else if (is_done_again) {
       begun_->do_again(*number);
     } else if (number) {
@@ -203,19 +207,39 @@ void SwarmPeers::send_to_keep(const Round& round, const NodeKey& key, Told told)
   const ServiceNode node = *round.nodes->find_ed25519(key);
   std::vector<NodeKey> all = round.keys;
   std::replace(all.begin(), all.end(), key, around_.membership.own());
-  auto done = [this, node, count = all.size(), command = round.command, outcome = round.outcome,
-               told = std::move(told)](Result<PeerParts> parts) {
-    if (!parts && parts.error().code == Errc::refused) {
-      send(node, command, told);  // it is not of our kind
-      return;
+  auto done = [this, node, count = all.size(), round,
+               told = std::move(told)](const Result<PeerParts>& parts) {
+    if (parts && parts->size() == 1) {
+      round.outcome->is_kept_for_all = true;
+      counters_.kept_by_others += count;
+      answered(*round.command, node.ed25519, parts, told);
+    } else {
+      ask_next_to_keep(round, node, parts, told);
     }
-    outcome->is_kept_for_all = parts && parts->size() == 1;
-    counters_.kept_by_others += outcome->is_kept_for_all ? count : 0;
-    answered(*command, node.ed25519, std::move(parts), told);
   };
   around_.transport.request(node, "sn.allium_keep",
                             internal::QueueElsewhere::request(*round.command, all), kSwarmTimeoutMs,
                             while_alive(is_alive_, std::move(done)));
+}
+
+/// At once, for this node may die before all have answered.
+void SwarmPeers::ask_next_to_keep(const Round& round, const ServiceNode& first,
+                                  const Result<PeerParts>& parts, const Told& told) {
+  std::vector<NodeKey> all = round.keys;
+  all.push_back(around_.membership.own());
+  std::vector<NodeKey> others = round.keys;
+  std::erase(others, first.ed25519);
+  if (!parts && parts.error().code != Errc::refused) {
+    absent_->set_dead(first.ed25519);
+  }
+  elsewhere_->ask(*round.command, all, others, [this, round, first, parts, told](bool is_kept) {
+    round.outcome->is_kept_for_all = is_kept;
+    if (!parts && parts.error().code == Errc::refused) {
+      send(first, round.command, told);  // it is not of our kind
+    } else {
+      answered(*round.command, first.ed25519, parts, told);
+    }
+  });
 }
 
 void SwarmPeers::send_or_queue(const Round& round, const NodeKey& key, Told told) {

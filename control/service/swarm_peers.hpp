@@ -52,6 +52,8 @@ class ReplicaPush;
 class ToldCommands;
 }  // namespace internal
 
+/// Whose queue in the store it is that has what this node has begun: nobody's, for the node may have another key when it goes on.
+inline constexpr NodeKey kBegunQueue{};
 inline constexpr std::uint64_t kProbeTimeoutMs = 2'000;
 inline constexpr std::uint64_t kProbeIntervalMs = 2'000;
 /// How soon a member is asked again to take what it refused.
@@ -95,6 +97,9 @@ struct SwarmCounters {
   std::uint64_t messages_refused = 0;  ///< pushed, and such as no client could have stored
 };
 
+/// A copy of a message that was not here has come from another node; it was stored (last) at `stored`.
+using OnCopy = std::function<void(const storage::Account& account, storage::Stamp stored)>;
+
 class SwarmPeers final : public SwarmMembers {
  public:
   explicit SwarmPeers(SwarmSurroundings surroundings);
@@ -118,6 +123,8 @@ class SwarmPeers final : public SwarmMembers {
 
   /// That node was given messages by this one: it is told as well of what comes late and deletes one here.
   void given(const NodeKey& ed25519);
+
+  void on_copy(OnCopy call);
 
   /// After Membership was updated: pushes what `before` had elsewhere.
   void membership_changed(const ServiceNodes& before);
@@ -171,6 +178,8 @@ class SwarmPeers final : public SwarmMembers {
   void send_or_queue(const Round& round, const NodeKey& key, Told told);
   void send(const ServiceNode& node, const std::shared_ptr<const SwarmCommand>& command, Told told);
   void send_to_keep(const Round& round, const NodeKey& key, Told told);
+  void ask_next_to_keep(const Round& round, const ServiceNode& first,
+                        const Result<PeerParts>& parts, const Told& told);
   void answered(const SwarmCommand& command, const NodeKey& key, Result<PeerParts> parts,
                 const Told& told);
   void queue_missed(const SwarmCommand& command, MemberReply reply, Told told);

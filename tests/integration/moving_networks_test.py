@@ -49,9 +49,9 @@ class Moving(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="allium-moving-"))
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def network(self, *swarms):
+    def network(self, *swarms, by_url=BY_URL):
         """Of as many machines, all running and knowing their swarms."""
-        network = Network(bin_dir, self.folder, len(swarms), BY_URL)
+        network = Network(bin_dir, self.folder, len(swarms), by_url)
         self.addCleanup(network.end)
         network.publish(*swarms)
         for machine in network.machines:
@@ -132,6 +132,27 @@ class Moving(unittest.TestCase):
             self.start_again(machine)
         network.publish(EAST, EAST, None, None)
         self.all_have(old, account, b"kept", b"new")
+
+    def test_many_come_back_to_what_one_deleted_alone(self):
+        network = self.network(*[EAST] * 5, by_url=None)
+        one, *others = network.machines
+        account = account_near(WEST)
+        deleted = [self.store(others[0], account, f"deleted {i}".encode()) for i in range(3)]
+        self.store(others[0], account, b"kept")
+        network.publish(WEST, *[EAST] * 4)
+        self.all_have([one], account, b"kept", *[f"deleted {i}".encode() for i in range(3)])
+        for message in deleted:
+            self.delete(one, account, message)
+
+        # It has nothing but its disk to know it by, and the others their old copies.
+        self.start_again(one)
+        self.within(lambda: one.status()["fetch"]["parts_open"] == 0, "it has asked everybody")
+        network.publish(*[EAST] * 5)
+        self.know(network, *[EAST] * 5)
+        for _ in range(2):
+            self.within(lambda: all(machine.status()["fetch"]["parts_open"] == 0 for machine in network.machines), "all have asked")
+            self.all_have(network.machines, account, b"kept")
+            time.sleep(1)
 
     def test_who_was_down_while_it_was_left_out_brings_nothing_back(self):
         network = self.network(EAST, EAST, EAST)

@@ -63,7 +63,7 @@ void AbsentMembers::start() {
   const Result<std::vector<NodeKey>> peers = around_.store.peers_with_missed();
   if (peers) {
     for (const NodeKey& key : *peers) {
-      if (key != around_.membership.own()) {
+      if (key != kBegunQueue) {
         set_dead(key);
       }
     }

@@ -35,7 +35,7 @@ void BegunCommands::finish_later() {
 
 void BegunCommands::finish_behind(std::uint64_t after) {
   Result<std::vector<storage::Missed>> begun =
-      around_.store.missed(around_.membership.own(), after, kHandOverBytesMax);
+      around_.store.missed(kBegunQueue, after, kHandOverBytesMax);
   if (!begun) {
     around_.transport.after(kFinishRetryMs,
                             while_alive(is_alive_, [this, after] { finish_behind(after); }));
@@ -56,11 +56,28 @@ void BegunCommands::finish_behind(std::uint64_t after) {
     around_.post(while_alive(is_alive_, [this, last = page->last] { finish_behind(last); }));
     return;
   }
+  // Of the accounts of one swarm, which need not be this node's any more.
+  const std::optional<SwarmId> swarm = swarm_of(begun->front());
+  const auto end = std::find_if(begun->begin(), begun->end(),
+                                [&](const storage::Missed& one) { return swarm_of(one) != swarm; });
+  if (end != begun->end()) {
+    begun->erase(end, begun->end());
+    page->last = begun->back().number;
+  }
   page->payload = records_in(*begun);
   page->begun = *std::move(begun);
-  const std::vector<NodeKey> keys = around_.membership.other_members();
-  page->members.insert(keys.begin(), keys.end());
+  for (const ServiceNode* member : around_.membership.nodes()->members(swarm.value_or(kNoSwarm))) {
+    if (member->ed25519 != around_.membership.own()) {
+      page->members.insert(member->ed25519);
+    }
+  }
   hand_on(page);
+}
+
+std::optional<SwarmId> BegunCommands::swarm_of(const storage::Missed& begun) const {
+  const std::optional<MissedRecord> record = parse_record(begun.record);
+  const std::optional<storage::Account> account = record ? account_of(*record) : std::nullopt;
+  return account ? around_.membership.swarm_of(*account) : std::nullopt;
 }
 
 // Whoever has taken a page is not given it again where another one could not take it.
@@ -175,7 +192,7 @@ void BegunCommands::try_some() {
     return;
   }
   Result<std::vector<storage::Missed>> some =
-      around_.store.missed(around_.membership.own(), *first - 1, kHandOverBytesMax);
+      around_.store.missed(kBegunQueue, *first - 1, kHandOverBytesMax);
   if (!some || some->empty()) {
     if (some) {
       open_.erase(first, open_.end());
@@ -235,7 +252,7 @@ void BegunCommands::begin(std::string record,
     then(number);
   };
   around_.store.enqueue_missed(
-      around_.membership.own(), {std::move(record)},
+      kBegunQueue, {std::move(record)},
       [post = around_.post,
        kept = while_alive(is_alive_, std::move(kept))](const Result<std::uint64_t>& number) {
         post([kept, number]() mutable { kept(number); });
@@ -275,7 +292,7 @@ void BegunCommands::forget_ended() {
                             while_alive(is_alive_, [this, numbers] { end(numbers); }));
   };
   around_.store.erase_missed(
-      around_.membership.own(), numbers,
+      kBegunQueue, numbers,
       [post = around_.post,
        erased = while_alive(is_alive_, std::move(erased))](const Result<std::size_t>& count) {
         post([erased, is_erased = count.has_value()]() mutable { erased(is_erased); });

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -65,6 +66,7 @@ class BegunCommands {
   void begun(const Result<std::uint64_t>& number);
   void forget_ended();
   void finish_behind(std::uint64_t after);
+  [[nodiscard]] std::optional<SwarmId> swarm_of(const storage::Missed& begun) const;
   void hand_on(const std::shared_ptr<Page>& page);
   void hand_on_to(const NodeKey& key, const Page& page, std::function<void(bool)> done);
   void finished(const Page& page);

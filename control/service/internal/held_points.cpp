@@ -13,7 +13,7 @@
 namespace allium::control::internal {
 namespace {
 
-constexpr std::string_view kFirstLine = "allium-held 3";
+constexpr std::string_view kFirstLine = "allium-held 4";
 constexpr std::string_view kEnd = "end";
 constexpr std::size_t kNodesMax = 100'000;
 constexpr std::size_t kEntriesMax = 100'000;
@@ -88,6 +88,8 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     wanted_.clear();
     copies_.clear();
     doubts_.clear();
+    tenures_.clear();
+    compared_.clear();
   }
 }
 
@@ -110,6 +112,18 @@ std::string HeldPoints::text(const std::string& store) const {
   for (const Wanted& one : wanted_) {
     text << to_hex(one.source) << ' ' << one.points.first << ' ' << one.points.last << ' '
          << one.since_ms << ' ' << one.distance << ' ' << one.covered_ms << '\n';
+  }
+  text << "compared " << compared_.size() << '\n';
+  for (const Wanted& one : compared_) {
+    text << to_hex(one.source) << ' ' << one.points.first << ' ' << one.points.last << '\n';
+  }
+  text << "tenures " << tenures_.size() << '\n';
+  for (const Tenure& one : tenures_) {
+    text << one.points.first << ' ' << one.points.last << ' ' << one.since_ms << " from "
+         << one.from.size() << '\n';
+    for (const NodeKey& key : one.from) {
+      text << to_hex(key) << '\n';
+    }
   }
   text << "nodes " << network_->all().size() << '\n';
   for (const ServiceNode& node : network_->all()) {
@@ -162,6 +176,36 @@ bool HeldPoints::read(std::string_view text, const std::string& store) {
     one.source = *key;
     wanted_.push_back(one);
   }
+  count = count ? read_count(lines, "compared") : std::nullopt;
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    Wanted one;
+    const auto key = read_key(lines);
+    if (!key || !read_points(lines, one.points)) {
+      return false;
+    }
+    one.source = *key;
+    one.distance = kComparedOnly;
+    compared_.push_back(one);
+  }
+  count = count ? read_count(lines, "tenures") : std::nullopt;
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    Tenure one;
+    if (!read_points(lines, one.points) || !(lines >> one.since_ms)) {
+      return false;
+    }
+    const auto keys = read_count(lines, "from");
+    for (std::size_t k = 0; keys && k < *keys; ++k) {
+      const auto key = read_key(lines);
+      if (!key) {
+        return false;
+      }
+      one.from.push_back(*key);
+    }
+    if (!keys) {
+      return false;
+    }
+    tenures_.push_back(std::move(one));
+  }
   count = count ? read_count(lines, "nodes") : std::nullopt;
   if (!count || *count > kNodesMax) {
     return false;
@@ -202,11 +246,46 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
     gain(points, now_ms);
   }
   network_ = std::move(now);
+  hold(before.get(), has_seen_all, now_ms);
   if (!has_seen_all) {
     doubt_all(now_ms);
   }
   meet_strangers(before.get());
   drop_needless(now_ms);
+}
+
+/// Who has not seen all networks has not heard of all that was deleted.
+void HeldPoints::hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms) {
+  std::vector<Tenure> held;
+  Points old;
+  for (const Tenure& one : tenures_) {
+    for (const PointRange& points : common(own_, one.points)) {
+      held.push_back({points, has_seen_all ? one.since_ms : now_ms, one.from});
+      old.push_back(points);
+    }
+  }
+  for (const PointRange& points : without(own_, old)) {
+    Tenure one{points, now_ms, {}};
+    const std::vector<SwarmId> swarms =
+        before != nullptr ? before->swarms().ids() : std::vector<SwarmId>();
+    for (const SwarmId swarm : swarms) {
+      if (!common({points}, *before->swarms().points_of(swarm)).empty()) {
+        for (const ServiceNode* member : before->members(swarm)) {
+          one.from.push_back(member->ed25519);
+        }
+      }
+    }
+    held.push_back(std::move(one));
+  }
+  tenures_ = std::move(held);
+  std::vector<Wanted> compared;
+  for (const Wanted& one : compared_) {
+    for (const PointRange& points : common(own_, one.points)) {
+      compared.push_back(one);
+      compared.back().points = points;
+    }
+  }
+  compared_ = std::move(compared);
 }
 
 void HeldPoints::doubt_all(std::uint64_t now_ms) {
@@ -325,6 +404,9 @@ void HeldPoints::drop_needless(std::uint64_t now_ms) {
   });
   std::erase_if(strangers_,
                 [&](const Wanted& one) { return one.since_ms + storage::kLifeMsMax < now_ms; });
+  std::erase_if(compared_, [this](const Wanted& one) {
+    return network_->find_ed25519(one.source) == nullptr;
+  });
   std::erase_if(doubts_, [this](const Doubt& of) {
     return std::none_of(strangers_.begin(), strangers_.end(),
                         [&of](const Wanted& one) { return one.points == of.points; });
@@ -333,7 +415,8 @@ void HeldPoints::drop_needless(std::uint64_t now_ms) {
     const auto is_about = [&copy](const auto& one) { return overlap(one.points, copy.points); };
     const bool is_compared = is_own(copy.points) &&
                              std::none_of(wanted_.begin(), wanted_.end(), is_about) &&
-                             std::none_of(doubts_.begin(), doubts_.end(), is_about);
+                             std::none_of(doubts_.begin(), doubts_.end(), is_about) &&
+                             std::none_of(compared_.begin(), compared_.end(), is_about);
     return is_compared || copy.until_ms + storage::kLifeMsMax < now_ms;
   });
   if (wanted().empty()) {
@@ -375,6 +458,9 @@ bool HeldPoints::has_had(const PointRange& points) const {
 }
 
 bool HeldPoints::is_for_later(const Wanted& one, std::uint64_t now_ms) const {
+  if (one.distance == kComparedOnly && now_ms < one.since_ms + kComparedAfterMs) {
+    return true;
+  }
   return std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& other) {
     return is_own(other.points) && overlap(one.points, other.points) &&
            other.distance < one.distance && now_ms < other.since_ms + kNearerFirstMs;
@@ -428,26 +514,45 @@ void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<No
   drop_needless(now_ms);
 }
 
-void HeldPoints::again(const Wanted& one) {
-  const auto has = [&one](const auto& all) {
-    return std::any_of(all.begin(), all.end(), [&one](const auto& other) {
-      return other.source == one.source && other.points == one.points;
+bool HeldPoints::given(const storage::Account& account, storage::Stamp stored,
+                       std::uint64_t now_ms) {
+  const std::uint64_t point = storage::point_of(account);
+  const auto tenure = std::find_if(tenures_.begin(), tenures_.end(), [point](const Tenure& one) {
+    return one.points.first <= point && point <= one.points.last;
+  });
+  if (tenure == tenures_.end() || stored >= storage::stamp_of(tenure->since_ms + kClocksApartMs)) {
+    return false;
+  }
+  std::set<NodeKey> sources(tenure->from.begin(), tenure->from.end());
+  for (const ServiceNode* member : network_->members(network_->find_ed25519(own_key_)->swarm)) {
+    sources.insert(member->ed25519);
+  }
+  sources.erase(own_key_);
+  bool has_changed = false;
+  for (const NodeKey& source : sources) {
+    const auto known = std::find_if(compared_.begin(), compared_.end(), [&](const Wanted& one) {
+      return one.source == source && one.points == tenure->points;
     });
-  };
-  if (one.distance != kStranger) {
-    if (!has(wanted_)) {
-      wanted_.push_back(one);
+    if (network_->find_ed25519(source) == nullptr) {
+      continue;
     }
-    return;
+    if (known == compared_.end()) {
+      compared_.push_back({source, tenure->points, now_ms, kComparedOnly});
+      has_changed = true;
+    } else if (known->since_ms + kComparedAfterMs / 5 < now_ms) {
+      known->since_ms = now_ms;
+      has_changed = true;
+    }
   }
-  const bool is_in_doubt = std::any_of(doubts_.begin(), doubts_.end(),
-                                       [&one](const Doubt& of) { return of.points == one.points; });
-  if (!is_in_doubt) {
-    doubts_.push_back({one.points, one.since_ms});
+  if (has_changed) {
+    compare_before(tenure->points, tenure->since_ms);
   }
-  if (!has(strangers_)) {
-    strangers_.push_back(one);
-  }
+  return has_changed;
+}
+
+void HeldPoints::compared_with(const Wanted& one, std::uint64_t now_ms) {
+  std::erase(compared_, one);
+  drop_needless(now_ms);
 }
 
 void HeldPoints::forget_copies(const PointRange& points) {

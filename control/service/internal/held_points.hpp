@@ -34,6 +34,10 @@ inline constexpr std::uint64_t kNearerFirstMs = 60'000;
 
 /// Wanted::distance of those of whom nothing is known.
 inline constexpr std::uint32_t kStranger = UINT32_MAX;
+/// Of those who are asked what was deleted, and for nothing else.
+inline constexpr std::uint32_t kComparedOnly = UINT32_MAX - 1;
+/// Behind the last that came.
+inline constexpr std::uint64_t kComparedAfterMs = 5'000;
 /// Strangers that are looked at together.
 inline constexpr std::size_t kStrangersAtOnce = 8;
 
@@ -100,8 +104,16 @@ class HeldPoints {
   void through(const Wanted& one, bool is_whole, const std::vector<NodeKey>& named,
                std::uint64_t now_ms);
 
-  /// It is wanted once more, as if it had not been asked. While old_copies() of its points.
-  void again(const Wanted& one);
+  /// A copy of a message has been given to this node, stored at `stored`. Where that was before the accounts were its own, who gave it may have
+  /// missed a deletion, of which this node knows nothing: the other members are to be asked, and those who had the accounts before,
+  /// when nothing has come for kComparedAfterMs. True: compared() has changed.
+  bool given(const storage::Account& account, storage::Stamp stored, std::uint64_t now_ms);
+
+  /// Who is to be asked about this node's own copy alone.
+  [[nodiscard]] const std::vector<Wanted>& compared() const noexcept { return compared_; }
+
+  /// It has been asked about all of it.
+  void compared_with(const Wanted& one, std::uint64_t now_ms);
 
   /// Parts of `points` of which this node has a copy from before others had them, and when these got them.
   struct Copy {
@@ -129,6 +141,14 @@ class HeldPoints {
     std::uint64_t since_ms = 0;
   };
 
+  /// Since when points are this node's own, and whose they were.
+  struct Tenure {
+    PointRange points;
+    std::uint64_t since_ms = 0;
+    std::vector<NodeKey> from;
+  };
+
+  void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void doubt_all(std::uint64_t now_ms);
   void doubt(const PointRange& points, std::uint64_t now_ms);
@@ -149,6 +169,8 @@ class HeldPoints {
   std::vector<Wanted> through_;   ///< while anything is wanted
   std::vector<Doubt> doubts_;     ///< until all strangers have been asked
   std::deque<Wanted> strangers_;  ///< of doubts_
+  std::vector<Tenure> tenures_;   ///< of own_
+  std::vector<Wanted> compared_;
 };
 
 /// What was stored before that is of the old copy; what was later has come since. 0: there is none of this account.

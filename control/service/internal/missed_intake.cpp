@@ -13,6 +13,7 @@
 #include "control/service/internal/callbacks.hpp"
 #include "control/service/missed_records.hpp"
 #include "control/service/namespaces.hpp"
+#include "storage/message_history.hpp"
 
 namespace allium::control::internal {
 namespace json = boost::json;
@@ -109,6 +110,14 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
     } else {
       auto passed_on =
           while_alive(is_alive_, [this, command = record->command] { pass_on(command); });
+      if (on_copy_ && record->command.method == "store") {
+        // It may be new here, and deleted where it was known in time.
+        const std::optional<storage::Account> account = account_of(*record);
+        const std::optional<storage::Stamp> asked = asked_for(*record);
+        if (account && asked) {
+          on_copy_(*account, *asked);
+        }
+      }
       rpc.call_params(
           record->command.method, record->command.params, RpcSource::late_peer,
           [done, passed_on, from, is_passed_on = record->is_passed_on](const Answer& answer,
@@ -146,12 +155,21 @@ void MissedIntake::take_data(std::string_view payload, std::function<void(PeerPa
     }
     ++counters_.messages_taken;
     const bool replaces = is_public_outbox(message.space);
+    auto done = while_alive(
+        is_alive_, [this, is_refused, one_less, of = account,
+                    at = storage::last_stored(message, now_ms)](bool is_stored, bool is_new) {
+          *is_refused |= !is_stored;
+          if (is_new && on_copy_) {
+            on_copy_(of, at);
+          }
+          one_less();
+        });
     around_.store.store(
         account, std::move(message), storage::Origin::replica, replaces, now_ms,
-        [post = around_.post, is_refused, one_less](const Result<storage::Stored>& stored) {
-          post([is_refused, one_less, is_stored = stored.has_value()] {
-            *is_refused |= !is_stored;
-            one_less();
+        [post = around_.post, done = std::move(done)](const Result<storage::Stored>& stored) {
+          const bool is_new = stored && stored->effect == storage::StoreEffect::inserted;
+          post([done, is_stored = stored.has_value(), is_new]() mutable {
+            done(is_stored, is_new);
           });
         });
   }

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "control/service/internal/patient_queue.hpp"
 #include "control/service/swarm_peers.hpp"
@@ -43,6 +44,9 @@ class MissedIntake {
   void take_late(StorageRpc& rpc, From from, std::string_view payload,
                  std::function<void(PeerParts)> reply);
 
+  /// Whom to tell of a copy that was not here.
+  void on_copy(OnCopy call) { on_copy_ = std::move(call); }
+
   /// sn.data: messages.
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
@@ -52,6 +56,7 @@ class MissedIntake {
   const SwarmSurroundings& around_;
   PatientQueue& queue_;
   SwarmCounters& counters_;
+  OnCopy on_copy_;
   std::map<NodeKey, std::uint64_t> given_ms_;  ///< and when
   std::uint64_t views_differ_until_ms_ = 0;
   std::set<storage::Stamp> passed_on_;

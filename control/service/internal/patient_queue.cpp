@@ -34,7 +34,7 @@ void PatientQueue::go_on() {
   }
   is_busy_ = true;
   auto done = [this, key = last_, count = records.size()](bool is_queued) {
-    if (is_queued || (key != around_.membership.own() && !around_.membership.find(key))) {
+    if (is_queued || (key != kBegunQueue && !around_.membership.find(key))) {
       queued(key, count);
       return;
     }
@@ -48,7 +48,7 @@ void PatientQueue::go_on() {
 
 void PatientQueue::queue(const NodeKey& key, std::vector<std::string> records,
                          std::function<void(bool)> done) {
-  if (key != around_.membership.own()) {
+  if (key != kBegunQueue) {
     absent_.queue(key, std::move(records), [this, key, done = std::move(done)](bool is_queued) {
       if (is_queued) {
         absent_.set_behind(key);
@@ -59,7 +59,7 @@ void PatientQueue::queue(const NodeKey& key, std::vector<std::string> records,
   }
   auto posted = while_alive(is_alive_, [this, done = std::move(done)](bool is_queued) {
     if (is_queued) {
-      own_queued_();
+      begun_();
     }
     done(is_queued);
   });

@@ -35,10 +35,10 @@ class PatientQueue {
   PatientQueue(const SwarmSurroundings& around, AbsentMembers& absent, SwarmCounters& counters)
       : around_(around), absent_(absent), counters_(counters) {}
 
-  /// Into the queue of a node of the network, who is behind from then on; or of this node, and on_own_queued() is called.
+  /// Into the queue of a node of the network, who is behind from then on; or into kBegunQueue, and on_begun() is called.
   void add(const NodeKey& key, std::string record);
 
-  void on_own_queued(std::function<void()> call) { own_queued_ = std::move(call); }
+  void on_begun(std::function<void()> call) { begun_ = std::move(call); }
 
  private:
   void go_on();
@@ -53,7 +53,7 @@ class PatientQueue {
   std::size_t bytes_ = 0;                               ///< in it
   NodeKey last_{};                                      ///< whose turn it was
   bool is_busy_ = false;
-  std::function<void()> own_queued_;
+  std::function<void()> begun_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -35,8 +35,8 @@ PeerParts QueueElsewhere::request(const SwarmCommand& command, const std::vector
 void QueueElsewhere::ask(const SwarmCommand& command, const std::vector<NodeKey>& missed,
                          std::vector<NodeKey> holders, std::function<void(bool)> done) {
   auto asking = std::make_shared<Asking>();
-  asking->parts = request(command, missed);
-  asking->missed = missed.size();
+  asking->command = command;
+  asking->missed = missed;
   asking->holders = std::move(holders);
   asking->done = std::move(done);
   ask_next(asking);
@@ -52,9 +52,12 @@ void QueueElsewhere::ask_next(const std::shared_ptr<Asking>& asking) {
     asking->done(false);
     return;
   }
-  auto answered = [this, asking, key = node->ed25519](const Result<PeerParts>& reply) {
+  std::vector<NodeKey> keys = asking->missed;
+  std::erase(keys, node->ed25519);
+  auto answered = [this, asking, key = node->ed25519,
+                   count = keys.size()](const Result<PeerParts>& reply) {
     if (reply && reply->size() == 1) {
-      counters_.kept_by_others += asking->missed;
+      counters_.kept_by_others += count;
       asking->done(true);
       return;
     }
@@ -63,8 +66,8 @@ void QueueElsewhere::ask_next(const std::shared_ptr<Asking>& asking) {
     }
     ask_next(asking);
   };
-  around_.transport.request(*node, "sn.allium_keep", asking->parts, kSwarmTimeoutMs,
-                            while_alive(is_alive_, std::move(answered)));
+  around_.transport.request(*node, "sn.allium_keep", request(asking->command, keys),
+                            kSwarmTimeoutMs, while_alive(is_alive_, std::move(answered)));
 }
 
 void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,

@@ -36,7 +36,7 @@ class QueueElsewhere {
   [[nodiscard]] static PeerParts request(const SwarmCommand& command,
                                          const std::vector<NodeKey>& missed);
 
-  /// Asks one of `holders` after the other to queue the command for all of `missed`. `done`: one does.
+  /// Asks one of `holders` after the other to queue the command for all others of `missed`. `done`: one does.
   void ask(const SwarmCommand& command, const std::vector<NodeKey>& missed,
            std::vector<NodeKey> holders, std::function<void(bool is_kept)> done);
 
@@ -46,8 +46,8 @@ class QueueElsewhere {
 
  private:
   struct Asking {
-    PeerParts parts;
-    std::size_t missed = 0;  ///< members
+    SwarmCommand command;
+    std::vector<NodeKey> missed;
     std::vector<NodeKey> holders;
     std::size_t next = 0;  ///< of them
     std::function<void(bool)> done;

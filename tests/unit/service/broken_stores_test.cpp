@@ -132,12 +132,30 @@ TEST_P(BrokenEntry, LeavesTheOthersEqualWhenItDiesBeforeOneHasAnswered) {
   }
 }
 
+TEST_P(BrokenEntry, LeavesTheOthersEqualAlsoWhereTheFirstCannotKeepIt) {
+  world.add_node();
+  world.assign({7, 7, 7, 7});
+  world.run(30'000);
+  world.node(1).store().failure = kDiskFull;
+  world.node(2).is_up = false;
+  entry.rpc().call("delete", owner.remove({hashes[0]}), Format::json, RpcSource::client,
+                   [](const Answer&) {});
+  world.run(1'000);
+  entry.is_up = false;
+  world.node(1).store().failure.reset();
+  world.node(2).is_up = true;
+  world.run(60'000);
+  for (std::size_t node = 1; node < world.size(); ++node) {
+    EXPECT_EQ(sorted_data(world, node, owner), (std::vector<std::string>{"kept", "shortened"}));
+  }
+}
+
 TEST_P(BrokenEntry, HandsOnToThoseOfAnotherKind) {
   world.node(1).is_of_our_kind = false;
   EXPECT_EQ(remove(hashes[0]).status, Status::ok);
   EXPECT_FALSE(entry.swarm().is_dead(world.node(1).key()));
   EXPECT_EQ(sorted_data(world, 1, owner), (std::vector<std::string>{"kept", "shortened"}));
-  EXPECT_EQ(world.node(2).store().peers_with_missed()->size(), 1U);
+  EXPECT_EQ(world.node(2).store().peers_with_missed()->size(), 2U);
 }
 
 TEST_P(BrokenEntry, DoesTheCommandsOfASequence) {

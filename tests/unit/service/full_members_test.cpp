@@ -114,7 +114,7 @@ TEST(FullEntry, KeepsTheMessageWhenThereIsRoomAgain) {
   EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"one"});
   EXPECT_EQ(commands_to(world.node(1)), std::vector<std::string>()) << "it has had it";
   EXPECT_EQ(world.node(0).swarm().counters().done_again, 1U);
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
 }
 
 TEST(FullEntry, KeepsTheMessageInALaterProcess) {
@@ -137,7 +137,7 @@ TEST(FullEntry, KeepsTheMessageInALaterProcess) {
   world.run(kRefusedRetryMs + 1'000);
 
   EXPECT_EQ(sorted_data(world, 0, owner), std::vector<std::string>{"one"});
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
 }
 
 TEST(FullEntry, DoesNotBringBackWhatWasDeletedMeanwhile) {
@@ -153,7 +153,7 @@ TEST(FullEntry, DoesNotBringBackWhatWasDeletedMeanwhile) {
   for (std::size_t node = 0; node < 3; ++node) {
     EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
   }
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
 }
 
 /// With half of its reserve used.
@@ -172,7 +172,7 @@ TEST(FullEntry, HasAnotherKeepItToLeaveTheReserveToDeletions) {
   world.node(0).store().says = hardly_any_room();
   EXPECT_EQ(world.call(0, "store", owner.store("one", world.now_ms)).status, Status::ok);
   world.run(1'000);
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
   EXPECT_EQ(world.node(0).swarm().counters().kept_by_others, 1U);
   world.node(0).store().is_full_of_messages = false;
   world.run(2 * kRefusedRetryMs);
@@ -192,7 +192,7 @@ TEST(FullEntry, LeavesTheReserveToDeletionsInALaterProcessToo) {
   world.node(0).store().says = hardly_any_room();
   world.start(0);
   world.run(kSwarmTimeoutMs);
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
   EXPECT_EQ(world.node(0).swarm().counters().lost_records, 1U);
 }
 

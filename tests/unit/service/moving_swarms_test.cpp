@@ -172,6 +172,30 @@ TEST_F(Moving, WhatWasDeletedStaysDeletedHoweverManyComeBack) {
   }
 }
 
+// It was away while something was deleted, and is not of that swarm any more when it comes back; the new member knows of no deletion.
+TEST_F(Moving, WhoWasReplacedBringsNothingBack) {
+  world.add_node();
+  world.assign({kHere, kHere, kHere, kElsewhere});
+  world.run(20'000);
+  const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+  world.node(2).is_up = false;
+  world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+  start_again(0);
+  start_again(1);
+  world.run(20'000);
+  world.assign({kHere, kHere, kElsewhere, kHere}, {2});
+  world.run(20'000);
+  expect_at({0, 1, 3}, {"one"});
+  world.node(2).is_up = true;
+  start_again(2);
+  world.tell(2);
+  world.run(60'000);
+  expect_at({0, 1, 3}, {"one"});
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    EXPECT_EQ(world.node(node).fetch().counters().parts_open, 0U) << node;
+  }
+}
+
 // Who deleted it has neither the accounts now nor had them last.
 TEST_F(Moving, WhatWasDeletedTwoOwnersAgoStaysDeleted) {
   world.add_node();

@@ -793,7 +793,8 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   world.assign({7, kOther, kOther});
   world.run(1'000);
   const std::string held = world.node(1).held;
-  for (const char* part : {"\ncopies 3\n", "\nwanted 2\n", "\nnodes 3\n", "\ndoubts 1\n"}) {
+  for (const char* part : {"\ncopies 3\n", "\nwanted 2\n", "\nnodes 3\n", "\ndoubts 1\n",
+                           "\ncompared 0\n", "\ntenures 1\n"}) {
     ASSERT_NE(held.find(part), std::string::npos) << held;
   }
   const std::string store = world.node(1).store().id();
@@ -804,7 +805,8 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   };
   for (const std::string& text :
        {std::string("nonsense"), held.substr(0, 20), held.substr(0, held.size() - 2),
-        held + "zz 7\n", held + "00", changed("held 3", "held 2"), changed("copies 3", "copies 4"),
+        held + "zz 7\n", held + "00", changed("held 4", "held 3"), changed("tenures ", "tenure "),
+        changed("compared 0", "compared 1"), changed("copies 3", "copies 4"),
         changed("doubts 1", "doubts 2"), changed("node ", "edon "), changed("wanted 2", "wanted 3"),
         changed("wanted 2", "wanted 9999999"), changed("nodes 3", "nodes 2"),
         changed("nodes 3", "nodes 9999999")}) {

@@ -418,7 +418,7 @@ TEST(DeadEntry, FinishesForAMemberThatIsAwayAsWell) {
   world.run(30'000);
 
   EXPECT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"new"});
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
 }
 
 TEST(DeadEntry, GivesItToTheOthersOnceWhereItHasNoRoomItself) {
@@ -453,12 +453,12 @@ TEST(DeadEntry, ForgetsWhatAllHaveHad) {
   for (const char* text : {"one", "two"}) {
     world.call(0, "store", owner.store(text, world.now_ms));
   }
-  EXPECT_FALSE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_FALSE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
 
   world.node(0).swarm().start(world.node(0).rpc());
   world.run(2 * kForgetIntervalMs);
 
-  EXPECT_TRUE(world.node(0).store().missed(world.node(0).key(), 0, 1'000'000)->empty());
+  EXPECT_TRUE(world.node(0).store().missed(kBegunQueue, 0, 1'000'000)->empty());
   EXPECT_EQ(world.node(0).swarm().counters().finished_late, 0U);
 }
 

@@ -109,6 +109,9 @@ void TestNode::restart() {
                         [this](const NodeKey& key) { swarm_->given(key); },
                         [this](const std::string& text) { held = text; }},
       held);
+  swarm_->on_copy([this](const storage::Account& account, storage::Stamp stored) {
+    fetch_->given(account, stored);
+  });
   rpc_ = std::make_unique<StorageRpc>(
       RpcSurroundings{*store_,
                       identity,

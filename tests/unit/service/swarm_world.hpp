@@ -106,6 +106,13 @@ class SlowQueueStore final : public storage::MemoryStore {
     }
   }
 
+  void forget(const storage::Account& account, std::vector<storage::Hash> hashes,
+              storage::Stamp before, storage::Done<std::size_t> done) override {
+    if (!fails(done)) {
+      MemoryStore::forget(account, std::move(hashes), before, std::move(done));
+    }
+  }
+
   void revoke(const storage::Account& account, std::vector<storage::Token> tokens,
               std::uint64_t timestamp_ms, const storage::When& when,
               storage::Done<std::size_t> done) override {
