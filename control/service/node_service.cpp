@@ -197,6 +197,7 @@ Result<void> NodeService::State::open() {
   swarm->on_copy([this](const storage::Account& account, storage::Stamp stored) {
     fetch->given(account, stored);
   });
+  swarm->on_answer([this](const NodeKey& key) { fetch->answers(key); });
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
       store, identity, membership, *swarm, random, unix_ms, poster(),

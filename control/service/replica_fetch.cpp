@@ -458,6 +458,9 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
   }
   answers_.answer(*node, *asked, reply);
   counters_.served = answers_.served();
+  if (asked->kind.empty() && held_.lost_its_store(node->ed25519, around_.now_ms())) {
+    plan();
+  }
 }
 
 }  // namespace allium::control

@@ -13,6 +13,8 @@
 //   Before           a copy of what was not its own meanwhile, or may not have been, may have what was deleted since. So it first asks about
 //                    each of these messages and revocations. What the other has a trace of having been deleted, or taken back, is erased
 //                    here, and nothing else: that somebody has not got a message says nothing, this copy may be the only one.
+//   Queues           what was acknowledged while this node was away may be in the queue of one member alone. Where that one leaves the network
+//                    before it has handed it over, or asks for everything itself since it has lost its store, the swarm is asked.
 //   Afterwards       so may what others give, who had missed a deletion, or have not compared their own copies yet. What is older than this
 //                    node's time as owner it asks its swarm about, and those who had the accounts before it (HeldPoints::given()).
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
@@ -89,6 +91,9 @@ class ReplicaFetch {
 
   /// A copy of a message has come here from another node, which was stored (last) at `stored`.
   void given(const storage::Account& account, storage::Stamp stored);
+
+  /// This member answers (HeldPoints::answers()).
+  void answers(const NodeKey& ed25519) { held_.answers(ed25519, around_.now_ms()); }
 
   /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
   [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }

@@ -88,6 +88,10 @@ void SwarmPeers::on_copy(OnCopy call) {
   intake_->on_copy(std::move(call));
 }
 
+void SwarmPeers::on_answer(std::function<void(const NodeKey&)> call) {
+  absent_->on_answer(std::move(call));
+}
+
 void SwarmPeers::membership_changed(const ServiceNodes& before) {
   if (!before.all().empty() && swarms_of(before) != swarms_of(*around_.membership.nodes())) {
     intake_->views_differ();

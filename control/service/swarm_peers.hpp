@@ -125,6 +125,8 @@ class SwarmPeers final : public SwarmMembers {
   void given(const NodeKey& ed25519);
 
   void on_copy(OnCopy call);
+  /// A member of the swarm answers, as it does again and again.
+  void on_answer(std::function<void(const NodeKey& ed25519)> call);
 
   /// After Membership was updated: pushes what `before` had elsewhere.
   void membership_changed(const ServiceNodes& before);

@@ -95,6 +95,9 @@ void AbsentMembers::watch(const NodeKey& key, int attempts) {
     return;
   }
   auto done = [this, key, attempts](const Result<PeerParts>& pong) {
+    if (pong && on_answer_) {
+      on_answer_(key);
+    }
     if (pong || members_.contains(key) || around_.membership.find(key) == nullptr) {
       return;
     }

@@ -18,6 +18,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/service/swarm_peers.hpp"
@@ -38,6 +39,9 @@ class AbsentMembers {
 
   /// With those for whom the store has a queue.
   void start();
+
+  /// Whom to tell of a member that answers.
+  void on_answer(std::function<void(const NodeKey& key)> call) { on_answer_ = std::move(call); }
 
   [[nodiscard]] bool is_dead(const NodeKey& key) const noexcept;
   [[nodiscard]] bool is_behind(const NodeKey& key) const noexcept;
@@ -109,6 +113,7 @@ class AbsentMembers {
 
   const SwarmSurroundings& around_;
   SwarmCounters& counters_;
+  std::function<void(const NodeKey& key)> on_answer_;
   std::map<NodeKey, Member> members_;  ///< those about whom there is something to say
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };

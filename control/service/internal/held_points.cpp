@@ -90,6 +90,12 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     doubts_.clear();
     tenures_.clear();
     compared_.clear();
+    return;
+  }
+  if (const ServiceNode* own = network_->find_ed25519(own_key_)) {
+    for (const ServiceNode* member : network_->members(own->swarm)) {
+      fellows_.push_back(member->ed25519);
+    }
   }
 }
 
@@ -249,9 +255,49 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
   hold(before.get(), has_seen_all, now_ms);
   if (!has_seen_all) {
     doubt_all(now_ms);
+  } else if (std::any_of(fellows_.begin(), fellows_.end(), [&](const NodeKey& key) {
+               return network_->find_ed25519(key) == nullptr && may_owe(key, now_ms);
+             })) {
+    ask_swarm(now_ms);
   }
+  std::erase_if(fellows_,
+                [this](const NodeKey& key) { return network_->find_ed25519(key) == nullptr; });
   meet_strangers(before.get());
   drop_needless(now_ms);
+}
+
+/// What it acknowledged while this node was away it may have had for this node alone.
+bool HeldPoints::may_owe(const NodeKey& key, std::uint64_t now_ms) const {
+  const auto answered = answered_ms_.find(key);
+  return key != own_key_ && std::find(fellows_.begin(), fellows_.end(), key) != fellows_.end() &&
+         (answered == answered_ms_.end() || now_ms < answered->second + kHandedOverMs);
+}
+
+bool HeldPoints::lost_its_store(const NodeKey& key, std::uint64_t now_ms) {
+  if (!may_owe(key, now_ms)) {
+    return false;
+  }
+  std::erase(fellows_, key);
+  ask_swarm(now_ms);
+  return true;
+}
+
+void HeldPoints::ask_swarm(std::uint64_t now_ms) {
+  for (Tenure& one : tenures_) {
+    one.since_ms = now_ms;
+  }
+  const ServiceNode* own = network_->find_ed25519(own_key_);
+  for (const PointRange& points : own_) {
+    for (const ServiceNode* member : network_->members(own->swarm)) {
+      const bool is_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+        return one.source == member->ed25519 && without({points}, {one.points}).empty();
+      });
+      if (!is_wanted) {
+        wanted_.push_back({member->ed25519, points, now_ms});
+      }
+    }
+    compare_before(points, now_ms);
+  }
 }
 
 /// Who has not seen all networks has not heard of all that was deleted.
@@ -289,17 +335,8 @@ void HeldPoints::hold(const ServiceNodes* before, bool has_seen_all, std::uint64
 }
 
 void HeldPoints::doubt_all(std::uint64_t now_ms) {
-  const ServiceNode* own = network_->find_ed25519(own_key_);
+  ask_swarm(now_ms);
   for (const PointRange& points : own_) {
-    for (const ServiceNode* member : network_->members(own->swarm)) {
-      const bool is_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
-        return one.source == member->ed25519 && without({points}, {one.points}).empty();
-      });
-      if (!is_wanted) {
-        wanted_.push_back({member->ed25519, points, now_ms});
-      }
-    }
-    compare_before(points, now_ms);
     doubt(points, now_ms);
   }
 }

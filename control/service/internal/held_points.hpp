@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,6 +39,8 @@ inline constexpr std::uint32_t kStranger = UINT32_MAX;
 inline constexpr std::uint32_t kComparedOnly = UINT32_MAX - 1;
 /// Behind the last that came.
 inline constexpr std::uint64_t kComparedAfterMs = 5'000;
+/// What a member has for one that is back it has handed over.
+inline constexpr std::uint64_t kHandedOverMs = 60'000;
 /// Strangers that are looked at together.
 inline constexpr std::size_t kStrangersAtOnce = 8;
 
@@ -109,6 +112,13 @@ class HeldPoints {
   /// when nothing has come for kComparedAfterMs. True: compared() has changed.
   bool given(const storage::Account& account, storage::Stamp stored, std::uint64_t now_ms);
 
+  /// This one, of its swarm, answers: within kHandedOverMs it has handed over what it had for this node.
+  void answers(const NodeKey& key, std::uint64_t now_ms) { answered_ms_.try_emplace(key, now_ms); }
+
+  /// This one has lost its store. Where it may have had something for this node that was away, the swarm is asked for all there is. True:
+  /// wanted() has changed.
+  bool lost_its_store(const NodeKey& key, std::uint64_t now_ms);
+
   /// Who is to be asked about this node's own copy alone.
   [[nodiscard]] const std::vector<Wanted>& compared() const noexcept { return compared_; }
 
@@ -148,6 +158,8 @@ class HeldPoints {
     std::vector<NodeKey> from;
   };
 
+  [[nodiscard]] bool may_owe(const NodeKey& key, std::uint64_t now_ms) const;
+  void ask_swarm(std::uint64_t now_ms);
   void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void doubt_all(std::uint64_t now_ms);
@@ -171,6 +183,8 @@ class HeldPoints {
   std::deque<Wanted> strangers_;  ///< of doubts_
   std::vector<Tenure> tenures_;   ///< of own_
   std::vector<Wanted> compared_;
+  std::vector<NodeKey> fellows_;                  ///< of its swarm when the process before ended
+  std::map<NodeKey, std::uint64_t> answered_ms_;  ///< first, to this process
 };
 
 /// What was stored before that is of the old copy; what was later has come since. 0: there is none of this account.

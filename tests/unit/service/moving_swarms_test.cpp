@@ -196,6 +196,62 @@ TEST_F(Moving, WhoWasReplacedBringsNothingBack) {
   }
 }
 
+/// What node 1 missed while it was away, node 2 has for it alone.
+class Owed : public Moving {
+ protected:
+  void SetUp() override {
+    world.run(20'000);
+    const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+    world.run(1'000);
+    world.node(1).is_up = false;
+    world.call(2, "store", owner.store("missed", world.now_ms));
+    world.call(2, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+    world.run(60'000);
+    expect_at({0, 2}, {"missed", "one"});
+  }
+
+  void back() {
+    world.node(1).is_up = true;
+    start_again(1);
+    world.run(60'000);
+  }
+};
+
+TEST_F(Owed, ComesFromTheOthersWhereThatOneHasLeftTheNetwork) {
+  world.node(2).is_up = false;
+  world.assign({kHere, kHere}, {1});
+  back();
+  expect_at({0, 1}, {"missed", "one"});
+}
+
+TEST_F(Owed, ComesFromTheOthersWhereThatOneLeavesTheNetworkLater) {
+  world.node(2).is_up = false;
+  back();
+  expect_at({1}, {"deleted", "one"});
+  world.assign({kHere, kHere});
+  world.run(60'000);
+  expect_at({0, 1}, {"missed", "one"});
+}
+
+TEST_F(Owed, ComesFromTheOthersWhereThatOneHasLostItsStore) {
+  world.node(2).restart_empty();
+  world.node(2).held.clear();
+  world.start(2);
+  world.run(10'000);
+  back();
+  expect_at({0, 1, 2}, {"missed", "one"});
+}
+
+TEST_F(Owed, ComesFromThatOneAndNobodyIsAskedForMore) {
+  back();
+  expect_at({0, 1, 2}, {"missed", "one"});
+  EXPECT_EQ(world.node(1).fetch().counters().pages, 0U);
+  world.run(2 * internal::kHandedOverMs);
+  world.assign({kHere, kHere});
+  world.run(60'000);
+  EXPECT_EQ(world.node(1).fetch().counters().pages, 0U);
+}
+
 // Who deleted it has neither the accounts now nor had them last.
 TEST_F(Moving, WhatWasDeletedTwoOwnersAgoStaysDeleted) {
   world.add_node();

@@ -112,6 +112,7 @@ void TestNode::restart() {
   swarm_->on_copy([this](const storage::Account& account, storage::Stamp stored) {
     fetch_->given(account, stored);
   });
+  swarm_->on_answer([this](const NodeKey& key) { fetch_->answers(key); });
   rpc_ = std::make_unique<StorageRpc>(
       RpcSurroundings{*store_,
                       identity,
