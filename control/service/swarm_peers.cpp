@@ -2,6 +2,7 @@
 #include "control/service/swarm_peers.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
 #include <utility>
 
@@ -128,17 +129,17 @@ std::function<void(bool)> SwarmPeers::forward(SwarmCommand command,
   told_->told(command, keys);
   const auto shared = std::make_shared<const SwarmCommand>(std::move(command));
   auto all_done = [this, shared, outcome, over = std::move(over)] {
-    all_answered(*shared, *outcome, over);
+    all_answered(*shared, outcome, over);
   };
   const auto one_less = after_all(keys.size() + 1, while_alive(is_alive_, std::move(all_done)));
-  Round round{around_.membership.nodes(), keys, shared, std::move(each), outcome, one_less};
-  begun_->begin(std::move(record),
-                [this, round = std::move(round)](const Result<std::uint64_t>& number) {
-                  if (number) {
-                    round.outcome->number = *number;
-                  }
-                  hand_on(round);
-                });
+  const auto round = std::make_shared<const Round>(
+      Round{around_.membership.nodes(), keys, shared, std::move(each), outcome, one_less});
+  begun_->begin(std::move(record), [this, round](const Result<std::uint64_t>& number) {
+    if (number) {
+      round->outcome->number = *number;
+    }
+    hand_on(round);
+  });
   return [outcome, one_less](bool is_done) {
     outcome->is_done_here = is_done;
     one_less();
@@ -149,8 +150,13 @@ void SwarmPeers::took_alone(const SwarmCommand& command) {
   told_->told(command, {});
 }
 
-void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcome,
+void SwarmPeers::all_answered(const SwarmCommand& command, const std::shared_ptr<Outcome>& shared,
                               const std::function<void(bool)>& over) {
+  const Outcome& outcome = *shared;
+  if (outcome.is_asking) {
+    shared->when_asked = [this, command, shared, over] { all_answered(command, shared, over); };
+    return;
+  }
   std::vector<NodeKey> missed = outcome.is_kept_for_all ? std::vector<NodeKey>() : outcome.missed;
   // What nobody has, and its client knows to have failed, this node need not have alone.
   const bool is_missed_here =
@@ -176,72 +182,81 @@ void SwarmPeers::all_answered(const SwarmCommand& command, const Outcome& outcom
   if (missed.empty()) {
     is_over(false);
   } else {
-    elsewhere_->ask(command, missed, outcome.holders,
+    const auto first = outcome.holders.begin() + static_cast<std::ptrdiff_t>(outcome.asked);
+    elsewhere_->ask(command, missed, {first, outcome.holders.end()},
                     [is_over](bool is_kept) { is_over(!is_kept); });
   }
 }
 
-void SwarmPeers::hand_on(const Round& round) {
+void SwarmPeers::hand_on(const std::shared_ptr<const Round>& round) {
   // Without room for it here (no number) it goes out all the same: a full node must be able to tell the others what it deletes. One of them
   // keeps it for this node and all others from the first: were this node to die now, nobody else would know who has missed it.
-  bool is_to_be_kept = !round.outcome->number;
-  for (const NodeKey& key : round.keys) {
-    auto told = [each = round.each, outcome = round.outcome, one_less = round.one_less](
-                    MemberReply reply, bool is_missed) {
+  bool is_to_be_kept = !round->outcome->number;
+  for (const NodeKey& key : round->keys) {
+    auto told = [this, round](MemberReply reply, bool is_missed) {
+      Outcome& outcome = *round->outcome;
       if (is_missed) {
-        outcome->missed.push_back(reply.member);
+        outcome.missed.push_back(reply.member);
       } else if (reply.kind == MemberReply::Kind::answered) {
-        outcome->holders.push_back(reply.member);
+        outcome.holders.push_back(reply.member);
+        ask_holder_to_keep(round);
       }
-      outcome->is_with_others |= !is_missed;
-      each(std::move(reply));
-      one_less();
+      outcome.is_with_others |= !is_missed;
+      round->each(std::move(reply));
+      round->one_less();
     };
     if (is_to_be_kept && !absent_->is_dead(key)) {
       is_to_be_kept = false;
       send_to_keep(round, key, std::move(told));
     } else {
-      send_or_queue(round, key, std::move(told));
+      send_or_queue(*round, key, std::move(told));
     }
   }
 }
 
-void SwarmPeers::send_to_keep(const Round& round, const NodeKey& key, Told told) {
+void SwarmPeers::send_to_keep(const std::shared_ptr<const Round>& round, const NodeKey& key,
+                              Told told) {
   ++counters_.forwarded;
-  const ServiceNode node = *round.nodes->find_ed25519(key);
-  std::vector<NodeKey> all = round.keys;
+  const ServiceNode node = *round->nodes->find_ed25519(key);
+  std::vector<NodeKey> all = round->keys;
   std::replace(all.begin(), all.end(), key, around_.membership.own());
   auto done = [this, node, count = all.size(), round,
                told = std::move(told)](const Result<PeerParts>& parts) {
-    if (parts && parts->size() == 1) {
-      round.outcome->is_kept_for_all = true;
-      counters_.kept_by_others += count;
-      answered(*round.command, node.ed25519, parts, told);
+    round->outcome->is_kept_for_all = parts && parts->size() == 1;
+    counters_.kept_by_others += round->outcome->is_kept_for_all ? count : 0;
+    if (!round->outcome->is_kept_for_all) {
+      round->outcome->wants_keeper = true;
+      ask_holder_to_keep(round);
+    }
+    if (!parts && parts.error().code == Errc::refused) {
+      send(node, round->command, told);  // it is not of our kind
     } else {
-      ask_next_to_keep(round, node, parts, told);
+      answered(*round->command, node.ed25519, parts, told);
     }
   };
   around_.transport.request(node, "sn.allium_keep",
-                            internal::QueueElsewhere::request(*round.command, all), kSwarmTimeoutMs,
-                            while_alive(is_alive_, std::move(done)));
+                            internal::QueueElsewhere::request(*round->command, all),
+                            kSwarmTimeoutMs, while_alive(is_alive_, std::move(done)));
 }
 
-/// At once, for this node may die before all have answered.
-void SwarmPeers::ask_next_to_keep(const Round& round, const ServiceNode& first,
-                                  const Result<PeerParts>& parts, const Told& told) {
-  std::vector<NodeKey> all = round.keys;
-  all.push_back(around_.membership.own());
-  std::vector<NodeKey> others = round.keys;
-  std::erase(others, first.ed25519);
-  if (!parts && parts.error().code != Errc::refused) {
-    absent_->set_dead(first.ed25519);
+/// Of those who have done it the next, and at once, for this node may die before all have answered.
+void SwarmPeers::ask_holder_to_keep(const std::shared_ptr<const Round>& round) {
+  Outcome& outcome = *round->outcome;
+  if (!outcome.wants_keeper || outcome.is_asking || outcome.asked == outcome.holders.size()) {
+    return;
   }
-  elsewhere_->ask(*round.command, all, others, [this, round, first, parts, told](bool is_kept) {
-    round.outcome->is_kept_for_all = is_kept;
-    if (!parts && parts.error().code == Errc::refused) {
-      send(first, round.command, told);  // it is not of our kind
-    } else {
-      answered(*round.command, first.ed25519, parts, told);
+  outcome.is_asking = true;
+  const NodeKey holder = outcome.holders[outcome.asked++];
+  std::vector<NodeKey> all = round->keys;
+  all.push_back(around_.membership.own());
+  elsewhere_->ask(*round->command, all, {holder}, [this, round](bool is_kept) {
+    Outcome& asked = *round->outcome;
+    asked.is_asking = false;
+    asked.is_kept_for_all = is_kept;
+    asked.wants_keeper = !is_kept;
+    ask_holder_to_keep(round);
+    if (!asked.is_asking && asked.when_asked) {
+      std::exchange(asked.when_asked, nullptr)();
     }
   });
 }

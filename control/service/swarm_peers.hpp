@@ -24,6 +24,7 @@
 //   Threads    the service thread.
 //   Limits     kHandOverBytesMax a request of hand-over; the queue is bounded by the store.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -157,6 +158,10 @@ class SwarmPeers final : public SwarmMembers {
     bool is_with_others = false;          ///< one has it, or it is in his queue
     bool is_done_here = false;
     bool is_kept_for_all = false;  ///< by another, also for this node
+    bool wants_keeper = false;     ///< one who has done it, for the first could not keep it
+    bool is_asking = false;        ///< one of them
+    std::size_t asked = 0;         ///< of `holders`
+    std::function<void()> when_asked;
     std::vector<NodeKey> holders;  ///< those who say that they have done it
     std::vector<NodeKey> missed;   ///< those who have not, and for whom it could not be queued
   };
@@ -174,14 +179,13 @@ class SwarmPeers final : public SwarmMembers {
   /// `is_missed`: by this member, and its queue has not got it either.
   using Told = std::function<void(MemberReply reply, bool is_missed)>;
 
-  void hand_on(const Round& round);
-  void all_answered(const SwarmCommand& command, const Outcome& outcome,
+  void hand_on(const std::shared_ptr<const Round>& round);
+  void all_answered(const SwarmCommand& command, const std::shared_ptr<Outcome>& shared,
                     const std::function<void(bool is_lost)>& over);
   void send_or_queue(const Round& round, const NodeKey& key, Told told);
   void send(const ServiceNode& node, const std::shared_ptr<const SwarmCommand>& command, Told told);
-  void send_to_keep(const Round& round, const NodeKey& key, Told told);
-  void ask_next_to_keep(const Round& round, const ServiceNode& first,
-                        const Result<PeerParts>& parts, const Told& told);
+  void send_to_keep(const std::shared_ptr<const Round>& round, const NodeKey& key, Told told);
+  void ask_holder_to_keep(const std::shared_ptr<const Round>& round);
   void answered(const SwarmCommand& command, const NodeKey& key, Result<PeerParts> parts,
                 const Told& told);
   void queue_missed(const SwarmCommand& command, MemberReply reply, Told told);
