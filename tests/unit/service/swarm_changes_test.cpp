@@ -86,68 +86,63 @@ TEST(NewMember, IsGivenWhatCouldNotBeReadAtFirst) {
   EXPECT_GT(world.node(1).swarm().counters().lost_records, 0U) << "it is not tried for ever";
 }
 
-TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYet) {
-  SwarmWorld world(3);
-  world.assign({7, 7, kNoSwarm});
-  world.run(10'000);
-  const TestAccount owner(5, 1);
-  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
-  world.assign({7, 7, 7}, {1});
-  world.run(5'000);
-  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+/// Node 2 has been given a message by node 0; node 1 does not know of it yet.
+class MemberNotKnownYet : public testing::Test {
+ protected:
+  void SetUp() override {
+    world.assign({7, 7, kNoSwarm});
+    world.run(10'000);
+    const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+    hash = kept.body.at("hash").as_string();
+    world.assign({7, 7, 7}, {1});
+    world.run(5'000);
+    ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+  }
 
-  world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
-  world.run(5'000);
+  void remove() {
+    world.call(1, "delete", owner.remove({hash}));
+    world.run(5'000);
+  }
+
+  void expect_nothing() {
+    for (std::size_t node = 0; node < world.size(); ++node) {
+      EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+    }
+  }
+
+  SwarmWorld world{3};
+  const TestAccount owner{5, 1};
+  std::string hash;
+};
+
+TEST_F(MemberNotKnownYet, HearsOfWhatIsDeleted) {
+  remove();
   world.tell(1);
   world.run(30'000);
-  for (std::size_t node = 0; node < 3; ++node) {
-    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
-  }
+  expect_nothing();
 }
 
-TEST(NewMember, HearsOfWhatIsDeletedWhereItIsNotKnownYetFromTheNodeThatTookIt) {
-  SwarmWorld world(3);
-  world.assign({7, 7, kNoSwarm});
-  world.run(10'000);
-  const TestAccount owner(5, 1);
-  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
-  world.assign({7, 7, 7}, {1});
-  world.run(5'000);
-  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
-
+TEST_F(MemberNotKnownYet, HearsOfItFromTheNodeThatTookIt) {
   // Who gave it that does not remember.
   world.node(0).restart();
   world.start(0);
   world.run(1'000);
-  world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
-  world.run(5'000);
+  remove();
   world.tell(1);
   world.run(30'000);
-  for (std::size_t node = 0; node < 3; ++node) {
-    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
-  }
+  expect_nothing();
 }
 
-TEST(NewMember, HearsOfWhatIsDeletedWhereWhoGaveItHadNoRoomToRememberIt) {
-  SwarmWorld world(3);
-  world.assign({7, 7, kNoSwarm});
-  world.run(10'000);
-  const TestAccount owner(5, 1);
-  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
-  world.assign({7, 7, 7}, {1});
-  world.run(5'000);
-  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
-
+TEST_F(MemberNotKnownYet, HearsOfItWhereWhoGaveItHadNoRoomToRememberIt) {
   world.node(0).store().is_full = true;
-  world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
-  world.run(5'000);
+  remove();
   EXPECT_TRUE(sorted_data(world, 0, owner).empty());
   ASSERT_FALSE(sorted_data(world, 2, owner).empty());
   // Who took it tells nobody any more.
   world.node(1).is_up = false;
   world.node(0).store().is_full = false;
   world.run(30'000);
-  EXPECT_TRUE(sorted_data(world, 2, owner).empty());
+  expect_nothing();
   EXPECT_EQ(world.node(0).swarm().counters().lost_records, 0U);
 }
 
