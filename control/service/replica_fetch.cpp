@@ -99,6 +99,12 @@ void ReplicaFetch::given(const storage::Account& account, storage::Stamp stored)
   }
 }
 
+void ReplicaFetch::answers(const NodeKey& ed25519) {
+  const storage::StoreStatus status = around_.store.status();
+  held_.answers(ed25519, !status.is_broken && status.bytes_used < status.bytes_limit,
+                around_.now_ms());
+}
+
 void ReplicaFetch::go_on() {
   counters_.parts_open = open_.size();
   if (!open_.empty() && !is_busy_) {
@@ -388,6 +394,9 @@ void ReplicaFetch::ask_for_messages(const Part& part) {
 
 void ReplicaFetch::through(const Part& asked, const PeerParts& reply) {
   is_busy_ = false;
+  if (reply.front() != internal::kFetchNothing) {
+    held_.has_had(asked.wanted);
+  }
   if (asked.wanted.distance == internal::kStranger) {
     held_.stranger_through(asked.wanted, around_.now_ms());
   } else if (const Part* part = find(asked)) {

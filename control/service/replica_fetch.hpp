@@ -93,7 +93,7 @@ class ReplicaFetch {
   void given(const storage::Account& account, storage::Stamp stored);
 
   /// This member answers (HeldPoints::answers()).
-  void answers(const NodeKey& ed25519) { held_.answers(ed25519, around_.now_ms()); }
+  void answers(const NodeKey& ed25519);
 
   /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
   [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }

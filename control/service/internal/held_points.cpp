@@ -92,11 +92,7 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     compared_.clear();
     return;
   }
-  if (const ServiceNode* own = network_->find_ed25519(own_key_)) {
-    for (const ServiceNode* member : network_->members(own->swarm)) {
-      fellows_.push_back(member->ed25519);
-    }
-  }
+  was_away();
 }
 
 // In which store the messages are: a word about another one says nothing of this one.
@@ -241,6 +237,9 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
   const bool has_seen_all =
       network_ && own == own_key_ && (height == height_ || height == height_ + 1);
   const std::shared_ptr<const ServiceNodes> before = network_;
+  if (answer_ms_ != 0 && answer_ms_ + kCutOffMs < now_ms) {
+    was_away();
+  }
   own_key_ = own;
   own_ = points_of(*now, own);
   height_ = height;
@@ -264,6 +263,30 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
                 [this](const NodeKey& key) { return network_->find_ed25519(key) == nullptr; });
   meet_strangers(before.get());
   drop_needless(now_ms);
+}
+
+void HeldPoints::was_away() {
+  const ServiceNode* own = network_->find_ed25519(own_key_);
+  if (own == nullptr) {
+    return;
+  }
+  for (const ServiceNode* member : network_->members(own->swarm)) {
+    if (std::find(fellows_.begin(), fellows_.end(), member->ed25519) == fellows_.end()) {
+      fellows_.push_back(member->ed25519);
+    }
+  }
+  answered_ms_.clear();
+  answer_ms_ = 0;
+}
+
+void HeldPoints::answers(const NodeKey& key, bool can_take, std::uint64_t now_ms) {
+  if (!can_take || (answer_ms_ != 0 && answer_ms_ + kCutOffMs < now_ms)) {
+    was_away();
+  }
+  answer_ms_ = now_ms;
+  if (can_take) {
+    answered_ms_.try_emplace(key, now_ms);
+  }
 }
 
 /// What it acknowledged while this node was away it may have had for this node alone.
@@ -325,10 +348,16 @@ void HeldPoints::hold(const ServiceNodes* before, bool has_seen_all, std::uint64
   }
   tenures_ = std::move(held);
   std::vector<Wanted> compared;
-  for (const Wanted& one : compared_) {
-    for (const PointRange& points : common(own_, one.points)) {
+  for (Wanted one : std::exchange(compared_, {})) {
+    const PointRange whole = one.points;
+    one.since_ms = one.since_ms == 0 ? now_ms : one.since_ms;
+    for (const PointRange& points : common(own_, whole)) {
+      one.points = points;
       compared.push_back(one);
-      compared.back().points = points;
+    }
+    for (const PointRange& points : without({whole}, own_)) {
+      one.points = points;
+      compared.push_back(one);
     }
   }
   compared_ = std::move(compared);
@@ -441,8 +470,9 @@ void HeldPoints::drop_needless(std::uint64_t now_ms) {
   });
   std::erase_if(strangers_,
                 [&](const Wanted& one) { return one.since_ms + storage::kLifeMsMax < now_ms; });
-  std::erase_if(compared_, [this](const Wanted& one) {
-    return network_->find_ed25519(one.source) == nullptr;
+  std::erase_if(compared_, [&](const Wanted& one) {
+    return network_->find_ed25519(one.source) == nullptr ||
+           one.since_ms + storage::kLifeMsMax < now_ms;
   });
   std::erase_if(doubts_, [this](const Doubt& of) {
     return std::none_of(strangers_.begin(), strangers_.end(),
@@ -587,6 +617,22 @@ bool HeldPoints::given(const storage::Account& account, storage::Stamp stored,
   return has_changed;
 }
 
+std::vector<Wanted> HeldPoints::compared() const {
+  std::vector<Wanted> compared;
+  std::copy_if(compared_.begin(), compared_.end(), std::back_inserter(compared),
+               [this](const Wanted& one) { return is_own(one.points); });
+  return compared;
+}
+
+void HeldPoints::has_had(const Wanted& one) {
+  for (Tenure& of : tenures_) {
+    if (overlap(of.points, one.points) &&
+        std::find(of.from.begin(), of.from.end(), one.source) == of.from.end()) {
+      of.from.push_back(one.source);
+    }
+  }
+}
+
 void HeldPoints::compared_with(const Wanted& one, std::uint64_t now_ms) {
   std::erase(compared_, one);
   drop_needless(now_ms);
@@ -621,7 +667,10 @@ bool HeldPoints::is_whole(const PointRange& points, const NodeKey& asker,
   const bool is_in_doubt = std::any_of(doubts_.begin(), doubts_.end(), [&](const Doubt& of) {
     return overlap(of.points, points) && now_ms < of.since_ms + kSourceSilentMs;
   });
-  return !is_in_doubt && without({points}, known).empty() &&
+  const bool is_compared = std::none_of(compared_.begin(), compared_.end(), [&](const Wanted& one) {
+    return overlap(one.points, points) && now_ms < one.since_ms + kSourceSilentMs;
+  });
+  return !is_in_doubt && is_compared && without({points}, known).empty() &&
          std::none_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
            return overlap(one.points, points) && (one.source == asker || one.covered_ms > now_ms);
          });
@@ -634,8 +683,16 @@ std::vector<NodeKey> HeldPoints::lacked_from(const PointRange& points, std::uint
       sources.insert(one.source);
     }
   }
+  const auto is_about = [&](const Wanted& one) {
+    return overlap(one.points, points) && now_ms < one.since_ms + kSourceSilentMs;
+  };
   for (const Wanted& one : strangers()) {
-    if (overlap(one.points, points) && now_ms < one.since_ms + kSourceSilentMs) {
+    if (is_about(one)) {
+      sources.insert(one.source);
+    }
+  }
+  for (const Wanted& one : compared_) {
+    if (is_about(one)) {
       sources.insert(one.source);
     }
   }

@@ -39,6 +39,8 @@ inline constexpr std::uint32_t kStranger = UINT32_MAX;
 inline constexpr std::uint32_t kComparedOnly = UINT32_MAX - 1;
 /// Behind the last that came.
 inline constexpr std::uint64_t kComparedAfterMs = 5'000;
+/// Members ask each other whether they are there every kWatchIntervalMs: of whom none has answered for so long was not there itself.
+inline constexpr std::uint64_t kCutOffMs = 60'000;
 /// What a member has for one that is back it has handed over.
 inline constexpr std::uint64_t kHandedOverMs = 60'000;
 /// Strangers that are looked at together.
@@ -112,15 +114,18 @@ class HeldPoints {
   /// when nothing has come for kComparedAfterMs. True: compared() has changed.
   bool given(const storage::Account& account, storage::Stamp stored, std::uint64_t now_ms);
 
-  /// This one, of its swarm, answers: within kHandedOverMs it has handed over what it had for this node.
-  void answers(const NodeKey& key, std::uint64_t now_ms) { answered_ms_.try_emplace(key, now_ms); }
+  /// This one has had these points as well: it is asked about what is given().
+  void has_had(const Wanted& one);
+
+  /// This one, of its swarm, answers: within kHandedOverMs it has handed over what it had for this node, where this node `can_take` it.
+  void answers(const NodeKey& key, bool can_take, std::uint64_t now_ms);
 
   /// This one has lost its store. Where it may have had something for this node that was away, the swarm is asked for all there is. True:
   /// wanted() has changed.
   bool lost_its_store(const NodeKey& key, std::uint64_t now_ms);
 
   /// Who is to be asked about this node's own copy alone.
-  [[nodiscard]] const std::vector<Wanted>& compared() const noexcept { return compared_; }
+  [[nodiscard]] std::vector<Wanted> compared() const;
 
   /// It has been asked about all of it.
   void compared_with(const Wanted& one, std::uint64_t now_ms);
@@ -160,6 +165,7 @@ class HeldPoints {
 
   [[nodiscard]] bool may_owe(const NodeKey& key, std::uint64_t now_ms) const;
   void ask_swarm(std::uint64_t now_ms);
+  void was_away();
   void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void doubt_all(std::uint64_t now_ms);
@@ -175,16 +181,17 @@ class HeldPoints {
   std::shared_ptr<const ServiceNodes> network_;  ///< the last; null: none
   std::uint64_t height_ = 0;                     ///< its
   NodeKey own_key_{};
-  Points own_;                    ///< in it
-  std::vector<Wanted> wanted_;    ///< also of what is others' now
-  std::vector<Copy> copies_;      ///< of what was others' since, or is
-  std::vector<Wanted> through_;   ///< while anything is wanted
-  std::vector<Doubt> doubts_;     ///< until all strangers have been asked
-  std::deque<Wanted> strangers_;  ///< of doubts_
-  std::vector<Tenure> tenures_;   ///< of own_
-  std::vector<Wanted> compared_;
-  std::vector<NodeKey> fellows_;                  ///< of its swarm when the process before ended
-  std::map<NodeKey, std::uint64_t> answered_ms_;  ///< first, to this process
+  Points own_;                                    ///< in it
+  std::vector<Wanted> wanted_;                    ///< also of what is others' now
+  std::vector<Copy> copies_;                      ///< of what was others' since, or is
+  std::vector<Wanted> through_;                   ///< while anything is wanted
+  std::vector<Doubt> doubts_;                     ///< until all strangers have been asked
+  std::deque<Wanted> strangers_;                  ///< of doubts_
+  std::vector<Tenure> tenures_;                   ///< of own_
+  std::vector<Wanted> compared_;                  ///< also of what is others' now
+  std::vector<NodeKey> fellows_;                  ///< of its swarm when this node was away last
+  std::map<NodeKey, std::uint64_t> answered_ms_;  ///< first since then
+  std::uint64_t answer_ms_ = 0;                   ///< the last, of anyone
 };
 
 /// What was stored before that is of the old copy; what was later has come since. 0: there is none of this account.

@@ -196,11 +196,58 @@ TEST_F(Moving, WhoWasReplacedBringsNothingBack) {
   }
 }
 
+/// Node 0 was away while node 1 deleted something, and is in no swarm any more when it comes back.
+class Replaced : public Moving {
+ protected:
+  void SetUp() override {
+    world.add_node();
+    world.add_node();
+    world.assign({kHere, kHere, kElsewhere, kNoSwarm, kElsewhere}, {3});
+    world.run(20'000);
+    const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+    world.node(0).is_up = false;
+    world.call(1, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+    start_again(1);
+    world.run(20'000);
+    // Node 3 sees its first network.
+    world.assign({kNoSwarm, kElsewhere, kElsewhere, kHere, kElsewhere}, {0});
+    world.run(20'000);
+    expect_at({3}, {"one"});
+  }
+
+  void come_back() {
+    world.node(0).is_up = true;
+    start_again(0);
+  }
+};
+
+TEST_F(Replaced, BringsNothingBackToOneWhoComesNew) {
+  come_back();
+  world.run(60'000);
+  expect_at({3}, {"one"});
+}
+
+TEST_F(Replaced, BringsNothingBackToTheNextOwner) {
+  world.node(1).is_up = false;
+  come_back();
+  world.run(10'000);
+  expect_at({3}, {"deleted", "one"});
+  world.assign({kNoSwarm, kElsewhere, kElsewhere, kElsewhere, kHere});
+  world.run(20'000);
+  expect_at({4}, {"deleted", "one"});
+  world.node(1).is_up = true;
+  world.run(120'000);
+  expect_at({4}, {"one"});
+}
+
 /// What node 1 missed while it was away, node 2 has for it alone.
 class Owed : public Moving {
  protected:
   void SetUp() override {
-    world.run(20'000);
+    for (std::size_t node = 0; node < world.size(); ++node) {
+      world.start(node);
+    }
+    world.run(120'000);
     const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
     world.run(1'000);
     world.node(1).is_up = false;
@@ -229,6 +276,28 @@ TEST_F(Owed, ComesFromTheOthersWhereThatOneLeavesTheNetworkLater) {
   back();
   expect_at({1}, {"deleted", "one"});
   world.assign({kHere, kHere});
+  world.run(60'000);
+  expect_at({0, 1}, {"missed", "one"});
+}
+
+TEST_F(Owed, ComesFromTheOthersAlsoToOneThatWasCutOff) {
+  world.node(2).is_up = false;
+  world.assign({kHere, kHere}, {1});
+  world.node(1).is_up = true;
+  world.tell(1);
+  world.run(60'000);
+  expect_at({0, 1}, {"missed", "one"});
+}
+
+TEST_F(Owed, ComesFromTheOthersWhereItCouldNotTakeIt) {
+  world.node(1).store().failure = Error{Errc::io, "nothing can be written"};
+  world.node(1).store().says = storage::StoreStatus{.is_broken = true};
+  world.node(1).is_up = true;
+  world.run(300'000);
+  world.node(2).is_up = false;
+  world.assign({kHere, kHere});
+  world.node(1).store().failure.reset();
+  world.node(1).store().says.reset();
   world.run(60'000);
   expect_at({0, 1}, {"missed", "one"});
 }
