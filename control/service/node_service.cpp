@@ -499,7 +499,7 @@ void NodeService::update_network(const RegistryState& network) {
     state_->swarm->start(*state_->rpc);
   }
   if (before != nullptr) {
-    state_->swarm->membership_changed(*before);
+    state_->swarm->membership_changed(*before, state_->fetch->own_key());
   }
   state_->fetch->membership_changed();
   if (network.document) {

@@ -98,6 +98,9 @@ class ReplicaFetch {
   /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
   [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }
 
+  /// Which of it this node was; it may have another key now.
+  [[nodiscard]] const NodeKey& own_key() const noexcept { return held_.own_key(); }
+
   /// sn.allium_fetch of the node with this X25519 key.
   void answer(const NodeKey& x25519, std::string_view request,
               const std::function<void(PeerParts)>& reply);

@@ -93,12 +93,12 @@ void SwarmPeers::on_answer(std::function<void(const NodeKey&)> call) {
   absent_->on_answer(std::move(call));
 }
 
-void SwarmPeers::membership_changed(const ServiceNodes& before) {
+void SwarmPeers::membership_changed(const ServiceNodes& before, const NodeKey& own) {
   if (!before.all().empty() && swarms_of(before) != swarms_of(*around_.membership.nodes())) {
     intake_->views_differ();
     told_->membership_changed();
   }
-  push_->begin(before);
+  push_->begin(before, own);
 }
 
 void SwarmPeers::take_command(StorageRpc& rpc, std::string method, std::string params,

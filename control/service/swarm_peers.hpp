@@ -129,8 +129,8 @@ class SwarmPeers final : public SwarmMembers {
   /// A member of the swarm answers, as it does again and again.
   void on_answer(std::function<void(const NodeKey& ed25519)> call);
 
-  /// After Membership was updated: pushes what `before` had elsewhere.
-  void membership_changed(const ServiceNodes& before);
+  /// After Membership was updated: pushes what `before`, where this node was `own`, had elsewhere.
+  void membership_changed(const ServiceNodes& before, const NodeKey& own);
 
   [[nodiscard]] const SwarmCounters& counters() const noexcept { return counters_; }
 

@@ -247,10 +247,20 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
     compare_before(points, now_ms);
   }
   split_wanted();
-  for (const PointRange& points : before ? without(own_, had) : Points()) {
+  const Points gained = before ? without(own_, had) : Points();
+  for (const PointRange& points : gained) {
     gain(points, now_ms);
   }
   network_ = std::move(now);
+  for (const PointRange& points : gained) {
+    // Who had them may be there under another key.
+    const bool has_source = std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+      return overlap(one.points, points) && network_->find_ed25519(one.source) != nullptr;
+    });
+    if (!has_source) {
+      doubt(points, now_ms);
+    }
+  }
   hold(before.get(), has_seen_all, now_ms);
   if (!has_seen_all) {
     doubt_all(now_ms);

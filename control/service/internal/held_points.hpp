@@ -81,6 +81,9 @@ class HeldPoints {
     return network_;
   }
 
+  /// Which of it this node was.
+  [[nodiscard]] const NodeKey& own_key() const noexcept { return own_key_; }
+
   /// Of points that are this node's own.
   [[nodiscard]] std::vector<Wanted> wanted() const;
 

@@ -32,8 +32,8 @@ std::vector<NodeKey> newcomers(const ServiceNodes& before, SwarmId swarm_before,
 
 }  // namespace
 
-void ReplicaPush::begin(const ServiceNodes& before) {
-  const ServiceNode* earlier = before.find_ed25519(around_.membership.own());
+void ReplicaPush::begin(const ServiceNodes& before, const NodeKey& own) {
+  const ServiceNode* earlier = before.find_ed25519(own);
   if (earlier == nullptr || earlier->swarm == kNoSwarm) {
     return;
   }

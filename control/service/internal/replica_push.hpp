@@ -31,7 +31,7 @@ class ReplicaPush {
       : around_(around), absent_(absent), intake_(intake), counters_(counters) {}
 
   /// After Membership was updated: what this node had in `before` and others have now.
-  void begin(const ServiceNodes& before);
+  void begin(const ServiceNodes& before, const NodeKey& own);
 
  private:
   struct Part {

@@ -218,6 +218,18 @@ TEST_F(InDoubt, AsksEverybodyWhereItHasMissedANetwork) {
   EXPECT_FALSE(held.old_copies(own).empty());
 }
 
+// They may be there under other keys.
+TEST_F(InDoubt, AsksEverybodyWhereAllWhoHadThemAreGone) {
+  HeldPoints held("", "store");
+  held.update(network_of({kNoSwarm, kThere, kHere}), key_of(1), 1, kNow);
+  held.update(network_of({kHere, kThere}), key_of(1), 2, kNow);
+  EXPECT_FALSE(strangers_of(held).empty());
+  HeldPoints other("", "store");
+  other.update(network_of({kNoSwarm, kThere, kHere}), key_of(1), 1, kNow);
+  other.update(network_of({kHere, kThere, kHere}), key_of(1), 2, kNow);
+  EXPECT_TRUE(strangers_of(other).empty());
+}
+
 TEST_F(InDoubt, AsksEverybodyUnderAnotherKeyAndOfAnotherStore) {
   const std::string text = settled().text("store");
   HeldPoints of_another_store(text, "another");

@@ -202,7 +202,7 @@ void SwarmWorld::tell(std::size_t i) {
   const auto before = node.fetch().network();
   node.membership.update(network_, height_);
   if (before != nullptr) {
-    node.swarm().membership_changed(*before);
+    node.swarm().membership_changed(*before, node.fetch().own_key());
   }
   node.fetch().membership_changed();
 }
@@ -213,7 +213,7 @@ void SwarmWorld::start(std::size_t i) {
   node.membership.update(network_, height_);
   node.swarm().start(node.rpc());
   if (before != nullptr) {
-    node.swarm().membership_changed(*before);
+    node.swarm().membership_changed(*before, node.fetch().own_key());
   }
   node.fetch().membership_changed();
 }
