@@ -198,6 +198,7 @@ Result<void> NodeService::State::open() {
     fetch->given(account, stored);
   });
   swarm->on_answer([this](const NodeKey& key) { fetch->answers(key); });
+  swarm->on_kept([this](const NodeKey& key) { fetch->owes(key); });
   monitor = make_monitor();
   rpc = std::make_unique<StorageRpc>(RpcSurroundings{
       store, identity, membership, *swarm, random, unix_ms, poster(),

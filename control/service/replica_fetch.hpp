@@ -95,6 +95,9 @@ class ReplicaFetch {
   /// This member answers (HeldPoints::answers()).
   void answers(const NodeKey& ed25519);
 
+  /// This member keeps something for this node (HeldPoints::owes()).
+  void owes(const NodeKey& ed25519) { held_.owes(ed25519); }
+
   /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
   [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }
 

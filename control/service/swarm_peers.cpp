@@ -93,6 +93,10 @@ void SwarmPeers::on_answer(std::function<void(const NodeKey&)> call) {
   absent_->on_answer(std::move(call));
 }
 
+void SwarmPeers::on_kept(std::function<void(const NodeKey&)> call) {
+  elsewhere_->on_kept(std::move(call));
+}
+
 void SwarmPeers::membership_changed(const ServiceNodes& before, const NodeKey& own) {
   if (!before.all().empty() && swarms_of(before) != swarms_of(*around_.membership.nodes())) {
     intake_->views_differ();
@@ -223,8 +227,9 @@ void SwarmPeers::send_to_keep(const std::shared_ptr<const Round>& round, const N
   auto done = [this, node, count = all.size(), round,
                told = std::move(told)](const Result<PeerParts>& parts) {
     round->outcome->is_kept_for_all = parts && parts->size() == 1;
-    counters_.kept_by_others += round->outcome->is_kept_for_all ? count : 0;
-    if (!round->outcome->is_kept_for_all) {
+    if (round->outcome->is_kept_for_all) {
+      elsewhere_->kept(node.ed25519, count, true);
+    } else {
       round->outcome->wants_keeper = true;
       ask_holder_to_keep(round);
     }

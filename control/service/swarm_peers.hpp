@@ -128,6 +128,8 @@ class SwarmPeers final : public SwarmMembers {
   void on_copy(OnCopy call);
   /// A member of the swarm answers, as it does again and again.
   void on_answer(std::function<void(const NodeKey& ed25519)> call);
+  /// A member keeps something for this node, which could not write it.
+  void on_kept(std::function<void(const NodeKey& ed25519)> call);
 
   /// After Membership was updated: pushes what `before`, where this node was `own`, had elsewhere.
   void membership_changed(const ServiceNodes& before, const NodeKey& own);

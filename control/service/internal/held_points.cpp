@@ -299,6 +299,13 @@ void HeldPoints::answers(const NodeKey& key, bool can_take, std::uint64_t now_ms
   }
 }
 
+void HeldPoints::owes(const NodeKey& key) {
+  if (std::find(fellows_.begin(), fellows_.end(), key) == fellows_.end()) {
+    fellows_.push_back(key);
+  }
+  answered_ms_.erase(key);
+}
+
 /// What it acknowledged while this node was away it may have had for this node alone.
 bool HeldPoints::may_owe(const NodeKey& key, std::uint64_t now_ms) const {
   const auto answered = answered_ms_.find(key);

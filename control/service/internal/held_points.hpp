@@ -123,6 +123,9 @@ class HeldPoints {
   /// This one, of its swarm, answers: within kHandedOverMs it has handed over what it had for this node, where this node `can_take` it.
   void answers(const NodeKey& key, bool can_take, std::uint64_t now_ms);
 
+  /// This one keeps something for this node, which could not write it.
+  void owes(const NodeKey& key);
+
   /// This one has lost its store. Where it may have had something for this node that was away, the swarm is asked for all there is. True:
   /// wanted() has changed.
   bool lost_its_store(const NodeKey& key, std::uint64_t now_ms);

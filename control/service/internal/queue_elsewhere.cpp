@@ -54,10 +54,12 @@ void QueueElsewhere::ask_next(const std::shared_ptr<Asking>& asking) {
   }
   std::vector<NodeKey> keys = asking->missed;
   std::erase(keys, node->ed25519);
-  auto answered = [this, asking, key = node->ed25519,
+  const bool is_for_us =
+      std::find(keys.begin(), keys.end(), around_.membership.own()) != keys.end();
+  auto answered = [this, asking, is_for_us, key = node->ed25519,
                    count = keys.size()](const Result<PeerParts>& reply) {
     if (reply && reply->size() == 1) {
-      counters_.kept_by_others += count;
+      kept(key, count, is_for_us);
       asking->done(true);
       return;
     }
@@ -68,6 +70,13 @@ void QueueElsewhere::ask_next(const std::shared_ptr<Asking>& asking) {
   };
   around_.transport.request(*node, "sn.allium_keep", request(asking->command, keys),
                             kSwarmTimeoutMs, while_alive(is_alive_, std::move(answered)));
+}
+
+void QueueElsewhere::kept(const NodeKey& key, std::size_t count, bool is_for_us) {
+  counters_.kept_by_others += count;
+  if (is_for_us && on_kept_) {
+    on_kept_(key);
+  }
 }
 
 void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,

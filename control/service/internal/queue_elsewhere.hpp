@@ -16,8 +16,10 @@
 //   Threads    the service thread.
 //   Limits     one member is asked at a time, kSwarmTimeoutMs each.
 
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "control/service/internal/absent_members.hpp"
@@ -39,6 +41,12 @@ class QueueElsewhere {
   /// Asks one of `holders` after the other to queue the command for all others of `missed`. `done`: one does.
   void ask(const SwarmCommand& command, const std::vector<NodeKey>& missed,
            std::vector<NodeKey> holders, std::function<void(bool is_kept)> done);
+
+  /// Whom to tell of one who keeps something for this node.
+  void on_kept(std::function<void(const NodeKey& key)> call) { on_kept_ = std::move(call); }
+
+  /// This one keeps `count` records; for this node, too (`is_for_us`).
+  void kept(const NodeKey& key, std::size_t count, bool is_for_us);
 
   /// What another asks, who has this X25519 key.
   void take(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
@@ -62,6 +70,7 @@ class QueueElsewhere {
   AbsentMembers& absent_;
   MissedIntake& intake_;
   SwarmCounters& counters_;
+  std::function<void(const NodeKey& key)> on_kept_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);
 };
 

@@ -302,6 +302,23 @@ TEST_F(Owed, ComesFromTheOthersWhereItCouldNotTakeIt) {
   expect_at({0, 1}, {"missed", "one"});
 }
 
+// Node 2 keeps what node 0 could not write for a moment, and leaves before it has handed it over.
+TEST_F(Moving, WhatOneKeptThatHasLeftComesFromTheOthers) {
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    world.start(node);
+  }
+  world.run(200'000);
+  world.node(1).is_of_our_kind = false;
+  world.node(0).store().failure = Error{Errc::io, "nothing can be written"};
+  EXPECT_EQ(world.call(0, "store", owner.store("missed", world.now_ms)).status, Status::ok);
+  world.node(0).store().failure.reset();
+  world.node(1).is_of_our_kind = true;
+  world.node(2).is_up = false;
+  world.assign({kHere, kHere});
+  world.run(60'000);
+  expect_at({0, 1}, {"missed", "one"});
+}
+
 TEST_F(Owed, ComesFromTheOthersWhereThatOneHasLostItsStore) {
   world.node(2).restart_empty();
   world.node(2).held.clear();

@@ -113,6 +113,7 @@ void TestNode::restart() {
     fetch_->given(account, stored);
   });
   swarm_->on_answer([this](const NodeKey& key) { fetch_->answers(key); });
+  swarm_->on_kept([this](const NodeKey& key) { fetch_->owes(key); });
   rpc_ = std::make_unique<StorageRpc>(
       RpcSurroundings{*store_,
                       identity,
