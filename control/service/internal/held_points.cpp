@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "control/service/encoding.hpp"
+#include "control/service/internal/stamp_clock.hpp"
 
 namespace allium::control::internal {
 namespace {
@@ -18,8 +19,6 @@ constexpr std::string_view kEnd = "end";
 constexpr std::size_t kNodesMax = 100'000;
 constexpr std::size_t kEntriesMax = 100'000;
 constexpr PointRange kRing{0, UINT64_MAX};
-/// Of two good nodes.
-constexpr std::uint64_t kClocksApartMs = 4'000;
 
 bool overlap(const PointRange& one, const PointRange& other) {
   return one.first <= other.last && other.first <= one.last;
@@ -623,7 +622,7 @@ bool HeldPoints::given(const storage::Account& account, storage::Stamp stored,
     if (known == compared_.end()) {
       compared_.push_back({source, tenure->points, now_ms, kComparedOnly});
       has_changed = true;
-    } else if (known->since_ms + kComparedAfterMs / 5 < now_ms) {
+    } else if (known->since_ms + kComparedAfterMs / 5 < now_ms) {  // not with each message
       known->since_ms = now_ms;
       has_changed = true;
     }

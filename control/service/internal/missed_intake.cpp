@@ -11,6 +11,7 @@
 
 #include "control/service/bt.hpp"
 #include "control/service/internal/callbacks.hpp"
+#include "control/service/internal/stamp_clock.hpp"
 #include "control/service/missed_records.hpp"
 #include "control/service/namespaces.hpp"
 #include "storage/message_history.hpp"
@@ -21,8 +22,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kPassedOnMax = 10'000;
-/// Of two good nodes.
-constexpr std::uint64_t kClocksApartMs = 4'000;
 
 /// Whether a command deleted a message here, or changed when one ends.
 bool changed_something(const Answer& answer) {

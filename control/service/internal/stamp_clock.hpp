@@ -18,6 +18,9 @@
 
 namespace allium::control::internal {
 
+/// By how much the clocks of two good nodes, each 2 s off at most, differ.
+inline constexpr std::uint64_t kClocksApartMs = 4'000;
+
 /// The command's stamp in what members hand on. Peers of another make pass it by.
 inline constexpr std::string_view kAskedField = "asked";
 
