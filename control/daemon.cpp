@@ -152,6 +152,7 @@ Result<void> Daemon::State::open_service() {
   if (!held) {
     return tl::unexpected(held.error());
   }
+  const bool is_held_there = !held->empty();
   options.held = *std::move(held);
   options.on_held = [this, held_file](const std::string& text) {
     if (const Result<void> kept = replace_file(held_file, text); !kept) {
@@ -164,6 +165,13 @@ Result<void> Daemon::State::open_service() {
     return tl::unexpected(opened.error());
   }
   service = *std::move(opened);
+  if (is_held_there && !service->knows_last_network()) {
+    log.warn("network.not_known",
+             {{"file", held_file},
+              {"reason",
+               "it is damaged, or of another store or version; all nodes are asked what they have "
+               "of this one's accounts"}});
+  }
   if (auto known = read_bundle_file(records_file())) {
     service->remember_records(std::move(known->records));
   }

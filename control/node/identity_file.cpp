@@ -328,9 +328,16 @@ Result<bool> is_identity_sealed(const std::string& path) {
 }
 
 Result<Seed> parse_seed(std::string_view hex_text) {
+  const auto unless_zero = [](Seed seed) -> Result<Seed> {
+    if (sodium_is_zero(seed.data(), 32) == 1) {
+      return fail(Errc::malformed,
+                  "a seed of zeros is nobody's secret: 'allium key init' makes one");
+    }
+    return seed;
+  };
   Seed seed;
   if (from_hex(hex_text, seed.bytes())) {
-    return seed;
+    return unless_zero(std::move(seed));
   }
   Secret<64> secret;
   if (!from_hex(hex_text, secret.bytes())) {
@@ -341,7 +348,7 @@ Result<Seed> parse_seed(std::string_view hex_text) {
   if (std::memcmp(identity.public_key().data(), secret.data() + 32, 32) != 0) {
     return fail(Errc::malformed, "the second half is not the public key of the first");
   }
-  return seed;
+  return unless_zero(std::move(seed));
 }
 
 }  // namespace allium::control

@@ -511,6 +511,10 @@ void NodeService::update_network(const RegistryState& network) {
   }
 }
 
+bool NodeService::knows_last_network() const noexcept {
+  return state_->fetch->network() != nullptr;
+}
+
 void NodeService::remember_records(std::vector<SignedNodeRecord> records) {
   state_->records->remember(std::move(records));
 }

@@ -89,6 +89,9 @@ class NodeService {
   NodeService(const NodeService&) = delete;
   NodeService& operator=(const NodeService&) = delete;
 
+  /// NodeServiceOptions::held was of this store and whole; before the first update_network().
+  [[nodiscard]] bool knows_last_network() const noexcept;
+
   /// A newer list of nodes.
   void update_network(const RegistryState& network);
 

@@ -49,7 +49,11 @@ ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held
     : around_(std::move(surroundings)),
       held_(held, around_.store.id()),
       answers_(around_.store, around_.membership, held_, around_.now_ms),
-      kept_(held) {}
+      kept_(held) {
+  if (held_.network()) {
+    holders_.was_away(*held_.network(), held_.own_key());
+  }
+}
 
 void ReplicaFetch::keep_held() {
   std::string text = held_.text(around_.store.id());
@@ -60,8 +64,12 @@ void ReplicaFetch::keep_held() {
 }
 
 void ReplicaFetch::membership_changed() {
-  held_.update(around_.membership.nodes(), around_.membership.own(), around_.membership.height(),
-               around_.now_ms());
+  const std::uint64_t now_ms = around_.now_ms();
+  const Membership& membership = around_.membership;
+  held_.update(membership.nodes(), membership.own(), membership.height(), now_ms);
+  if (holders_.update(*membership.nodes(), membership.own(), now_ms)) {
+    held_.ask_swarm(now_ms);
+  }
   plan();
 }
 
@@ -101,8 +109,8 @@ void ReplicaFetch::given(const storage::Account& account, storage::Stamp stored)
 
 void ReplicaFetch::answers(const NodeKey& ed25519) {
   const storage::StoreStatus status = around_.store.status();
-  held_.answers(ed25519, !status.is_broken && status.bytes_used < status.bytes_limit,
-                around_.now_ms());
+  holders_.answers(ed25519, !status.is_broken && status.bytes_used < status.bytes_limit,
+                   around_.now_ms());
 }
 
 void ReplicaFetch::go_on() {
@@ -467,7 +475,8 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
   }
   answers_.answer(*node, *asked, reply);
   counters_.served = answers_.served();
-  if (asked->kind.empty() && held_.lost_its_store(node->ed25519, around_.now_ms())) {
+  if (asked->kind.empty() && holders_.lost_its_store(node->ed25519, around_.now_ms())) {
+    held_.ask_swarm(around_.now_ms());
     plan();
   }
 }

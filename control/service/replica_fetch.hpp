@@ -14,7 +14,8 @@
 //                    each of these messages and revocations. What the other has a trace of having been deleted, or taken back, is erased
 //                    here, and nothing else: that somebody has not got a message says nothing, this copy may be the only one.
 //   Queues           what was acknowledged while this node was away may be in the queue of one member alone. Where that one leaves the network
-//                    before it has handed it over, or asks for everything itself since it has lost its store, the swarm is asked.
+//                    before it has handed it over, or asks for everything itself since it has lost its store, the swarm is asked
+//                    (internal/queue_holders.hpp).
 //   Afterwards       so may what others give, who had missed a deletion, or have not compared their own copies yet. What is older than this
 //                    node's time as owner it asks its swarm about, and those who had the accounts before it (HeldPoints::given()).
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
@@ -48,6 +49,7 @@
 #include "control/service/internal/fetch_answers.hpp"
 #include "control/service/internal/fetch_format.hpp"
 #include "control/service/internal/held_points.hpp"
+#include "control/service/internal/queue_holders.hpp"
 #include "control/service/membership.hpp"
 #include "control/service/peer_transport.hpp"
 #include "storage/message_store.hpp"
@@ -92,11 +94,11 @@ class ReplicaFetch {
   /// A copy of a message has come here from another node, which was stored (last) at `stored`.
   void given(const storage::Account& account, storage::Stamp stored);
 
-  /// This member answers (HeldPoints::answers()).
+  /// This member answers (QueueHolders::answers()).
   void answers(const NodeKey& ed25519);
 
-  /// This member keeps something for this node (HeldPoints::owes()).
-  void owes(const NodeKey& ed25519) { held_.owes(ed25519); }
+  /// This member has queued something for this node (QueueHolders::owes()).
+  void owes(const NodeKey& ed25519) { holders_.owes(ed25519); }
 
   /// The network that was seen last, by an earlier process too (of that keys and swarms alone); null: none.
   [[nodiscard]] std::shared_ptr<const ServiceNodes> network() const { return held_.network(); }
@@ -152,6 +154,7 @@ class ReplicaFetch {
 
   FetchSurroundings around_;
   internal::HeldPoints held_;
+  internal::QueueHolders holders_;
   internal::FetchAnswers answers_;
   std::string kept_;  ///< what was said of held_ last
   std::vector<Part> open_;

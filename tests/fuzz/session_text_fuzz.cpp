@@ -69,7 +69,16 @@ class NoTransport final : public PeerTransport {
   void after(std::uint64_t, std::function<void()>) override {}
 };
 
-/// What a node asks for, and what one reads of its own disk.
+/// What one reads of its own disk: behind the two lines that say what it is and of which store.
+void check_held(std::string_view text) {
+  const std::string store = "store-1";
+  const internal::HeldPoints held("allium-held 4\nstore " + store + '\n' + std::string(text),
+                                  store);
+  const std::string again = held.text(store);
+  ALLIUM_CHECK(internal::HeldPoints(again, store).text(store) == again);
+}
+
+/// What a node asks for.
 void check_fetch(std::string_view text) {
   LonelyNode node;
   NoTransport transport;
@@ -81,7 +90,7 @@ void check_fetch(std::string_view text) {
                       [](std::string_view, const std::function<void(PeerParts)>&) {},
                       [](const NodeKey&) {},
                       {}},
-                     text);
+                     {});
   int replies = 0;
   fetch.answer(node.identity.public_key(), text, [&replies](const PeerParts& parts) {
     ++replies;
@@ -138,7 +147,7 @@ void check_member(std::string_view text) {
 }
 
 void check(std::uint8_t what, std::string_view text) {
-  switch (what % 10) {
+  switch (what % 11) {
     case 0:
       check_bt(text);
       break;
@@ -165,6 +174,9 @@ void check(std::uint8_t what, std::string_view text) {
       break;
     case 9:
       check_member(text);
+      break;
+    case 10:
+      check_held(text);
       break;
     default:
       check_rpc(text);

@@ -412,14 +412,17 @@ def a_node_keeps_its_files_to_itself(folder):
     found = [path for path in (folder / "data").rglob("*") if path.stat().st_mode & 0o077]
     expect(not found, f"others may read {found}")
     expect(sorted(path.name for path in (folder / "data").glob("tls*")) == ["tls.pem"], "a draft is left")
-    expect("data.is_open" not in node.log.read_text(), "a warning without a reason")
+    for word in ("data.is_open", "network.not_known"):
+        expect(word not in node.log.read_text(), "a warning without a reason")
     whole = certificate.read_text()
 
     certificate.chmod(0o644)
     (folder / "data").chmod(0o755)
     (folder / "data" / "messages").chmod(0o755)
+    (folder / "data" / "network-held").write_text("allium-held 4\nstore")
     with node:
         pass
+    expect(f"level=warn ev=network.not_known file={folder}/data/network-held" in node.log.read_text(), "no warning that it does not know what it has")
     expect(f"level=warn ev=tls.was_readable file={certificate}" in node.log.read_text(), "no warning of a key that others could read")
     expect("level=warn ev=data.is_open" in node.log.read_text(), "no warning of a data directory that others may read")
     expect(certificate.stat().st_mode & 0o777 == 0o600 and certificate.read_text() == whole, "the same key, private")

@@ -190,7 +190,9 @@ void add_key_verbs(CLI::App& program) {
   const auto options = std::make_shared<KeyOptions>();
   const auto add = [&](const char* name, const char* help, KeyVerb run) {
     CLI::App* verb = key->add_subcommand(name, help);
-    verb->add_option("--file", options->file, "The identity file")->capture_default_str();
+    verb->add_option("--file", options->file, "The identity file")
+        ->capture_default_str()
+        ->check([](const std::string& file) { return file.empty() ? "a name is wanted" : ""; });
     verb->add_option("--passphrase-file", options->passphrase_file,
                      "Its first line is the passphrase; mode 0600");
     verb->add_flag("--json", options->json, "One JSON object");

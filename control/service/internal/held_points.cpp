@@ -89,9 +89,7 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     doubts_.clear();
     tenures_.clear();
     compared_.clear();
-    return;
   }
-  was_away();
 }
 
 // In which store the messages are: a word about another one says nothing of this one.
@@ -236,9 +234,6 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
   const bool has_seen_all =
       network_ && own == own_key_ && (height == height_ || height == height_ + 1);
   const std::shared_ptr<const ServiceNodes> before = network_;
-  if (answer_ms_ != 0 && answer_ms_ + kCutOffMs < now_ms) {
-    was_away();
-  }
   own_key_ = own;
   own_ = points_of(*now, own);
   height_ = height;
@@ -263,62 +258,9 @@ void HeldPoints::update(std::shared_ptr<const ServiceNodes> now, const NodeKey& 
   hold(before.get(), has_seen_all, now_ms);
   if (!has_seen_all) {
     doubt_all(now_ms);
-  } else if (std::any_of(fellows_.begin(), fellows_.end(), [&](const NodeKey& key) {
-               return network_->find_ed25519(key) == nullptr && may_owe(key, now_ms);
-             })) {
-    ask_swarm(now_ms);
   }
-  std::erase_if(fellows_,
-                [this](const NodeKey& key) { return network_->find_ed25519(key) == nullptr; });
   meet_strangers(before.get());
   drop_needless(now_ms);
-}
-
-void HeldPoints::was_away() {
-  const ServiceNode* own = network_->find_ed25519(own_key_);
-  if (own == nullptr) {
-    return;
-  }
-  for (const ServiceNode* member : network_->members(own->swarm)) {
-    if (std::find(fellows_.begin(), fellows_.end(), member->ed25519) == fellows_.end()) {
-      fellows_.push_back(member->ed25519);
-    }
-  }
-  answered_ms_.clear();
-  answer_ms_ = 0;
-}
-
-void HeldPoints::answers(const NodeKey& key, bool can_take, std::uint64_t now_ms) {
-  if (!can_take || (answer_ms_ != 0 && answer_ms_ + kCutOffMs < now_ms)) {
-    was_away();
-  }
-  answer_ms_ = now_ms;
-  if (can_take) {
-    answered_ms_.try_emplace(key, now_ms);
-  }
-}
-
-void HeldPoints::owes(const NodeKey& key) {
-  if (std::find(fellows_.begin(), fellows_.end(), key) == fellows_.end()) {
-    fellows_.push_back(key);
-  }
-  answered_ms_.erase(key);
-}
-
-/// What it acknowledged while this node was away it may have had for this node alone.
-bool HeldPoints::may_owe(const NodeKey& key, std::uint64_t now_ms) const {
-  const auto answered = answered_ms_.find(key);
-  return key != own_key_ && std::find(fellows_.begin(), fellows_.end(), key) != fellows_.end() &&
-         (answered == answered_ms_.end() || now_ms < answered->second + kHandedOverMs);
-}
-
-bool HeldPoints::lost_its_store(const NodeKey& key, std::uint64_t now_ms) {
-  if (!may_owe(key, now_ms)) {
-    return false;
-  }
-  std::erase(fellows_, key);
-  ask_swarm(now_ms);
-  return true;
 }
 
 void HeldPoints::ask_swarm(std::uint64_t now_ms) {
@@ -328,9 +270,10 @@ void HeldPoints::ask_swarm(std::uint64_t now_ms) {
   const ServiceNode* own = network_->find_ed25519(own_key_);
   for (const PointRange& points : own_) {
     for (const ServiceNode* member : network_->members(own->swarm)) {
-      const bool is_wanted = std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
-        return one.source == member->ed25519 && without({points}, {one.points}).empty();
-      });
+      const bool is_wanted =
+          member == own || std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& one) {
+            return one.source == member->ed25519 && without({points}, {one.points}).empty();
+          });
       if (!is_wanted) {
         wanted_.push_back({member->ed25519, points, now_ms});
       }

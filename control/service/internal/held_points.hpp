@@ -16,7 +16,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,10 +38,6 @@ inline constexpr std::uint32_t kStranger = UINT32_MAX;
 inline constexpr std::uint32_t kComparedOnly = UINT32_MAX - 1;
 /// Behind the last that came.
 inline constexpr std::uint64_t kComparedAfterMs = 5'000;
-/// Members ask each other whether they are there every kWatchIntervalMs: of whom none has answered for so long was not there itself.
-inline constexpr std::uint64_t kCutOffMs = 60'000;
-/// What a member has for one that is back it has handed over.
-inline constexpr std::uint64_t kHandedOverMs = 60'000;
 /// Strangers that are looked at together.
 inline constexpr std::size_t kStrangersAtOnce = 8;
 
@@ -120,15 +115,8 @@ class HeldPoints {
   /// This one has had these points as well: it is asked about what is given().
   void has_had(const Wanted& one);
 
-  /// This one, of its swarm, answers: within kHandedOverMs it has handed over what it had for this node, where this node `can_take` it.
-  void answers(const NodeKey& key, bool can_take, std::uint64_t now_ms);
-
-  /// This one keeps something for this node, which could not write it.
-  void owes(const NodeKey& key);
-
-  /// This one has lost its store. Where it may have had something for this node that was away, the swarm is asked for all there is. True:
-  /// wanted() has changed.
-  bool lost_its_store(const NodeKey& key, std::uint64_t now_ms);
+  /// Somebody has taken along what this node missed: its swarm is asked for all there is.
+  void ask_swarm(std::uint64_t now_ms);
 
   /// Who is to be asked about this node's own copy alone.
   [[nodiscard]] std::vector<Wanted> compared() const;
@@ -169,9 +157,6 @@ class HeldPoints {
     std::vector<NodeKey> from;
   };
 
-  [[nodiscard]] bool may_owe(const NodeKey& key, std::uint64_t now_ms) const;
-  void ask_swarm(std::uint64_t now_ms);
-  void was_away();
   void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void doubt_all(std::uint64_t now_ms);
@@ -187,17 +172,14 @@ class HeldPoints {
   std::shared_ptr<const ServiceNodes> network_;  ///< the last; null: none
   std::uint64_t height_ = 0;                     ///< its
   NodeKey own_key_{};
-  Points own_;                                    ///< in it
-  std::vector<Wanted> wanted_;                    ///< also of what is others' now
-  std::vector<Copy> copies_;                      ///< of what was others' since, or is
-  std::vector<Wanted> through_;                   ///< while anything is wanted
-  std::vector<Doubt> doubts_;                     ///< until all strangers have been asked
-  std::deque<Wanted> strangers_;                  ///< of doubts_
-  std::vector<Tenure> tenures_;                   ///< of own_
-  std::vector<Wanted> compared_;                  ///< also of what is others' now
-  std::vector<NodeKey> fellows_;                  ///< of its swarm when this node was away last
-  std::map<NodeKey, std::uint64_t> answered_ms_;  ///< first since then
-  std::uint64_t answer_ms_ = 0;                   ///< the last, of anyone
+  Points own_;                    ///< in it
+  std::vector<Wanted> wanted_;    ///< also of what is others' now
+  std::vector<Copy> copies_;      ///< of what was others' since, or is
+  std::vector<Wanted> through_;   ///< while anything is wanted
+  std::vector<Doubt> doubts_;     ///< until all strangers have been asked
+  std::deque<Wanted> strangers_;  ///< of doubts_
+  std::vector<Tenure> tenures_;   ///< of own_
+  std::vector<Wanted> compared_;  ///< also of what is others' now
 };
 
 /// What was stored before that is of the old copy; what was later has come since. 0: there is none of this account.

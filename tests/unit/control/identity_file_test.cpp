@@ -205,6 +205,7 @@ TEST(ParseSeed, TakesASeedOrAWholeSecretKey) {
   whole.back() = whole.back() == '0' ? '1' : '0';
   EXPECT_FALSE(parse_seed(whole)) << "the halves do not belong together";
   EXPECT_FALSE(parse_seed("55"));
+  EXPECT_FALSE(parse_seed(std::string(64, '0'))) << "everybody knows that one";
   EXPECT_FALSE(parse_seed(std::string(64, 'g')));
 }
 
