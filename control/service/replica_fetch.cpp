@@ -70,6 +70,9 @@ void ReplicaFetch::membership_changed() {
   if (holders_.update(*membership.nodes(), membership.own(), now_ms)) {
     held_.ask_swarm(now_ms);
   }
+  std::erase_if(answered_, [&membership](const auto& one) {
+    return membership.nodes()->find_ed25519(one.first) == nullptr;
+  });
   plan();
 }
 
@@ -120,11 +123,11 @@ void ReplicaFetch::go_on() {
   }
 }
 
-void ReplicaFetch::go_on_later() {
+void ReplicaFetch::go_on_after(std::uint64_t delay_ms) {
   // Whoever does not answer now comes last.
   std::rotate(open_.begin(), open_.begin() + 1, open_.end());
   is_busy_ = true;
-  around_.transport.after(kFetchRetryMs, while_alive(is_alive_, [this] {
+  around_.transport.after(delay_ms, while_alive(is_alive_, [this] {
                             is_busy_ = false;
                             go_on();
                           }));
@@ -133,21 +136,30 @@ void ReplicaFetch::go_on_later() {
 void ReplicaFetch::later() {
   is_busy_ = false;
   if (!open_.empty()) {
-    go_on_later();
+    go_on_after(kFetchRetryMs);
   }
 }
 
 /// Of strangers there are many, and some may be gone for good.
 void ReplicaFetch::later(const Part& part) {
   if (part.wanted.distance != internal::kStranger) {
-    later();
+    answered_[part.wanted.source] = false;
+    is_busy_ = false;
+    if (const auto next = next_part(); next != open_.end()) {
+      go_on_after(is_silent(*next) ? kFetchRetryMs : kNextAfterMs);
+    } else {
+      later();
+    }
+    if (held_.silent(part.wanted, around_.now_ms())) {
+      plan();
+    }
     return;
   }
   held_.stranger_silent(part.wanted);
   std::erase_if(open_, [&part](const Part& other) { return other.wanted == part.wanted; });
   is_busy_ = true;
   const bool were_all_silent = ++strangers_silent_ >= held_.strangers_left();
-  around_.transport.after(were_all_silent ? kFetchRetryMs : kStrangerRetryMs,
+  around_.transport.after(were_all_silent ? kFetchRetryMs : kNextAfterMs,
                           while_alive(is_alive_, [this] {
                             is_busy_ = false;
                             plan();
@@ -167,12 +179,31 @@ json::object ReplicaFetch::request_for(const Part& part) const {
           {"t", internal::point_text(part.wanted.points.last)}};
 }
 
-void ReplicaFetch::ask() {
-  const auto first = std::find_if(open_.begin(), open_.end(), [this](const Part& part) {
+bool ReplicaFetch::is_silent(const Part& part) const {
+  const auto answered = answered_.find(part.wanted.source);
+  return answered != answered_.end() && !answered->second;
+}
+
+/// Who has never answered this process may be gone; who is only slow is given more time when all others have been asked.
+std::uint64_t ReplicaFetch::timeout_ms(const Part& part) const {
+  return part.stage != Stage::probe && answered_.contains(part.wanted.source) ? kFetchTimeoutMs
+                                                                              : kSwarmTimeoutMs;
+}
+
+std::vector<ReplicaFetch::Part>::iterator ReplicaFetch::next_part() {
+  const auto is_next = [this](const Part& part) {
     return !held_.is_for_later(part.wanted, around_.now_ms());
+  };
+  const auto next = std::find_if(open_.begin(), open_.end(), [&](const Part& part) {
+    return is_next(part) && !is_silent(part);
   });
+  return next != open_.end() ? next : std::find_if(open_.begin(), open_.end(), is_next);
+}
+
+void ReplicaFetch::ask() {
+  const auto first = next_part();
   if (first == open_.end()) {
-    go_on_later();
+    go_on_after(kFetchRetryMs);
     return;
   }
   std::rotate(open_.begin(), first, open_.end());
@@ -205,14 +236,14 @@ void ReplicaFetch::ask(const Part& part, std::string request,
       return;
     }
     strangers_silent_ = 0;
+    answered_[part.wanted.source] = true;
     held_.heard(part.wanted, around_.now_ms());
     if (Part* open = find(part)) {
       open->is_whole = open->is_whole && reply->front() == kFetchWhole;
     }
     then(*reply);
   };
-  const std::uint64_t timeout_ms = part.stage == Stage::probe ? kSwarmTimeoutMs : kFetchTimeoutMs;
-  around_.transport.request(*node, "sn.allium_fetch", {std::move(request)}, timeout_ms,
+  around_.transport.request(*node, "sn.allium_fetch", {std::move(request)}, timeout_ms(part),
                             while_alive(is_alive_, std::move(done)));
 }
 
@@ -408,8 +439,13 @@ void ReplicaFetch::through(const Part& asked, const PeerParts& reply) {
   if (asked.wanted.distance == internal::kStranger) {
     held_.stranger_through(asked.wanted, around_.now_ms());
   } else if (const Part* part = find(asked)) {
-    const std::vector<NodeKey> named =
-        reply.size() > 3 ? internal::keys_in(reply[3]) : std::vector<NodeKey>();
+    const auto keys = [&reply](std::size_t i) {
+      return i < reply.size() ? internal::keys_in(reply[i]) : std::vector<NodeKey>();
+    };
+    const std::vector<NodeKey> named = keys(3);
+    for (const NodeKey& key : keys(4)) {
+      held_.has_had({key, asked.wanted.points});
+    }
     held_.through(part->wanted, part->is_whole, named, around_.now_ms());
   }
   plan();
@@ -468,6 +504,15 @@ void ReplicaFetch::answer(const NodeKey& x25519, std::string_view request,
   if (node == nullptr || node->swarm == kNoSwarm ||
       asked->height > static_cast<std::int64_t>(around_.membership.height())) {
     reply({"421", "this node does not know that network yet"});
+    return;
+  }
+  // By that one the answer would be less than what there is, and be taken for everything.
+  const bool is_askers =
+      internal::without({{asked->scan.first, asked->scan.last}},
+                        internal::points_of(*around_.membership.nodes(), node->ed25519))
+          .empty();
+  if (!is_askers && asked->height < static_cast<std::int64_t>(around_.membership.height())) {
+    reply({"421", "this node knows a newer network"});
     return;
   }
   if (asked->kind != "o" && asked->kind != "p") {

@@ -20,9 +20,10 @@
 //                    node's time as owner it asks its swarm about, and those who had the accounts before it (HeldPoints::given()).
 //   sn.allium_fetch  request, a bt dict: `g` height of the network, `f` and `t` first and last point (8 bytes, big-endian), and where
 //                    the last answer ended, `a` account and `h` hash; where that message has gone, its account comes anew. Reply: "OK" or
-//                    "PART", messages (serialise_replicas), and where to go on (a bt dict of `a` and `h`), empty at the end, and a bt list
-//                    of the keys (Ed25519) of those whom the other wants to ask; or a status and a text. Only what is the asking
-//                    node's own.
+//                    "PART", messages (serialise_replicas), and where to go on (a bt dict of `a` and `h`), empty at the end, a bt list of
+//                    the keys (Ed25519) of those whom the other wants to ask, and one of those who had it before him, and may know what was
+//                    deleted then; or a status and a text. Only what is the asking node's own. Who has never known of some of these accounts
+//                    names himself: anybody may have them.
 //                    With `k` "r", revocations: a bt list of [account, token, timestamp, stamp], and the account where to go on (the
 //                    next request's `a`), empty at the end. They are the member's word, which no client has signed: all that it can do is
 //                    to keep a subaccount out here.
@@ -38,6 +39,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,9 +59,10 @@
 namespace allium::control {
 
 inline constexpr std::uint64_t kFetchTimeoutMs = 20'000;
+/// When all who are left have not answered.
 inline constexpr std::uint64_t kFetchRetryMs = 5'000;
 /// The next one, behind one who did not answer.
-inline constexpr std::uint64_t kStrangerRetryMs = 100;
+inline constexpr std::uint64_t kNextAfterMs = 100;
 
 /// Stores messages as sn.data has them; replies as that command does.
 using TakePushed = std::function<void(std::string_view payload, std::function<void(PeerParts)>)>;
@@ -132,7 +135,7 @@ class ReplicaFetch {
 
   void plan();
   void go_on();
-  void go_on_later();
+  void go_on_after(std::uint64_t delay_ms);
   void ask();
   void ask(const Part& part, std::string request, std::function<void(const PeerParts&)> then);
   void ask_whether_it_had(const Part& part);
@@ -149,6 +152,9 @@ class ReplicaFetch {
   void page_over(const Part& asked, const std::string& next);
   void through(const Part& asked, const PeerParts& reply);
   [[nodiscard]] Part* find(const Part& part);
+  [[nodiscard]] std::vector<Part>::iterator next_part();
+  [[nodiscard]] bool is_silent(const Part& part) const;
+  [[nodiscard]] std::uint64_t timeout_ms(const Part& part) const;
   [[nodiscard]] boost::json::object request_for(const Part& part) const;
   void keep_held();
 
@@ -159,6 +165,8 @@ class ReplicaFetch {
   std::string kept_;  ///< what was said of held_ last
   std::vector<Part> open_;
   bool is_busy_ = false;
+  /// Who was asked: whether he answered the last time.
+  std::map<NodeKey, bool> answered_;
   std::size_t strangers_silent_ = 0;  ///< one after the other, since somebody answered
   FetchCounters counters_;
   std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);

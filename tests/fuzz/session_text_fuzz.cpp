@@ -72,7 +72,7 @@ class NoTransport final : public PeerTransport {
 /// What one reads of its own disk: behind the two lines that say what it is and of which store.
 void check_held(std::string_view text) {
   const std::string store = "store-1";
-  const internal::HeldPoints held("allium-held 4\nstore " + store + '\n' + std::string(text),
+  const internal::HeldPoints held("allium-held 5\nstore " + store + '\n' + std::string(text),
                                   store);
   const std::string again = held.text(store);
   ALLIUM_CHECK(internal::HeldPoints(again, store).text(store) == again);

@@ -419,7 +419,7 @@ def a_node_keeps_its_files_to_itself(folder):
     certificate.chmod(0o644)
     (folder / "data").chmod(0o755)
     (folder / "data" / "messages").chmod(0o755)
-    (folder / "data" / "network-held").write_text("allium-held 4\nstore")
+    (folder / "data" / "network-held").write_text("allium-held 5\nstore")
     with node:
         pass
     expect(f"level=warn ev=network.not_known file={folder}/data/network-held" in node.log.read_text(), "no warning that it does not know what it has")

@@ -17,6 +17,18 @@ namespace allium::control::internal {
 
 namespace json = boost::json;
 
+namespace {
+
+std::string list_of(const std::vector<NodeKey>& keys) {
+  json::array list;
+  for (const NodeKey& key : keys) {
+    list.emplace_back(text_of(key));
+  }
+  return serialise_bt(list);
+}
+
+}  // namespace
+
 void FetchAnswers::answer(const ServiceNode& node, const FetchRequest& asked, const Reply& reply) {
   if (asked.kind == "p") {
     probe(asked.scan, reply);
@@ -61,16 +73,11 @@ void FetchAnswers::messages(const ServiceNode& node, const storage::Scan& scan,
     return;
   }
   served_ += page.size();
-  PeerParts parts = {kFetchWhole, page.messages(), page.next()};
-  if (!is_whole_for(node, scan)) {
-    json::array keys;
-    for (const NodeKey& key : held_.lacked_from({scan.first, scan.last}, now_ms_())) {
-      keys.emplace_back(text_of(key));
-    }
-    parts.front() = kFetchInPart;
-    parts.push_back(serialise_bt(keys));
-  }
-  reply(std::move(parts));
+  const PointRange points{scan.first, scan.last};
+  const bool is_whole = is_whole_for(node, scan);
+  reply({is_whole ? kFetchWhole : kFetchInPart, page.messages(), page.next(),
+         list_of(is_whole ? std::vector<NodeKey>() : held_.lacked_from(points, now_ms_())),
+         list_of(held_.owners_before(points, now_ms_()))});
 }
 
 void FetchAnswers::revocations(const ServiceNode& node, const storage::Scan& scan,
@@ -140,9 +147,10 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
       }
       of->second = *std::move(tokens);
     }
-    const bool is_lifted = std::any_of(
-        of->second.begin(), of->second.end(),
-        [&one](const auto& back) { return back.token == one.token && back.asked > one.asked; });
+    const bool is_lifted =
+        std::any_of(of->second.begin(), of->second.end(), [&one = one](const auto& back) {
+          return back.token == one.token && back.asked > one.asked;
+        });
     if (is_lifted) {
       lifted.emplace_back(i);
     }

@@ -14,11 +14,13 @@
 namespace allium::control::internal {
 namespace {
 
-constexpr std::string_view kFirstLine = "allium-held 4";
+constexpr std::string_view kFirstLine = "allium-held 5";
 constexpr std::string_view kEnd = "end";
 constexpr std::size_t kNodesMax = 100'000;
 constexpr std::size_t kEntriesMax = 100'000;
 constexpr PointRange kRing{0, UINT64_MAX};
+
+using Owners = std::vector<NodeKey>;
 
 bool overlap(const PointRange& one, const PointRange& other) {
   return one.first <= other.last && other.first <= one.last;
@@ -32,12 +34,6 @@ Points common(const Points& left, const PointRange& right) {
     }
   }
   return points;
-}
-
-Points points_of(const ServiceNodes& network, const NodeKey& key) {
-  const ServiceNode* node = network.find_ed25519(key);
-  const auto points = node == nullptr ? std::nullopt : network.swarms().points_of(node->swarm);
-  return points ? common_points(*points, kRing) : Points();
 }
 
 std::optional<NodeKey> read_key(std::istream& lines) {
@@ -57,6 +53,43 @@ std::optional<std::size_t> read_count(std::istream& lines, std::string_view name
   std::size_t count = 0;
   const bool is_good = (lines >> word >> count) && word == name && count <= kEntriesMax;
   return is_good ? std::optional(count) : std::nullopt;
+}
+
+/// `Tenures`: of HeldPoints.
+template <typename Tenures>
+void write_tenures(std::ostream& text, std::string_view name, const Tenures& tenures) {
+  text << name << ' ' << tenures.size() << '\n';
+  for (const auto& one : tenures) {
+    text << one.points.first << ' ' << one.points.last << ' ' << one.since_ms << " from "
+         << one.from.size() << '\n';
+    for (const NodeKey& key : one.from) {
+      text << to_hex(key) << '\n';
+    }
+  }
+}
+
+template <typename Tenures>
+bool read_tenures(std::istream& lines, std::string_view name, Tenures& tenures) {
+  const auto count = read_count(lines, name);
+  for (std::size_t i = 0; count && i < *count; ++i) {
+    typename Tenures::value_type one;
+    if (!read_points(lines, one.points) || !(lines >> one.since_ms)) {
+      return false;
+    }
+    const auto keys = read_count(lines, "from");
+    for (std::size_t k = 0; keys && k < *keys; ++k) {
+      const auto key = read_key(lines);
+      if (!key) {
+        return false;
+      }
+      one.from.push_back(*key);
+    }
+    if (!keys) {
+      return false;
+    }
+    tenures.push_back(std::move(one));
+  }
+  return count.has_value();
 }
 
 }  // namespace
@@ -81,6 +114,12 @@ Points without(Points points, const Points& taken) {
   return points;
 }
 
+Points points_of(const ServiceNodes& network, const NodeKey& key) {
+  const ServiceNode* node = network.find_ed25519(key);
+  const auto points = node == nullptr ? std::nullopt : network.swarms().points_of(node->swarm);
+  return points ? common_points(*points, kRing) : Points();
+}
+
 HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
   if (!read(text, store)) {
     network_ = nullptr;
@@ -88,6 +127,7 @@ HeldPoints::HeldPoints(std::string_view text, const std::string& store) {
     copies_.clear();
     doubts_.clear();
     tenures_.clear();
+    past_.clear();
     compared_.clear();
   }
 }
@@ -116,14 +156,8 @@ std::string HeldPoints::text(const std::string& store) const {
   for (const Wanted& one : compared_) {
     text << to_hex(one.source) << ' ' << one.points.first << ' ' << one.points.last << '\n';
   }
-  text << "tenures " << tenures_.size() << '\n';
-  for (const Tenure& one : tenures_) {
-    text << one.points.first << ' ' << one.points.last << ' ' << one.since_ms << " from "
-         << one.from.size() << '\n';
-    for (const NodeKey& key : one.from) {
-      text << to_hex(key) << '\n';
-    }
-  }
+  write_tenures(text, "tenures", tenures_);
+  write_tenures(text, "past", past_);
   text << "nodes " << network_->all().size() << '\n';
   for (const ServiceNode& node : network_->all()) {
     text << to_hex(node.ed25519) << ' ' << node.swarm << '\n';
@@ -186,26 +220,10 @@ bool HeldPoints::read(std::string_view text, const std::string& store) {
     one.distance = kComparedOnly;
     compared_.push_back(one);
   }
-  count = count ? read_count(lines, "tenures") : std::nullopt;
-  for (std::size_t i = 0; count && i < *count; ++i) {
-    Tenure one;
-    if (!read_points(lines, one.points) || !(lines >> one.since_ms)) {
-      return false;
-    }
-    const auto keys = read_count(lines, "from");
-    for (std::size_t k = 0; keys && k < *keys; ++k) {
-      const auto key = read_key(lines);
-      if (!key) {
-        return false;
-      }
-      one.from.push_back(*key);
-    }
-    if (!keys) {
-      return false;
-    }
-    tenures_.push_back(std::move(one));
+  if (!count || !read_tenures(lines, "tenures", tenures_) || !read_tenures(lines, "past", past_)) {
+    return false;
   }
-  count = count ? read_count(lines, "nodes") : std::nullopt;
+  count = read_count(lines, "nodes");
   if (!count || *count > kNodesMax) {
     return false;
   }
@@ -291,6 +309,9 @@ void HeldPoints::hold(const ServiceNodes* before, bool has_seen_all, std::uint64
       held.push_back({points, has_seen_all ? one.since_ms : now_ms, one.from});
       old.push_back(points);
     }
+    for (const PointRange& points : without({one.points}, own_)) {
+      past_.push_back({points, now_ms, one.from});
+    }
   }
   for (const PointRange& points : without(own_, old)) {
     Tenure one{points, now_ms, {}};
@@ -303,9 +324,20 @@ void HeldPoints::hold(const ServiceNodes* before, bool has_seen_all, std::uint64
         }
       }
     }
+    for (const Tenure& earlier : past_) {
+      for (const NodeKey& key : overlap(earlier.points, points) ? earlier.from : Owners()) {
+        remember(one.from, key);
+      }
+    }
     held.push_back(std::move(one));
   }
   tenures_ = std::move(held);
+  std::erase_if(past_, [&](const Tenure& one) {
+    return is_own(one.points) || one.since_ms + storage::kLifeMsMax < now_ms;
+  });
+  while (past_.size() > kPastTenuresMax) {
+    past_.pop_front();
+  }
   std::vector<Wanted> compared;
   for (Wanted one : std::exchange(compared_, {})) {
     const PointRange whole = one.points;
@@ -339,6 +371,24 @@ void HeldPoints::doubt(const PointRange& points, std::uint64_t now_ms) {
   doubts_ = std::move(rest);
   doubts_.push_back({points, now_ms});
   std::erase_if(strangers_, [&points](const Wanted& one) { return overlap(one.points, points); });
+}
+
+/// Within one network: who has said all he has about this is not asked again.
+void HeldPoints::doubt_now(const PointRange& points, std::uint64_t now_ms) {
+  const bool is_known = std::any_of(doubts_.begin(), doubts_.end(), [&points](const Doubt& of) {
+    return without({points}, {of.points}).empty();
+  });
+  if (!is_known) {
+    doubt(points, now_ms);
+    meet_strangers(network_.get());
+    std::erase_if(strangers_, [&](const Wanted& one) {
+      return one.points == points &&
+             std::any_of(through_.begin(), through_.end(), [&](const Wanted& other) {
+               return other.source == one.source && without({points}, {other.points}).empty();
+             });
+    });
+    drop_needless(now_ms);
+  }
 }
 
 /// For doubts that nobody has been asked about, all; for the others, who has come since `before`.
@@ -496,10 +546,28 @@ bool HeldPoints::is_for_later(const Wanted& one, std::uint64_t now_ms) const {
 void HeldPoints::heard(const Wanted& from, std::uint64_t now_ms) {
   for (Wanted& one : wanted_) {
     const bool is_it = one.source == from.source && one.points == from.points;
-    if (is_it && one.covered_ms != 0 && one.covered_ms != UINT64_MAX) {
+    if (!is_it) {
+      continue;
+    }
+    one.heard_ms = now_ms;
+    if (one.covered_ms != 0 && one.covered_ms != UINT64_MAX) {
       one.covered_ms = now_ms + kSourceSilentMs;
     }
   }
+}
+
+bool HeldPoints::silent(const Wanted& from, std::uint64_t now_ms) {
+  const auto one = std::find_if(wanted_.begin(), wanted_.end(), [&from](const Wanted& other) {
+    return other.source == from.source && other.points == from.points;
+  });
+  const bool is_new = one != wanted_.end() && is_own(one->points) && !one->is_doubted &&
+                      one->covered_ms == UINT64_MAX &&
+                      std::max(one->since_ms, one->heard_ms) + kNearerFirstMs <= now_ms;
+  if (is_new) {
+    one->is_doubted = true;
+    doubt_now(one->points, now_ms);
+  }
+  return is_new;
 }
 
 void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<NodeKey>& named,
@@ -536,6 +604,9 @@ void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<No
       wanted_.push_back({key, from.points, now_ms, from.distance + 1});
       compare_before(from.points, from.since_ms);
     }
+  }
+  if (!is_whole && std::find(named.begin(), named.end(), from.source) != named.end()) {
+    doubt_now(from.points, now_ms);
   }
   drop_needless(now_ms);
 }
@@ -583,13 +654,32 @@ std::vector<Wanted> HeldPoints::compared() const {
   return compared;
 }
 
+void HeldPoints::remember(std::vector<NodeKey>& owners, const NodeKey& key) const {
+  if (key != own_key_ && owners.size() < kOwnersBeforeMax &&
+      std::find(owners.begin(), owners.end(), key) == owners.end()) {
+    owners.push_back(key);
+  }
+}
+
 void HeldPoints::has_had(const Wanted& one) {
   for (Tenure& of : tenures_) {
-    if (overlap(of.points, one.points) &&
-        std::find(of.from.begin(), of.from.end(), one.source) == of.from.end()) {
-      of.from.push_back(one.source);
+    if (overlap(of.points, one.points)) {
+      remember(of.from, one.source);
     }
   }
+}
+
+std::vector<NodeKey> HeldPoints::owners_before(const PointRange& points,
+                                               std::uint64_t now_ms) const {
+  std::set<NodeKey> owners;
+  const auto add = [&](const Tenure& one) {
+    if (overlap(one.points, points) && now_ms < one.since_ms + storage::kLifeMsMax) {
+      owners.insert(one.from.begin(), one.from.end());
+    }
+  };
+  std::for_each(tenures_.begin(), tenures_.end(), add);
+  std::for_each(past_.begin(), past_.end(), add);
+  return {owners.begin(), owners.end()};
 }
 
 void HeldPoints::compared_with(const Wanted& one, std::uint64_t now_ms) {
@@ -637,10 +727,18 @@ bool HeldPoints::is_whole(const PointRange& points, const NodeKey& asker,
 
 std::vector<NodeKey> HeldPoints::lacked_from(const PointRange& points, std::uint64_t now_ms) const {
   std::set<NodeKey> sources;
+  Points known = own_;
+  for (const Copy& copy : copies_) {
+    known.push_back(copy.points);
+  }
   for (const Wanted& one : wanted_) {
+    known.push_back(one.points);
     if (overlap(one.points, points) && one.covered_ms > now_ms) {
       sources.insert(one.source);
     }
+  }
+  if (!without({points}, known).empty()) {
+    sources.insert(own_key_);
   }
   const auto is_about = [&](const Wanted& one) {
     return overlap(one.points, points) && now_ms < one.since_ms + kSourceSilentMs;

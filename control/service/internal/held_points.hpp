@@ -38,6 +38,10 @@ inline constexpr std::uint32_t kStranger = UINT32_MAX;
 inline constexpr std::uint32_t kComparedOnly = UINT32_MAX - 1;
 /// Behind the last that came.
 inline constexpr std::uint64_t kComparedAfterMs = 5'000;
+/// Of those who had accounts before.
+inline constexpr std::size_t kOwnersBeforeMax = 64;
+/// Of accounts that were this node's own.
+inline constexpr std::size_t kPastTenuresMax = 256;
 /// Strangers that are looked at together.
 inline constexpr std::size_t kStrangersAtOnce = 8;
 
@@ -45,6 +49,9 @@ inline constexpr std::size_t kStrangersAtOnce = 8;
 using Points = std::vector<PointRange>;
 
 [[nodiscard]] Points without(Points points, const Points& taken);
+
+/// Whose swarm's these are; none where it is in no swarm.
+[[nodiscard]] Points points_of(const ServiceNodes& network, const NodeKey& key);
 
 /// What one member is to be asked for.
 struct Wanted {
@@ -56,6 +63,9 @@ struct Wanted {
   std::uint32_t distance = 0;
   /// From when on this node has all the same what the others know to be there: another one has given it.
   std::uint64_t covered_ms = UINT64_MAX;
+  /// When it answered last, and whether others have been asked since it does not; in this process.
+  std::uint64_t heard_ms = 0;
+  bool is_doubted = false;
 
   bool operator==(const Wanted&) const = default;
 };
@@ -102,8 +112,11 @@ class HeldPoints {
   /// The source has answered.
   void heard(const Wanted& one, std::uint64_t now_ms);
 
+  /// It has not. After kNearerFirstMs, and where nobody else has given it, it may be anybody who has it. True: strangers() has changed.
+  bool silent(const Wanted& one, std::uint64_t now_ms);
+
   /// Everything has come from there. `is_whole`: and that is everything there was. Otherwise those whom the source wants to ask itself may
-  /// have more.
+  /// have more; where it names itself, anybody.
   void through(const Wanted& one, bool is_whole, const std::vector<NodeKey>& named,
                std::uint64_t now_ms);
 
@@ -114,6 +127,10 @@ class HeldPoints {
 
   /// This one has had these points as well: it is asked about what is given().
   void has_had(const Wanted& one);
+
+  /// Who has had them before this node, and may know what was deleted then.
+  [[nodiscard]] std::vector<NodeKey> owners_before(const PointRange& points,
+                                                   std::uint64_t now_ms) const;
 
   /// Somebody has taken along what this node missed: its swarm is asked for all there is.
   void ask_swarm(std::uint64_t now_ms);
@@ -139,7 +156,7 @@ class HeldPoints {
   [[nodiscard]] bool is_whole(const PointRange& points, const NodeKey& asker,
                               std::uint64_t now_ms) const;
 
-  /// Who may have what this node lacks of `points`.
+  /// Who may have what this node lacks of `points`; itself: it has never known of some of them, and so not of who has them.
   [[nodiscard]] std::vector<NodeKey> lacked_from(const PointRange& points,
                                                  std::uint64_t now_ms) const;
 
@@ -150,16 +167,18 @@ class HeldPoints {
     std::uint64_t since_ms = 0;
   };
 
-  /// Since when points are this node's own, and whose they were.
+  /// Since when points are this node's own, or are not any more, and whose they were before.
   struct Tenure {
     PointRange points;
     std::uint64_t since_ms = 0;
     std::vector<NodeKey> from;
   };
 
+  void remember(std::vector<NodeKey>& owners, const NodeKey& key) const;
   void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void doubt_all(std::uint64_t now_ms);
+  void doubt_now(const PointRange& points, std::uint64_t now_ms);
   void doubt(const PointRange& points, std::uint64_t now_ms);
   void meet_strangers(const ServiceNodes* before);
   void split_wanted();
@@ -179,6 +198,7 @@ class HeldPoints {
   std::vector<Doubt> doubts_;     ///< until all strangers have been asked
   std::deque<Wanted> strangers_;  ///< of doubts_
   std::vector<Tenure> tenures_;   ///< of own_
+  std::deque<Tenure> past_;       ///< of what is others' now
   std::vector<Wanted> compared_;  ///< also of what is others' now
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@
 #include "control/service/omq/omq_endpoint.hpp"
 #include "tests/unit/omq/holding_proxy.hpp"
 #include "tests/unit/omq/raw_peer.hpp"
+#include "tests/unit/omq/raw_zmtp_client.hpp"
 #include "tests/unit/omq/test_node.hpp"
 
 namespace allium::control {
@@ -81,7 +83,7 @@ TEST_F(OmqInput, ThatDoesNotEndIsCutOff) {
 
 TEST_F(OmqInput, ThatEndsIsNotCountedAnyMore) {
   OmqOptions bounded = options();
-  bounded.limits.input_bytes = 4 * kMebibyte;  // 8 messages wait in libzmq, and one is not complete
+  bounded.limits.input_bytes = 4 * kMebibyte;
   bounded.input_interval = std::chrono::milliseconds(1);
   TestNode node(io, 1, bounded);
   node.add_echo("storage.echo");
@@ -149,6 +151,33 @@ TEST_F(OmqInput, OfANodeThatWasAskedIsBoundedToo) {
   ASSERT_FALSE(answer->has_value());
   EXPECT_EQ(answer->error().code, Errc::unavailable);
   EXPECT_EQ(node.omq->counters().cut_unfinished, 1U);
+}
+
+// What libzmq does with a heartbeat that it finds behind messages for which there was no room, when the connection has ended meanwhile, is
+// to abort the process (stream_engine_base.cpp, zmq_assert (!_io_error)).
+TEST_F(OmqInput, OfAClientThatEndsBehindAHeartbeatWhileNobodyReadsEndsNothing) {
+  TestNode node(io);
+  node.add_echo("storage.echo");
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    test::RawZmtpClient client(io, node.endpoint(), node.key());
+    client.write(client.message({"storage.echo", "first"}));
+    ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().received > i; }));
+    std::string bytes;
+    for (int k = 0; k < 200; ++k) {
+      bytes += client.message({"storage.echo", "tag"});
+      bytes += k % 8 == 0 ? client.ping() : "";
+    }
+    client.write(bytes);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // libzmq's thread reads them
+    client.reset();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // and hears of the end
+    io.restart();
+    io.run_for(std::chrono::milliseconds(20));
+  }
+  RawPeer other;
+  other.connect(node.endpoint(), node.key(), test::key_pair(9));
+  other.send({"storage.echo", "t", "still there"});
+  EXPECT_EQ(other.receive(io).size(), 3U);
 }
 
 }  // namespace

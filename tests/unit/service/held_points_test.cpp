@@ -283,6 +283,43 @@ TEST_F(InDoubt, AsksEverybodyAboutWhatComesBack) {
   EXPECT_FALSE(held.old_copies(own).empty());
 }
 
+TEST_F(Gained, AsksEverybodyWhereThoseWhoHadThemAreSilent) {
+  const Wanted first = held.wanted().at(0);
+  EXPECT_FALSE(held.silent(first, kNow + kNearerFirstMs - 1));
+  held.heard(first, kNow + kNearerFirstMs);
+  EXPECT_FALSE(held.silent(first, kNow + kNearerFirstMs)) << "it is only slow";
+  EXPECT_TRUE(held.strangers().empty());
+  EXPECT_TRUE(held.silent(first, kNow + 2 * kNearerFirstMs));
+  ASSERT_EQ(held.strangers().size(), 1U);
+  EXPECT_EQ(held.strangers()[0].source, key_of(4));
+  held.stranger_through(held.strangers()[0], kNow);
+  EXPECT_FALSE(held.silent(first, kNow + 9 * kNearerFirstMs)) << "once";
+}
+
+TEST_F(Gained, AsksNobodyElseWhereOneOfThemHasGivenIt) {
+  through(0, false);
+  EXPECT_FALSE(held.silent(held.wanted().at(0), kNow + 2 * kNearerFirstMs));
+  EXPECT_TRUE(held.strangers().empty());
+}
+
+TEST_F(Gained, AsksEverybodyWhereOneOfThemHasNeverKnownOfThem) {
+  const NodeKey second = held.wanted().at(0).source;
+  through(0, false, {key_of(9)});
+  EXPECT_TRUE(held.strangers().empty());
+  const NodeKey third = held.wanted().at(0).source;
+  EXPECT_NE(third, second);
+  through(0, false, {third});
+  EXPECT_EQ(held.strangers().size(), 1U);
+}
+
+TEST_F(Gained, NamesItselfOfWhatItHasNeverKnownOf) {
+  held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), 3, kNow + 10);
+  EXPECT_EQ(held.lacked_from(kTheirs, kNow), (std::vector<NodeKey>{key_of(2), key_of(3)}));
+  HeldPoints other("", "store");
+  other.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), 3, kNow);
+  EXPECT_EQ(other.lacked_from(kTheirs, kNow), (std::vector<NodeKey>{key_of(1)}));
+}
+
 TEST_F(Gained, AreTheSameInTheNextProcess) {
   held.update(network_of({kHere, kHere, kHere, kThere}), key_of(1), 3, kNow + 10);
   const std::string text = held.text("store");

@@ -358,6 +358,53 @@ TEST_F(Moving, WhatWasDeletedTwoOwnersAgoStaysDeleted) {
   expect_at({0, 1, 2}, {"one"});
 }
 
+/// Node 4 was away while node 0 deleted something, and is no node any more; node 1 has had it all right since.
+class TwoOwnersAgo : public Moving {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 2; ++i) {
+      world.add_node();
+    }
+    world.assign({kHere, kElsewhere, kElsewhere, kElsewhere, kHere});
+    world.run(20'000);
+    const Answer kept = world.call(0, "store", owner.store("deleted", world.now_ms));
+    world.node(4).is_up = false;
+    world.call(0, "delete", owner.remove({std::string(kept.body.at("hash").as_string())}));
+    start_again(0);
+    world.run(20'000);
+    assign({kElsewhere, kHere, kElsewhere, kElsewhere});
+    expect_at({1}, {"one"});
+  }
+
+  void assign(const std::vector<SwarmId>& swarms) {
+    world.assign(swarms, {4});
+    world.run(30'000);
+  }
+
+  void come_back(std::vector<SwarmId> swarms) {
+    swarms.push_back(kElsewhere);
+    world.assign(swarms, {4});
+    world.node(4).is_up = true;
+    start_again(4);
+    world.tell(4);
+    world.run(60'000);
+  }
+};
+
+TEST_F(TwoOwnersAgo, BringsNothingBackToWhoJoinsTheLastOne) {
+  assign({kElsewhere, kHere, kHere, kElsewhere});
+  come_back({kElsewhere, kHere, kHere, kElsewhere});
+  expect_at({1, 2}, {"one"});
+}
+
+TEST_F(TwoOwnersAgo, BringsNothingBackToWhoTakesOverFromTheLastOne) {
+  assign({kElsewhere, kElsewhere, kHere, kElsewhere});
+  start_again(1);
+  assign({kElsewhere, kElsewhere, kElsewhere, kHere});
+  come_back({kElsewhere, kElsewhere, kElsewhere, kHere});
+  expect_at({3}, {"one"});
+}
+
 TEST_F(Moving, StrangersThatAreDeadAreAskedWhenTheyAreBack) {
   for (int i = 0; i < 12; ++i) {
     world.add_node();
@@ -375,6 +422,57 @@ TEST_F(Moving, StrangersThatAreDeadAreAskedWhenTheyAreBack) {
   }
   world.run(60'000);
   EXPECT_EQ(world.node(13).fetch().counters().parts_open, 0U);
+}
+
+/// Documents follow one another faster than machines hear of them: node 3 gets what nodes 0 to 2 had, and hands over nothing before
+/// node 4 gets it.
+class InHaste : public Moving {
+ protected:
+  void SetUp() override {
+    world.add_node();
+    world.add_node();
+    world.assign({kHere, kHere, kHere, kElsewhere, kElsewhere});
+    world.run(20'000);
+  }
+
+  void assign(SwarmId middle, SwarmId last, const std::set<std::size_t>& late) {
+    world.assign({kElsewhere, kElsewhere, kElsewhere, middle, last}, late);
+  }
+};
+
+TEST_F(InHaste, WhoIsAheadDoesNotTellWhoIsBehindThatThereIsNothing) {
+  world.node(3).silent_on = {"sn.data", "sn.allium_late"};
+  for (const std::size_t node : {0U, 1U, 2U}) {
+    world.node(node).silent_on = {"sn.allium_fetch"};
+  }
+  assign(kHere, kElsewhere, {});
+  world.run(1'000);
+  assign(kElsewhere, kHere, {3});
+  for (const std::size_t node : {0U, 1U, 2U}) {
+    world.node(node).silent_on.clear();
+  }
+  world.run(30'000);
+  EXPECT_GT(world.node(3).fetch().counters().parts_open, 0U);
+  world.tell(3);
+  world.run(30'000);
+  expect_at({4}, {"one"});
+}
+
+TEST_F(InHaste, WhoHasNeverKnownOfThemSaysSo) {
+  assign(kHere, kElsewhere, {3});
+  world.run(3'000);
+  assign(kElsewhere, kHere, {});
+  world.run(30'000);
+  expect_at({4}, {"one"});
+}
+
+TEST_F(InHaste, WhoHadThemBeforeIsAskedWhereTheLastOneIsSilent) {
+  world.node(3).is_up = false;
+  assign(kHere, kElsewhere, {3});
+  world.run(3'000);
+  assign(kElsewhere, kHere, {3});
+  world.run(2 * internal::kNearerFirstMs);
+  expect_at({4}, {"one"});
 }
 
 }  // namespace

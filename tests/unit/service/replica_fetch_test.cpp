@@ -652,6 +652,21 @@ TEST(Fetching, GoesPageByPage) {
   EXPECT_GE(world.node(1).fetch().counters().pages, 4U);
 }
 
+TEST(LostStore, IsFilledByWhoIsThereAlthoughMostAreNot) {
+  SwarmWorld world(7);
+  const TestAccount owner(5, 1);
+  world.run(60'000);
+  world.call(6, "store", owner.store("one", world.now_ms));
+  for (const std::size_t node : {0U, 1U, 2U, 3U, 4U}) {
+    world.node(node).is_up = false;
+  }
+  world.node(5).restart_empty();
+  world.node(5).held.clear();
+  world.start(5);
+  world.run(6 * kSwarmTimeoutMs);
+  EXPECT_EQ(sorted_data(world, 5, owner), std::vector<std::string>{"one"});
+}
+
 class Answering : public testing::Test {
  protected:
   void SetUp() override {
@@ -679,7 +694,7 @@ class Answering : public testing::Test {
 
   SwarmWorld world{3};
   std::vector<TestAccount> accounts;
-  const json::object all = {{"g", 1}, {"f", std::string(8, '\0')}, {"t", std::string(8, '\xff')}};
+  const json::object all = {{"g", 2}, {"f", std::string(8, '\0')}, {"t", std::string(8, '\xff')}};
 };
 
 TEST_F(Answering, GivesToEachWhatIsItsOwn) {
@@ -687,6 +702,18 @@ TEST_F(Answering, GivesToEachWhatIsItsOwn) {
   EXPECT_EQ(messages.size(), world.node(0).store().status().messages);
   EXPECT_GT(messages.size(), 0U);
   EXPECT_TRUE(given(ask(2, all)).empty()) << "of another swarm";
+}
+
+// It would take the answer for all there is.
+TEST_F(Answering, TellsNothingToWhoIsBehindOfWhatIsNotHisAnyMore) {
+  json::object earlier = all;
+  earlier["g"] = 1;
+  EXPECT_EQ(ask(1, earlier).front(), "421") << "some of it";
+  const auto own = world.node(1).membership.nodes()->swarms().points_of(7).value();
+  const PointRange points = common_points(own, {0, UINT64_MAX}).front();
+  earlier["f"] = internal::point_text(points.first);
+  earlier["t"] = internal::point_text(points.last);
+  EXPECT_NE(ask(1, earlier).front(), "421");
 }
 
 TEST_F(Answering, GoesOnBehindTheLastMessage) {
@@ -794,7 +821,7 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   world.run(1'000);
   const std::string held = world.node(1).held;
   for (const char* part : {"\ncopies 3\n", "\nwanted 2\n", "\nnodes 3\n", "\ndoubts 1\n",
-                           "\ncompared 0\n", "\ntenures 1\n"}) {
+                           "\ncompared 0\n", "\ntenures 1\n", "\npast 2\n"}) {
     ASSERT_NE(held.find(part), std::string::npos) << held;
   }
   const std::string store = world.node(1).store().id();
@@ -805,11 +832,11 @@ TEST(HeldText, OfAnotherStoreOrDamagedIsNone) {
   };
   for (const std::string& text :
        {std::string("nonsense"), held.substr(0, 20), held.substr(0, held.size() - 2),
-        held + "zz 7\n", held + "00", changed("held 4", "held 3"), changed("tenures ", "tenure "),
-        changed("compared 0", "compared 1"), changed("copies 3", "copies 4"),
-        changed("doubts 1", "doubts 2"), changed("node ", "edon "), changed("wanted 2", "wanted 3"),
-        changed("wanted 2", "wanted 9999999"), changed("nodes 3", "nodes 2"),
-        changed("nodes 3", "nodes 9999999")}) {
+        held + "zz 7\n", held + "00", changed("held 5", "held 4"), changed("tenures ", "tenure "),
+        changed("past 2", "past 3"), changed("compared 0", "compared 1"),
+        changed("copies 3", "copies 4"), changed("doubts 1", "doubts 2"), changed("node ", "edon "),
+        changed("wanted 2", "wanted 3"), changed("wanted 2", "wanted 9999999"),
+        changed("nodes 3", "nodes 2"), changed("nodes 3", "nodes 9999999")}) {
     EXPECT_TRUE(internal::HeldPoints(text, store).text(store).empty()) << text;
   }
 }

@@ -24,8 +24,9 @@ inline constexpr ZmqBounds kMessageBounds{.frames = kOmqFramesMax, .bytes = kOmq
 /// What libzmq lets in as one frame: CURVE wraps one of the greatest size in a few bytes more.
 inline constexpr std::int64_t kFrameBytesMax = kOmqMessageBytesMax + 1024;
 
-/// Whole messages that libzmq takes of a connection which nobody reads: of the greatest size they are within OmqLimits::input_bytes.
-inline constexpr int kPipeInMessages = 8;
+/// Without a bound: where a pipe is full, a heartbeat behind its messages aborts the process if the connection ends meanwhile (README.md,
+/// "Full pipes"). InputWatch bounds what comes in.
+inline constexpr int kPipeInMessages = 0;
 
 [[nodiscard]] std::size_t bytes_of(const OmqParts& parts) noexcept;
 

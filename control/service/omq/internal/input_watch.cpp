@@ -29,8 +29,9 @@ InputWatch::InputWatch(boost::asio::io_context& io, const OmqOptions& options,
     : options_(options), links_(links), listener_(listener), cuts_(std::move(cuts)), timer_(io) {}
 
 void InputWatch::look() {
-  sample();
+  // By the sample before: what was whole then has been handed over since.
   cut_those_with_too_much();
+  sample();
   end_stuck();
   timer_.expires_after(options_.input_interval);
   timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {

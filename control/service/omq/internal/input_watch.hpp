@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Bounds what connections have inside libzmq that it has not handed over: looks at it now and again, and cuts whoever has too much. What
-// one may have is what libzmq takes of a connection that nobody reads, with one message more; where all together have too much, who
-// has not ended a message for longest gives way, of the address that has most if that is more than a quarter. And finds those that have ended without libzmq's noticing it,
+// Bounds what connections have inside libzmq that it has not handed over: looks at it now and again, and cuts whoever has had too much since
+// the look before. Where all together have too much, who has not ended a message for longest gives way, of the address that has most if that is more than a quarter. And finds those that have ended without libzmq's noticing it,
 // which only another listener can end (README.md, "stuck").
 //
 //   Ownership  borrows the table and the listener, which outlive it.
