@@ -99,7 +99,9 @@ int main(int argc, char** argv) {
       "alliumd: the service node of an Allium box: storage for its swarm, onion requests."};
   std::string path = kDefaultConfiguration;
   bool check_only = false;
-  program.add_option("--config", path, "The configuration")->capture_default_str();
+  program.add_option("--config", path, "The configuration")
+      ->capture_default_str()
+      ->check([](const std::string& file) { return file.empty() ? "a name is wanted" : ""; });
   program.add_flag("--check-config", check_only,
                    "Only say whether the configuration and the files that it names are good");
   program.set_version_flag("--version", "alliumd " ALLIUM_VERSION);

@@ -148,14 +148,15 @@ class Section {
   }
 
   /// A file by reference: "file:PATH", or a path.
-  void file(const std::string& key, std::string& target) {
+  void file(const std::string& key, std::string& target,
+            const std::string& expected = "a path that begins with /") {
     const toml::node* node = find(key);
     text(key, target);
     if (node != nullptr && target.starts_with("file:")) {
       target.erase(0, 5);
     }
     if (node != nullptr && node->is_string() && !target.starts_with('/')) {
-      expect(key, *node, "a path that begins with /");
+      expect(key, *node, expected);
     }
     if (target.find('\0') != std::string::npos) {
       refuse(key, "has a NUL character, which no path may have");
@@ -181,7 +182,7 @@ class Section {
         expect(key, *node, "a URL with a host, such as \"https://example.org/network\"");
       }
     } else {
-      file(key, target);
+      file(key, target, "a path that begins with /, or an http(s) URL");
     }
   }
 

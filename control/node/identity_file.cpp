@@ -215,11 +215,14 @@ Result<void> unseal(const std::string& path, const Passphrase* passphrase, Parse
     return {};
   }
   if (passphrase == nullptr) {
-    return fail(Errc::refused, path + ": it is sealed: give --passphrase-file FILE");
+    return fail(Errc::refused,
+                path +
+                    ": it is sealed: its passphrase is missing (allium: --passphrase-file FILE; "
+                    "alliumd: [node] passphrase = \"FILE\")");
   }
   Result<Seed> seed = open_sealed(parsed.sealed, *passphrase);
   if (!seed) {
-    return tl::unexpected(seed.error());
+    return fail(seed.error().code, path + ": " + seed.error().text);
   }
   parsed.identity.seed = *std::move(seed);
   return {};

@@ -48,7 +48,7 @@ bool is_same(const internal::Wanted& one, const internal::Wanted& other) {
 ReplicaFetch::ReplicaFetch(FetchSurroundings surroundings, std::string_view held)
     : around_(std::move(surroundings)),
       held_(held, around_.store.id()),
-      answers_(around_.store, around_.membership, held_, around_.now_ms),
+      answers_(around_.store, around_.membership, held_, holders_, around_.now_ms),
       kept_(held) {
   if (held_.network()) {
     holders_.was_away(*held_.network(), held_.own_key());
@@ -479,6 +479,7 @@ void ReplicaFetch::take_revocations(const Part& part, std::string_view text,
       one_less();
       continue;
     }
+    given(account, one.asked);
     around_.store.revoke(
         account, {one.token}, one.timestamp_ms, {now_ms, one.asked},
         [post = around_.post, one_less, is_kept](const Result<std::size_t>& count) {

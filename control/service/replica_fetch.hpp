@@ -94,7 +94,7 @@ class ReplicaFetch {
   /// After Membership was updated, and at the start.
   void membership_changed();
 
-  /// A copy of a message has come here from another node, which was stored (last) at `stored`.
+  /// A copy of a message, or a revocation, has come here from another node, which was stored (last) at `stored`.
   void given(const storage::Account& account, storage::Stamp stored);
 
   /// This member answers (QueueHolders::answers()).

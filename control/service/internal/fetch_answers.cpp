@@ -42,7 +42,19 @@ void FetchAnswers::answer(const ServiceNode& node, const FetchRequest& asked, co
 }
 
 bool FetchAnswers::is_whole_for(const ServiceNode& asker, const storage::Scan& scan) const {
-  return held_.is_whole({scan.first, scan.last}, asker.ed25519, now_ms_());
+  std::vector<NodeKey> holders = holders_.may_owe(now_ms_());
+  std::erase(holders, asker.ed25519);
+  return holders.empty() && held_.is_whole({scan.first, scan.last}, asker.ed25519, now_ms_());
+}
+
+std::vector<NodeKey> FetchAnswers::lacked_from(const PointRange& points) const {
+  std::vector<NodeKey> keys = held_.lacked_from(points, now_ms_());
+  for (const NodeKey& key : holders_.may_owe(now_ms_())) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      keys.push_back(key);
+    }
+  }
+  return keys;
 }
 
 void FetchAnswers::probe(const storage::Scan& scan, const Reply& reply) {
@@ -76,7 +88,7 @@ void FetchAnswers::messages(const ServiceNode& node, const storage::Scan& scan,
   const PointRange points{scan.first, scan.last};
   const bool is_whole = is_whole_for(node, scan);
   reply({is_whole ? kFetchWhole : kFetchInPart, page.messages(), page.next(),
-         list_of(is_whole ? std::vector<NodeKey>() : held_.lacked_from(points, now_ms_())),
+         list_of(is_whole ? std::vector<NodeKey>() : lacked_from(points)),
          list_of(held_.owners_before(points, now_ms_()))});
 }
 

@@ -438,7 +438,7 @@ void HeldPoints::split_wanted() {
     }
     for (const PointRange& points : without({whole}, own_)) {
       one.points = points;
-      if (one.covered_ms == UINT64_MAX) {
+      if (one.covered_ms != 0) {
         pieces.push_back(one);
       }
     }

@@ -120,7 +120,7 @@ class HeldPoints {
   void through(const Wanted& one, bool is_whole, const std::vector<NodeKey>& named,
                std::uint64_t now_ms);
 
-  /// A copy of a message has been given to this node, stored at `stored`. Where that was before the accounts were its own, who gave it may have
+  /// A copy of a message, or a revocation, has been given to this node, stored at `stored`. Where that was before the accounts were its own, who gave it may have
   /// missed a deletion, of which this node knows nothing: the other members are to be asked, and those who had the accounts before,
   /// when nothing has come for kComparedAfterMs. True: compared() has changed.
   bool given(const storage::Account& account, storage::Stamp stored, std::uint64_t now_ms);

@@ -2,6 +2,7 @@
 #include "control/service/internal/queue_holders.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace allium::control::internal {
 namespace {
@@ -66,6 +67,13 @@ bool QueueHolders::lost_its_store(const NodeKey& key, std::uint64_t now_ms) {
   const bool is_lost = may_owe(key, now_ms);
   holders_.erase(key);
   return is_lost;
+}
+
+std::vector<NodeKey> QueueHolders::may_owe(std::uint64_t now_ms) const {
+  std::vector<NodeKey> keys;
+  std::copy_if(holders_.begin(), holders_.end(), std::back_inserter(keys),
+               [&](const NodeKey& key) { return may_owe(key, now_ms); });
+  return keys;
 }
 
 bool QueueHolders::may_owe(const NodeKey& key, std::uint64_t now_ms) const {

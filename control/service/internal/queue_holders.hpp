@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "control/network/service_nodes.hpp"
 
@@ -38,6 +39,9 @@ class QueueHolders {
 
   /// This one has lost its store. True: it may have had something.
   [[nodiscard]] bool lost_its_store(const NodeKey& key, std::uint64_t now_ms);
+
+  /// All who may have something.
+  [[nodiscard]] std::vector<NodeKey> may_owe(std::uint64_t now_ms) const;
 
  private:
   void was_away();

@@ -358,6 +358,39 @@ TEST_F(HttpsClientTest, TakesAnswersThatEndWithTheConnectionAndInterimOnes) {
   EXPECT_EQ(client_->idle_connections(), 0U);
 }
 
+TEST_F(HttpsClientTest, RefusesInterimAnswersWithoutEnd) {
+  RawServer server({[](RawPeer& peer) {
+    peer.receive_request();
+    std::string interim;
+    for (int i = 0; i < 17; ++i) {
+      interim += "HTTP/1.1 100 Continue\r\n\r\n";
+    }
+    peer.send(interim + "HTTP/1.1 201 Created\r\n\r\n");
+  }});
+
+  const auto answer = post(url_of(server));
+
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::malformed);
+}
+
+TEST_F(HttpsClientTest, LeavesTheLoopToOthersWhileAServerSends) {
+  RawServer server({[](RawPeer& peer) {
+    peer.receive_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + std::string(9'000'000, 'x'));
+  }});
+  bool is_over = false;
+  client_->post(url_of(server), {}, "", 10s, [&](const Result<HttpResponse>& result) {
+    EXPECT_TRUE(result);
+    is_over = true;
+  });
+  std::size_t turns = 0;
+  while (!is_over && io_.run_one() > 0) {
+    ++turns;
+  }
+  EXPECT_GE(turns, 9'000'000U / (17 * 64 * 1024));
+}
+
 TEST_F(HttpsClientTest, RefusesWhatIsNotHttp) {
   RawServer server({[](RawPeer& peer) {
     peer.receive_request();

@@ -424,6 +424,52 @@ TEST_F(Moving, StrangersThatAreDeadAreAskedWhenTheyAreBack) {
   EXPECT_EQ(world.node(13).fetch().counters().parts_open, 0U);
 }
 
+// It was away while the revocation was taken back, and who takes its place asks it as well.
+TEST_F(Moving, ARevocationThatWasTakenBackStaysSo) {
+  world.add_node();
+  world.assign({kHere, kHere, kElsewhere, kElsewhere});
+  world.run(20'000);
+  say_of_subaccount(0, "revoke_subaccount", "revoke");
+  world.run(1'000);
+  world.node(1).is_up = false;
+  say_of_subaccount(0, "unrevoke_subaccount", "unrevoke");
+  start_again(0);
+  world.run(20'000);
+  world.assign({kHere, kElsewhere, kHere, kElsewhere}, {1});
+  world.run(20'000);
+  world.node(1).is_up = true;
+  start_again(1);
+  world.run(60'000);
+  for (const std::size_t node : {0U, 2U}) {
+    EXPECT_TRUE(world.node(node).store().revoked(owner.account())->empty()) << node;
+  }
+}
+
+// Node 1 was away while node 0 stored something, and does not have it yet when it is asked for all there is.
+TEST_F(Moving, WhoMayBeOwedSomethingSaysWhoMayHaveIt) {
+  world.add_node();
+  world.assign({kHere, kHere, kElsewhere, kElsewhere});
+  world.run(120'000);
+  world.node(1).is_up = false;
+  world.call(0, "store", owner.store("missed", world.now_ms));
+  world.node(0).is_up = false;
+  world.node(1).is_up = true;
+  start_again(1);
+  world.run(10'000);
+  world.assign({kElsewhere, kElsewhere, kHere, kElsewhere}, {0});
+  world.run(30'000);
+  expect_at({2}, {"one"});
+  world.node(2).is_up = false;
+  world.node(0).is_up = true;
+  world.tell(0);
+  world.run(1'000);
+  world.assign({kElsewhere, kElsewhere, kElsewhere, kHere}, {2});
+  world.node(2).is_up = true;
+  world.tell(2);
+  world.run(60'000);
+  expect_at({3}, {"missed", "one"});
+}
+
 /// Documents follow one another faster than machines hear of them: node 3 gets what nodes 0 to 2 had, and hands over nothing before
 /// node 4 gets it.
 class InHaste : public Moving {

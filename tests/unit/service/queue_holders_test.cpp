@@ -81,6 +81,7 @@ TEST_F(QueueHoldersOfOne, WhoHasAnsweredLongAgoHasHandedOver) {
   EXPECT_FALSE(update(all));
   answers(2);
   answers(3, kHandedOverMs - 1);
+  EXPECT_EQ(holders.may_owe(kNow + kHandedOverMs), std::vector<NodeKey>{key_of(3)});
   EXPECT_FALSE(lost_its_store(2, kHandedOverMs));
   EXPECT_TRUE(update(without_3, kHandedOverMs));
 }

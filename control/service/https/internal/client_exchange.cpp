@@ -18,6 +18,12 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
+/// After so many steps others have their turn: 16 scratch buffers.
+constexpr int kStepsMax = 16;
+
+/// A server that does not come to its answer.
+constexpr std::size_t kInterimMax = 16;
+
 bool is_address(const std::string& host) {
   boost::system::error_code error;
   asio::ip::make_address(host, error);
@@ -189,12 +195,21 @@ Result<std::shared_ptr<Channel>> ClientExchange::secured_channel() {
 void ClientExchange::begin_writing() {
   state_ = State::writing;
   written_bytes_ = 0;
+  interim_count_ = 0;
   renew_parser();
   run();
 }
 
 void ClientExchange::run() {
-  while (step()) {
+  for (int count = 0; step(); ++count) {
+    if (count == kStepsMax) {
+      asio::post(core_->service, [self = shared_from_this(), channel = channel_] {
+        if (self->channel_ == channel) {
+          self->run();
+        }
+      });
+      return;
+    }
   }
 }
 
@@ -272,12 +287,15 @@ void ClientExchange::parse(std::string_view text) {
   boost::system::error_code error;
   do {
     text.remove_prefix(parser_->put(asio::buffer(text.data(), text.size()), error));
-  } while (skip_interim() && !text.empty());
+  } while (skip_interim() && !text.empty() && !has_too_many_interim());
   input_.assign(text);
   count_body(parser_->get().body().size());
   if (error == http::error::body_limit || error == http::error::header_limit ||
       input_.size() > core_->scratch.size()) {
     finish(fail(Errc::out_of_range, "the answer of " + place_of(url_) + " is too large"));
+  } else if (has_too_many_interim()) {
+    finish(fail(Errc::malformed,
+                place_of(url_) + " sends interim answers (1xx) and does not come to its answer"));
   } else if (error && error != http::error::need_more) {
     finish(fail(Errc::malformed,
                 "the answer of " + place_of(url_) + " is not HTTP: " + error.message()));
@@ -297,8 +315,13 @@ bool ClientExchange::skip_interim() {
   if (!parser_->is_done() || parser_->get().result_int() / 100 != 1) {
     return false;
   }
+  ++interim_count_;
   renew_parser();
   return true;
+}
+
+bool ClientExchange::has_too_many_interim() const {
+  return interim_count_ > kInterimMax;
 }
 
 void ClientExchange::renew_parser() {

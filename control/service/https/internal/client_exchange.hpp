@@ -71,6 +71,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   void parse(std::string_view text);
   void count_body(std::size_t byte_count);
   [[nodiscard]] bool skip_interim();
+  [[nodiscard]] bool has_too_many_interim() const;
   void renew_parser();
   void lost();
   void succeed();
@@ -94,6 +95,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   std::string body_;
   std::size_t written_bytes_ = 0;
   std::optional<Parser> parser_;
+  std::size_t interim_count_ = 0;  ///< answers before the answer
   std::size_t counted_bytes_ = 0;  ///< of the body, in the core's sum
   std::string input_;
 };
