@@ -78,6 +78,14 @@ void MemoryStore::erase(Mailbox& mailbox, const Hash& hash) {
   }
 }
 
+void MemoryStore::erase_as_if_never_there(Mailbox& mailbox, const Hash& hash,
+                                          std::uint64_t now_ms) {
+  erase(mailbox, hash);
+  if (trace_of(mailbox, hash, now_ms).expiry_ms() > 0) {
+    mailbox.traces.erase(hash);
+  }
+}
+
 bool MemoryStore::has_room(const Account& account, const Mailbox& changed) const {
   const Mailbox* before = find(account);
   return bytes_used_ - (before == nullptr ? 0 : bytes_of(*before)) + bytes_of(changed) <
@@ -159,7 +167,7 @@ void MemoryStore::replace_others(Mailbox& mailbox, const Message& message,
     }
   }
   for (const Hash& hash : replaced) {
-    erase(mailbox, hash);
+    erase_as_if_never_there(mailbox, hash, when.now_ms);
   }
   const auto is_covered = [](const OutboxMark& one, const OutboxMark& by) {
     return one.asked <= by.asked && one.rank <= by.rank;
@@ -482,7 +490,7 @@ void MemoryStore::forget(const Account& account, std::vector<Hash> hashes, Stamp
     for (const Hash& hash : hashes) {
       const auto asked = mailbox.asked.find(hash);
       if (asked != mailbox.asked.end() && asked->second.stored < before) {
-        erase(mailbox, hash);
+        erase_as_if_never_there(mailbox, hash, 0);
         ++count;
       }
     }

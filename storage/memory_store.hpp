@@ -147,6 +147,7 @@ class MemoryStore : public MessageStore {
   [[nodiscard]] static std::uint64_t bytes_of(const Mailbox& mailbox);
   [[nodiscard]] std::uint64_t with_reserve() const;
   static void erase(Mailbox& mailbox, const Hash& hash);
+  static void erase_as_if_never_there(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
   static void expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
   static void leave_trace(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
                           std::uint64_t until_ms, std::uint64_t now_ms);

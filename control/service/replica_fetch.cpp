@@ -96,8 +96,9 @@ void ReplicaFetch::plan() {
     }
   }
   for (const internal::Wanted& one : wanted) {
+    // Of these there may be many who know nothing of it.
     parts.push_back(
-        {one, one.distance == internal::kStranger ? Stage::probe : Stage::old_messages});
+        {one, one.distance >= internal::kComparedOnly ? Stage::probe : Stage::old_messages});
   }
   open_ = std::move(parts);
   keep_held();
@@ -250,9 +251,7 @@ void ReplicaFetch::ask(const Part& part, std::string request,
 void ReplicaFetch::stage_over(const Part& asked) {
   const bool is_all = asked.wanted.distance == internal::kComparedOnly;
   if (is_all && asked.stage == Stage::old_revocations) {
-    is_busy_ = false;
-    held_.compared_with(asked.wanted, around_.now_ms());
-    plan();
+    compared(asked);
     return;
   }
   if (Part* part = find(asked)) {
@@ -261,6 +260,12 @@ void ReplicaFetch::stage_over(const Part& asked) {
   }
   is_busy_ = false;
   go_on();
+}
+
+void ReplicaFetch::compared(const Part& asked) {
+  is_busy_ = false;
+  held_.compared_with(asked.wanted, around_.now_ms());
+  plan();
 }
 
 void ReplicaFetch::page_over(const Part& asked, const std::string& next) {
@@ -282,10 +287,14 @@ void ReplicaFetch::ask_whether_it_had(const Part& part) {
   json::object request = request_for(part);
   request["k"] = "p";
   ask(part, serialise_bt(request), [this, part](const PeerParts& reply) {
-    if (reply.front() == internal::kFetchNothing) {
-      through(part, reply);
-    } else {
+    const bool is_for_comparison = part.wanted.distance == internal::kComparedOnly;
+    if (reply.front() != internal::kFetchNothing) {
+      held_.has_had(part.wanted);
       stage_over(part);
+    } else if (is_for_comparison) {
+      compared(part);
+    } else {
+      through(part, reply);
     }
   });
 }

@@ -149,6 +149,7 @@ class ReplicaFetch {
   void later();
   void later(const Part& part);
   void stage_over(const Part& asked);
+  void compared(const Part& asked);
   void page_over(const Part& asked, const std::string& next);
   void through(const Part& asked, const PeerParts& reply);
   [[nodiscard]] Part* find(const Part& part);

@@ -159,6 +159,14 @@ void AccountChange::erase(const Kept& message) {
   count_message(false);
 }
 
+// The trace of one that is there says that it is. Who stores it again would get its old timestamp and life.
+void AccountChange::erase_as_if_never_there(const Kept& message) {
+  erase(message);
+  if (history_of(message.header.hash).expiry_ms() > 0) {
+    erase_trace(message.header.hash);
+  }
+}
+
 void AccountChange::free(const Kept& message) {
   erase(message);
   const std::uint64_t until_ms = end_of_lateness(message.header.history.latest_but_stores());
@@ -302,7 +310,7 @@ void AccountChange::replace_others(const Message& message, const MessageHistory&
         other.header.hash != message.hash && std::pair(newest_ms(other.header), other.header.hash) <
                                                  std::pair(message.timestamp_ms, message.hash);
     if (is_older && (other.header.stored <= asked_ || history.was_there(other.header.stored))) {
-      erase(other);
+      erase_as_if_never_there(other);
     }
   }
   mark_outbox(message.space, {asked_, message.timestamp_ms, message.hash});
@@ -414,7 +422,7 @@ std::size_t AccountChange::forget(const std::vector<Hash>& hashes, Stamp before)
   for (const Hash& hash : hashes) {
     const std::optional<Kept> here = can_be_a_hash(hash) ? find(hash) : std::nullopt;
     if (here && here->header.stored < before) {
-      erase(*here);
+      erase_as_if_never_there(*here);
       ++count;
     }
   }

@@ -118,6 +118,7 @@ class AccountChange {
   void rewrite(const Kept& message);
   /// Without a trace.
   void erase(const Kept& message);
+  void erase_as_if_never_there(const Kept& message);
   /// Whether a message that was visible is not any more.
   bool take_away(Kept message, std::uint64_t up_to_ms = UINT64_MAX);
   [[nodiscard]] HashesBySpace remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms);

@@ -422,9 +422,24 @@ void HeldPoints::meet_strangers(const ServiceNodes* before) {
   }
 }
 
+/// Never less than before: what came since may be as old.
 void HeldPoints::compare_before(const PointRange& points, std::uint64_t until_ms) {
-  forget_copies(points);
-  copies_.push_back({points, until_ms});
+  std::vector<Copy> copies;
+  Points earlier = {points};
+  for (const Copy& copy : copies_) {
+    if (copy.until_ms >= until_ms) {
+      earlier = without(std::move(earlier), {copy.points});
+      copies.push_back(copy);
+      continue;
+    }
+    for (const PointRange& rest : without({copy.points}, {points})) {
+      copies.push_back({rest, copy.until_ms});
+    }
+  }
+  for (const PointRange& part : earlier) {
+    copies.push_back({part, until_ms});
+  }
+  copies_ = std::move(copies);
 }
 
 /// Each is of this node's own points alone, or of others'. Of those it keeps what it may be the only one to know that it is missing.
@@ -480,8 +495,9 @@ void HeldPoints::drop_needless(std::uint64_t now_ms) {
   std::erase_if(strangers_,
                 [&](const Wanted& one) { return one.since_ms + storage::kLifeMsMax < now_ms; });
   std::erase_if(compared_, [&](const Wanted& one) {
+    const bool is_owner = is_or_was_owner(one.source, one.points);
     return network_->find_ed25519(one.source) == nullptr ||
-           one.since_ms + storage::kLifeMsMax < now_ms;
+           one.since_ms + (is_owner ? storage::kLifeMsMax : kSourceSilentMs) < now_ms;
   });
   std::erase_if(doubts_, [this](const Doubt& of) {
     return std::none_of(strangers_.begin(), strangers_.end(),
@@ -617,34 +633,48 @@ bool HeldPoints::given(const storage::Account& account, storage::Stamp stored,
   const auto tenure = std::find_if(tenures_.begin(), tenures_.end(), [point](const Tenure& one) {
     return one.points.first <= point && point <= one.points.last;
   });
-  if (tenure == tenures_.end() || stored >= storage::stamp_of(tenure->since_ms + kClocksApartMs)) {
+  if (tenure == tenures_.end() || stored >= storage::stamp_of(tenure->since_ms + kClocksApartMs) ||
+      now_ms < tenure->given_ms + kComparedAfterMs / 5) {  // not with each message
     return false;
   }
+  tenure->given_ms = now_ms;
   std::set<NodeKey> sources(tenure->from.begin(), tenure->from.end());
+  const auto is_gone = [this](const NodeKey& key) {
+    return network_->find_ed25519(key) == nullptr;
+  };
+  if (std::any_of(sources.begin(), sources.end(), is_gone)) {
+    for (const ServiceNode& node : network_->all()) {
+      sources.insert(node.ed25519);
+    }
+  }
   for (const ServiceNode* member : network_->members(network_->find_ed25519(own_key_)->swarm)) {
     sources.insert(member->ed25519);
   }
   sources.erase(own_key_);
-  bool has_changed = false;
+  std::erase_if(sources, is_gone);
+  if (sources.empty()) {
+    return false;
+  }
+  for (Wanted& one : compared_) {
+    if (one.points == tenure->points && sources.erase(one.source) > 0) {
+      one.since_ms = now_ms;
+    }
+  }
   for (const NodeKey& source : sources) {
-    const auto known = std::find_if(compared_.begin(), compared_.end(), [&](const Wanted& one) {
-      return one.source == source && one.points == tenure->points;
-    });
-    if (network_->find_ed25519(source) == nullptr) {
-      continue;
-    }
-    if (known == compared_.end()) {
-      compared_.push_back({source, tenure->points, now_ms, kComparedOnly});
-      has_changed = true;
-    } else if (known->since_ms + kComparedAfterMs / 5 < now_ms) {  // not with each message
-      known->since_ms = now_ms;
-      has_changed = true;
-    }
+    compared_.push_back({source, tenure->points, now_ms, kComparedOnly});
   }
-  if (has_changed) {
-    compare_before(tenure->points, tenure->since_ms);
-  }
-  return has_changed;
+  compare_before(tenure->points, tenure->since_ms);
+  return true;
+}
+
+bool HeldPoints::is_or_was_owner(const NodeKey& key, const PointRange& points) const {
+  const ServiceNode* node = network_->find_ed25519(key);
+  const ServiceNode* own = network_->find_ed25519(own_key_);
+  return (node != nullptr && own != nullptr && node->swarm == own->swarm) ||
+         std::any_of(tenures_.begin(), tenures_.end(), [&](const Tenure& one) {
+           return overlap(one.points, points) &&
+                  std::find(one.from.begin(), one.from.end(), key) != one.from.end();
+         });
 }
 
 std::vector<Wanted> HeldPoints::compared() const {
@@ -685,16 +715,6 @@ std::vector<NodeKey> HeldPoints::owners_before(const PointRange& points,
 void HeldPoints::compared_with(const Wanted& one, std::uint64_t now_ms) {
   std::erase(compared_, one);
   drop_needless(now_ms);
-}
-
-void HeldPoints::forget_copies(const PointRange& points) {
-  std::vector<Copy> copies;
-  for (const Copy& copy : copies_) {
-    for (const PointRange& rest : without({copy.points}, {points})) {
-      copies.push_back({rest, copy.until_ms});
-    }
-  }
-  copies_ = std::move(copies);
 }
 
 std::vector<HeldPoints::Copy> HeldPoints::old_copies(const PointRange& points) const {
@@ -749,7 +769,7 @@ std::vector<NodeKey> HeldPoints::lacked_from(const PointRange& points, std::uint
     }
   }
   for (const Wanted& one : compared_) {
-    if (is_about(one)) {
+    if (is_about(one) && is_or_was_owner(one.source, one.points)) {
       sources.insert(one.source);
     }
   }

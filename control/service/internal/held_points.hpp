@@ -120,9 +120,10 @@ class HeldPoints {
   void through(const Wanted& one, bool is_whole, const std::vector<NodeKey>& named,
                std::uint64_t now_ms);
 
-  /// A copy of a message, or a revocation, has been given to this node, stored at `stored`. Where that was before the accounts were its own, who gave it may have
-  /// missed a deletion, of which this node knows nothing: the other members are to be asked, and those who had the accounts before,
-  /// when nothing has come for kComparedAfterMs. True: compared() has changed.
+  /// A copy of a message, or a revocation, has been given to this node, stored at `stored`. Where that was before the accounts were its
+  /// own, who gave it may have missed a deletion, of which this node knows nothing: the other members are to be asked, and those who had the
+  /// accounts before, when nothing has come for kComparedAfterMs. Where one of these is in the network no more, he may be there under
+  /// another key: then everybody is. True: compared() has changed.
   bool given(const storage::Account& account, storage::Stamp stored, std::uint64_t now_ms);
 
   /// This one has had these points as well: it is asked about what is given().
@@ -172,6 +173,7 @@ class HeldPoints {
     PointRange points;
     std::uint64_t since_ms = 0;
     std::vector<NodeKey> from;
+    std::uint64_t given_ms = 0;  ///< something, last; in this process
   };
 
   void remember(std::vector<NodeKey>& owners, const NodeKey& key) const;
@@ -183,9 +185,9 @@ class HeldPoints {
   void meet_strangers(const ServiceNodes* before);
   void split_wanted();
   void compare_before(const PointRange& points, std::uint64_t until_ms);
-  void forget_copies(const PointRange& points);
   void drop_needless(std::uint64_t now_ms);
   [[nodiscard]] bool is_own(const PointRange& points) const;
+  [[nodiscard]] bool is_or_was_owner(const NodeKey& key, const PointRange& points) const;
   bool read(std::string_view text, const std::string& store);
 
   std::shared_ptr<const ServiceNodes> network_;  ///< the last; null: none

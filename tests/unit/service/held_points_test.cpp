@@ -130,6 +130,15 @@ TEST_F(Gained, LacksTheSameWhereItComesBack) {
   }
   EXPECT_EQ(far, 2U);
   EXPECT_EQ(again.old_copies(kTheirs), (std::vector<HeldPoints::Copy>{{kTheirs, kNow + 20}}));
+
+  for (const Wanted& one : again.wanted()) {
+    if (one.distance == 1 && one.source == key_of(2)) {
+      EXPECT_EQ(one.since_ms, kNow);
+      again.through(one, false, {key_of(3)}, kNow + 30);
+    }
+  }
+  EXPECT_EQ(again.old_copies(kTheirs), (std::vector<HeldPoints::Copy>{{kTheirs, kNow + 20}}))
+      << "what came since the first time may be as old";
 }
 
 TEST_F(Gained, IsWholeForWhatItHadUntilOthersGotIt) {
@@ -147,6 +156,42 @@ TEST(HeldPoints, AreNotWholeForWhatWasNeverTheirs) {
   }
   EXPECT_FALSE(held.is_whole(kTheirs, key_of(9), kNow));
   EXPECT_FALSE(held.has_had(kTheirs));
+}
+
+TEST_F(Gained, ComparesWhatItIsGivenWithThoseWhoHadItBefore) {
+  const storage::Stamp before = storage::stamp_of(kNow - 1);
+  const auto compared = [this] {
+    std::set<NodeKey> keys;
+    for (const Wanted& one : held.compared()) {
+      EXPECT_EQ(one.distance, kComparedOnly);
+      keys.insert(one.source);
+    }
+    return keys;
+  };
+  EXPECT_FALSE(held.given({}, storage::stamp_of(kNow + 60'000), kNow)) << "it was here itself";
+  EXPECT_TRUE(held.given({}, before, kNow));
+  EXPECT_EQ(compared(), (std::set<NodeKey>{key_of(2), key_of(3)}));
+  EXPECT_FALSE(held.given({}, before, kNow + 1)) << "not with each message";
+  EXPECT_TRUE(held.given({}, before, kNow + kComparedAfterMs));
+  for (const Wanted& one : held.compared()) {
+    EXPECT_EQ(one.since_ms, kNow + kComparedAfterMs);
+    held.compared_with(one, kNow + 2 * kComparedAfterMs);
+  }
+  EXPECT_TRUE(compared().empty());
+}
+
+TEST_F(Gained, ComparesWithEverybodyWhereOneWhoHadItIsThereNoMore) {
+  const NodeKey other = key_of(9);
+  held.has_had({other, {0, UINT64_MAX}});
+  EXPECT_TRUE(held.given({}, storage::stamp_of(kNow - 1), kNow));
+  std::set<NodeKey> keys;
+  for (const Wanted& one : held.compared()) {
+    keys.insert(one.source);
+  }
+  EXPECT_EQ(keys, (std::set<NodeKey>{key_of(2), key_of(3), key_of(4)}));
+  EXPECT_FALSE(held.is_whole(kTheirs, key_of(9), kNow));
+  const std::vector<NodeKey> named = held.lacked_from({0, 0}, kNow);
+  EXPECT_EQ(std::count(named.begin(), named.end(), key_of(4)), 0) << "who may have nothing of it";
 }
 
 /// As node 1 of a network of four in two swarms.

@@ -198,6 +198,28 @@ TYPED_TEST(AnyStore, ForgetsOldMessagesWithoutATrace) {
   EXPECT_EQ(this->put(message_of("old"), Origin::replica), StoreEffect::inserted);
 }
 
+// Its life was made shorter, which left a trace of it.
+TYPED_TEST(AnyStore, TakesWhatItForgotOrReplacedAsNewWhereItIsStoredAgain) {
+  const auto shorten = [this](const Hash& hash) {
+    this->change({hash}, {kNow + kHour / 2}, ExpiryChange::shorten).value();
+  };
+  this->put(message_of("a", 0, kNow + kHour, kNow - 20));
+  shorten("a");
+  answer<std::size_t>([&](Done<std::size_t> done) {
+    this->in().forget(this->account_, {"a"}, stamp_of(kNow + 1), std::move(done));
+  }).value();
+  this->put(message_of("outbox", -1, kNow + kHour, kNow - 20), Origin::client, true);
+  shorten("outbox");
+  this->put(message_of("other", -1, kNow + kHour, kNow - 15), Origin::client, true);
+
+  for (const Message& again : {message_of("a", 0, kNow + 100, kNow - 10),
+                               message_of("outbox", -1, kNow + 100, kNow - 10)}) {
+    EXPECT_EQ(this->put(again, Origin::client, again.space < 0), StoreEffect::inserted);
+    EXPECT_EQ(this->in().retrieve(this->account_, again.space, "", {}, kNow)->messages,
+              std::vector<Message>{again});
+  }
+}
+
 TYPED_TEST(AnyStore, RemembersADeletionAsLongAsAStoreFromBeforeMayCome) {
   this->put(message_of("a", 0, kNow + 10));
   const When deleted(kNow, stamp_of(kNow));
