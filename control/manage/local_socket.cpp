@@ -215,9 +215,10 @@ Result<boost::json::object> ask_local(const std::string& path, std::string_view 
     return fail(Errc::timeout, silence(path, timeout_ms));
   }
   if (!is_asked && failure == EACCES) {
-    return fail(Errc::unauthorised,
-                path + ": " + std::strerror(failure) +
-                    "; it is for root, the user of alliumd and that user's group: say it with sudo");
+    return fail(
+        Errc::unauthorised,
+        path + ": " + std::strerror(failure) +
+            "; it is for root, the user of alliumd and that user's group: say it with sudo");
   }
   if (!is_asked) {
     return fail(Errc::unavailable, path + ": " + std::strerror(failure) + "; is alliumd running?");

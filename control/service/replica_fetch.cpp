@@ -112,6 +112,9 @@ void ReplicaFetch::given(const storage::Account& account, storage::Stamp stored)
 }
 
 void ReplicaFetch::answers(const NodeKey& ed25519) {
+  if (const auto asked = answered_.find(ed25519); asked != answered_.end()) {
+    asked->second = true;
+  }
   const storage::StoreStatus status = around_.store.status();
   holders_.answers(ed25519, !status.is_broken && status.bytes_used < status.bytes_limit,
                    around_.now_ms());
@@ -125,8 +128,6 @@ void ReplicaFetch::go_on() {
 }
 
 void ReplicaFetch::go_on_after(std::uint64_t delay_ms) {
-  // Whoever does not answer now comes last.
-  std::rotate(open_.begin(), open_.begin() + 1, open_.end());
   is_busy_ = true;
   around_.transport.after(delay_ms, while_alive(is_alive_, [this] {
                             is_busy_ = false;
@@ -137,6 +138,7 @@ void ReplicaFetch::go_on_after(std::uint64_t delay_ms) {
 void ReplicaFetch::later() {
   is_busy_ = false;
   if (!open_.empty()) {
+    std::rotate(open_.begin(), open_.begin() + 1, open_.end());
     go_on_after(kFetchRetryMs);
   }
 }
@@ -145,12 +147,15 @@ void ReplicaFetch::later() {
 void ReplicaFetch::later(const Part& part) {
   if (part.wanted.distance != internal::kStranger) {
     answered_[part.wanted.source] = false;
-    is_busy_ = false;
-    if (const auto next = next_part(); next != open_.end()) {
-      go_on_after(is_silent(*next) ? kFetchRetryMs : kNextAfterMs);
-    } else {
-      later();
-    }
+    // Whoever does not answer now comes last, and this part of his behind his others.
+    const auto order = [&part](const Part& one) {
+      return one.wanted.source != part.wanted.source ? 0 : is_same(one.wanted, part.wanted) ? 2 : 1;
+    };
+    std::stable_sort(open_.begin(), open_.end(), [&order](const Part& one, const Part& other) {
+      return order(one) < order(other);
+    });
+    const auto next = next_part();
+    go_on_after(next == open_.end() || is_silent(*next) ? kFetchRetryMs : kNextAfterMs);
     if (held_.silent(part.wanted, around_.now_ms())) {
       plan();
     }

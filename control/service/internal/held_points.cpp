@@ -550,8 +550,8 @@ bool HeldPoints::has_had(const PointRange& points) const {
 }
 
 bool HeldPoints::is_for_later(const Wanted& one, std::uint64_t now_ms) const {
-  if (one.distance == kComparedOnly && now_ms < one.since_ms + kComparedAfterMs) {
-    return true;
+  if (one.distance == kComparedOnly) {
+    return now_ms < one.since_ms + kComparedAfterMs;  // what is given later is compared again
   }
   return std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& other) {
     return is_own(other.points) && overlap(one.points, other.points) &&
@@ -573,17 +573,19 @@ void HeldPoints::heard(const Wanted& from, std::uint64_t now_ms) {
 }
 
 bool HeldPoints::silent(const Wanted& from, std::uint64_t now_ms) {
-  const auto one = std::find_if(wanted_.begin(), wanted_.end(), [&from](const Wanted& other) {
-    return other.source == from.source && other.points == from.points;
-  });
-  const bool is_new = one != wanted_.end() && is_own(one->points) && !one->is_doubted &&
-                      one->covered_ms == UINT64_MAX &&
-                      std::max(one->since_ms, one->heard_ms) + kNearerFirstMs <= now_ms;
-  if (is_new) {
-    one->is_doubted = true;
-    doubt_now(one->points, now_ms);
+  Points doubted;
+  for (Wanted& one : wanted_) {
+    if (one.source == from.source && is_own(one.points) && !one.is_doubted &&
+        one.covered_ms == UINT64_MAX &&
+        std::max(one.since_ms, one.heard_ms) + kNearerFirstMs <= now_ms) {
+      one.is_doubted = true;
+      doubted.push_back(one.points);
+    }
   }
-  return is_new;
+  for (const PointRange& points : doubted) {
+    doubt_now(points, now_ms);
+  }
+  return !doubted.empty();
 }
 
 void HeldPoints::through(const Wanted& from, bool is_whole, const std::vector<NodeKey>& named,

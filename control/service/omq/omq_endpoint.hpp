@@ -114,9 +114,9 @@ struct OmqLimits {
   std::size_t client_bytes_max = 64UL * 1024 * 1024;  ///< waiting for one client at most
   std::size_t peer_bytes = 64UL * 1024 * 1024;        ///< waiting for one service node
   std::size_t peers_bytes = 256UL * 1024 * 1024;      ///< waiting for service nodes together
-  /// Of one connection inside libzmq: messages that wait to be taken, and one that is not complete. One that has more is cut.
+  /// Of one connection inside libzmq, of a message that is not complete. One that has more is cut.
   std::size_t input_bytes = 96UL * 1024 * 1024;
-  /// The same of all connections. The one that has not ended a message for longest is cut; of an address that has more than a quarter of
+  /// Of all connections, messages that wait to be taken as well. The one that has not ended a message for longest is cut; of an address that has more than a quarter of
   /// this, if there is one.
   std::size_t inputs_bytes = 128UL * 1024 * 1024;
 };

@@ -135,6 +135,7 @@ TEST_F(MemberNotKnownYet, HearsOfItFromTheNodeThatTookIt) {
 
 TEST_F(MemberNotKnownYet, HearsOfItWhereWhoGaveItHadNoRoomToRememberIt) {
   world.node(0).store().is_full = true;
+  world.node(0).silent_on = {"sn.allium_fetch"};  // what is given is compared
   remove();
   EXPECT_TRUE(sorted_data(world, 0, owner).empty());
   ASSERT_FALSE(sorted_data(world, 2, owner).empty());

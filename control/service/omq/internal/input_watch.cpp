@@ -18,6 +18,7 @@ constexpr std::size_t kOverMax = 4;
 /// One of the two is there.
 struct InputWatch::Holder {
   std::size_t held = 0;
+  bool may_be_whole = false;  ///< messages that this thread has not come to yet
   InputTally::Clock::time_point since;
   AddressBlock block = 0;
   std::shared_ptr<Output> incoming;
@@ -29,7 +30,7 @@ InputWatch::InputWatch(boost::asio::io_context& io, const OmqOptions& options,
     : options_(options), links_(links), listener_(listener), cuts_(std::move(cuts)), timer_(io) {}
 
 void InputWatch::look() {
-  // By the sample before: what was whole then has been handed over since.
+  // By the sample before: what was whole then may have been handed over since.
   cut_those_with_too_much();
   sample();
   end_stuck();
@@ -67,9 +68,11 @@ void InputWatch::sample() {
 
 std::vector<InputWatch::Holder> InputWatch::holders() const {
   std::vector<Holder> found;
+  const bool may_be_whole = listener_.router()->has_input();
   for (const auto& [descriptor, incoming] : links_.incoming()) {
     if (incoming.input.held() > 0 && !incoming.is_lost) {
       found.push_back({.held = incoming.input.held(),
+                       .may_be_whole = may_be_whole,
                        .since = incoming.input.unfinished_since(),
                        .block = address_block(incoming.output->peer.address()),
                        .incoming = incoming.output,
@@ -79,6 +82,7 @@ std::vector<InputWatch::Holder> InputWatch::holders() const {
   for (const ConnectionTable::Link& link : links_.outgoing()) {
     if (link->input.held() > 0) {
       found.push_back({.held = link->input.held(),
+                       .may_be_whole = link->socket->has_input(),
                        .since = link->input.unfinished_since(),
                        .block = address_block(link->address),
                        .incoming = nullptr,
@@ -111,7 +115,7 @@ void InputWatch::cut_those_with_too_much() {
     holder->held = 0;
   };
   for (auto holder = all.begin(); holder != all.end(); ++holder) {
-    if (holder->held > options_.limits.input_bytes) {
+    if (!holder->may_be_whole && holder->held > options_.limits.input_bytes) {
       take_out(holder);
     }
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Bounds what connections have inside libzmq that it has not handed over: looks at it now and again, and cuts whoever has had too much since
-// the look before. Where all together have too much, who has not ended a message for longest gives way, of the address that has most if that is more than a quarter. And finds those that have ended without libzmq's noticing it,
-// which only another listener can end (README.md, "stuck").
+// Bounds what connections have inside libzmq that it has not handed over: looks at it now and again, and cuts whoever has had too much of a
+// message since the look before. Where all together have too much, whole messages that wait for this thread as well, who has not ended one
+// for longest gives way, of the address that has most if that is more than a quarter. And finds those that have ended without libzmq's
+// noticing it, which only another listener can end (README.md, "stuck").
 //
 //   Ownership  borrows the table and the listener, which outlive it.
 //   Threads    the service thread.
