@@ -686,17 +686,19 @@ std::vector<Wanted> HeldPoints::compared() const {
   return compared;
 }
 
-void HeldPoints::remember(std::vector<NodeKey>& owners, const NodeKey& key) const {
-  if (key != own_key_ && owners.size() < kOwnersBeforeMax &&
-      std::find(owners.begin(), owners.end(), key) == owners.end()) {
+bool HeldPoints::remember(std::vector<NodeKey>& owners, const NodeKey& key) const {
+  const bool is_new = key != own_key_ && owners.size() < kOwnersBeforeMax &&
+                      std::find(owners.begin(), owners.end(), key) == owners.end();
+  if (is_new) {
     owners.push_back(key);
   }
+  return is_new;
 }
 
 void HeldPoints::has_had(const Wanted& one) {
   for (Tenure& of : tenures_) {
-    if (overlap(of.points, one.points)) {
-      remember(of.from, one.source);
+    if (overlap(of.points, one.points) && remember(of.from, one.source)) {
+      of.given_ms = 0;  // what was given just now is compared with this one as well
     }
   }
 }

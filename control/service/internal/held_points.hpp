@@ -176,7 +176,7 @@ class HeldPoints {
     std::uint64_t given_ms = 0;  ///< something, last; in this process
   };
 
-  void remember(std::vector<NodeKey>& owners, const NodeKey& key) const;
+  bool remember(std::vector<NodeKey>& owners, const NodeKey& key) const;
   void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
   void doubt_all(std::uint64_t now_ms);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/omq_endpoint.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -35,14 +36,47 @@ constexpr std::size_t kSocketsOfPeer = 3;  // its own, and both ends of its moni
 constexpr std::size_t kOwnSockets =
     32;  // of two listeners while one takes over, and what libzmq is closing
 
+// What libzmq has for us and is not taken grows as fast as it comes. So who is behind for a while takes as much time as all others took.
+constexpr std::chrono::milliseconds kBehindAfter{100};
+constexpr std::chrono::milliseconds kBehindTimeMax{250};
+
+using Clock = std::chrono::steady_clock;
+
 class Burst {
  public:
+  Burst() = default;
+
+  explicit Burst(Clock::duration time) : count_max_(SIZE_MAX), time_(time) {}
+
   [[nodiscard]] bool may_go_on(std::size_t count) const {
-    return count < kBurstMax && std::chrono::steady_clock::now() - began_at_ < kBurstTimeMax;
+    return count < count_max_ && Clock::now() - began_at_ < time_;
   }
 
  private:
-  std::chrono::steady_clock::time_point began_at_ = std::chrono::steady_clock::now();
+  std::size_t count_max_ = kBurstMax;
+  Clock::duration time_ = kBurstTimeMax;
+  Clock::time_point began_at_ = Clock::now();
+};
+
+/// Of a socket that has had input at the end of each burst for a while.
+class Backlog {
+ public:
+  [[nodiscard]] Burst burst() const {
+    const Clock::time_point now = Clock::now();
+    if (!since_ || now - *since_ < kBehindAfter) {
+      return {};
+    }
+    return Burst(std::clamp<Clock::duration>(now - ended_at_, kBurstTimeMax, kBehindTimeMax));
+  }
+
+  void burst_ended(bool has_input) {
+    ended_at_ = Clock::now();
+    since_ = !has_input ? std::nullopt : since_ ? since_ : std::optional(ended_at_);
+  }
+
+ private:
+  std::optional<Clock::time_point> since_;
+  Clock::time_point ended_at_ = Clock::now();
 };
 
 }  // namespace
@@ -108,6 +142,7 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   std::shared_ptr<Responder> responder;
   std::unique_ptr<Listener> listener;
   std::shared_ptr<InputWatch> input_watch;
+  Backlog backlog;  ///< of the listener's socket
 };
 
 Result<void> OmqEndpoint::State::start() {
@@ -227,8 +262,8 @@ void OmqEndpoint::State::connection_closed(const OmqLink& link) {
 
 void OmqEndpoint::State::drain_clients() {
   listener->drain_events();
-  const Burst burst;
-  for (std::size_t count = 0; burst.may_go_on(count); ++count) {
+  const Burst burst = backlog.burst();
+  for (std::size_t count = 0; burst.may_go_on(count);) {
     std::optional<ZmqReceived> message = listener->router()->receive(kMessageBounds);
     if (!message) {
       break;
@@ -247,10 +282,13 @@ void OmqEndpoint::State::drain_clients() {
       ++counters.oversized;
     } else if (link) {
       handle(link, std::move(message->frames));
+      ++count;
     }
   }
   sender->flush_waiting();
-  if (listener->router()->has_input()) {
+  const bool has_input = listener->router()->has_input();
+  backlog.burst_ended(has_input);
+  if (has_input) {
     listener->router()->drain_soon();
   }
 }

@@ -172,6 +172,9 @@ TEST_F(Gained, ComparesWhatItIsGivenWithThoseWhoHadItBefore) {
   EXPECT_TRUE(held.given({}, before, kNow));
   EXPECT_EQ(compared(), (std::set<NodeKey>{key_of(2), key_of(3)}));
   EXPECT_FALSE(held.given({}, before, kNow + 1)) << "not with each message";
+  held.has_had({key_of(4), {0, UINT64_MAX}});
+  EXPECT_TRUE(held.given({}, before, kNow + 2)) << "but with who is new";
+  EXPECT_EQ(compared(), (std::set<NodeKey>{key_of(2), key_of(3), key_of(4)}));
   EXPECT_TRUE(held.given({}, before, kNow + kComparedAfterMs));
   for (const Wanted& one : held.compared()) {
     EXPECT_EQ(one.since_ms, kNow + kComparedAfterMs);

@@ -123,7 +123,10 @@ void InputWatch::cut_those_with_too_much() {
     const auto most = std::max_element(
         of_block.begin(), of_block.end(),
         [](const auto& left, const auto& right) { return left.second < right.second; });
-    const bool is_its_doing = most->second > options_.limits.inputs_bytes / 4;
+    // Who sends faster than this thread reads ends messages all the time; a slow one that sends a long message does not.
+    const bool is_its_doing = most->second > options_.limits.inputs_bytes / 4 ||
+                              std::any_of(all.begin(), all.end(),
+                                          [](const Holder& holder) { return holder.may_be_whole; });
     const auto gives_way_before = [&](const Holder& left, const Holder& right) {
       const auto rank = [&](const Holder& holder) {
         return std::tuple(holder.held == 0, is_its_doing && holder.block != most->first,
