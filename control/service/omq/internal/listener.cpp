@@ -23,8 +23,9 @@ using boost::asio::ip::tcp;
 
 constexpr ZmqBounds kQuestionBounds{.frames = 16, .bytes = 4096};
 
-// What a pipe holds is bounded in bytes (Output::has_pipe_room); this is for the frames too small to be counted.
-constexpr int kPipeOutMessages = 32;
+// Without a bound, as a pipe that was full and whose routing id is taken over aborts the process (README.md, "Full pipes"). What it holds is
+// bounded in bytes (Output::has_pipe_room).
+constexpr int kPipeOutMessages = 0;
 constexpr int kBacklog = 512;
 constexpr int kKeepaliveIdleS = 60;
 

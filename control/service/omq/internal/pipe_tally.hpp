@@ -6,7 +6,7 @@
 //
 //   Units    bytes.
 //   Threads  `taken` is called on libzmq's thread, everything else on the service thread.
-//   Limits   frames of up to kCopiedBytesMax are copied and not counted; there are at most as many as fit into a pipe.
+//   Limits   where a pipe has room for so many messages and no more, frames of up to kCopiedBytesMax are copied and not counted.
 
 #include <atomic>
 #include <chrono>
@@ -22,13 +22,18 @@ class PipeTally {
 
   static constexpr std::size_t kCopiedBytesMax = 64;
 
+  /// What a frame takes of libzmq's memory.
+  [[nodiscard]] static constexpr std::size_t counted_bytes(std::size_t frame_bytes) noexcept {
+    return frame_bytes + 64;
+  }
+
   /// `wake` is called on libzmq's thread after a frame was taken, while somebody waits for that.
   explicit PipeTally(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   PipeTally(const PipeTally&) = delete;
   PipeTally& operator=(const PipeTally&) = delete;
 
-  /// A frame goes into the pipe.
+  /// A frame of so many counted_bytes() goes into the pipe.
   void put(std::size_t bytes) noexcept { in_pipe_ += bytes; }
 
   /// libzmq's thread has taken it to write it, or threw it away.

@@ -80,13 +80,13 @@ struct CountedFrame {
 
 void free_counted(void* /*data*/, void* frame) {
   const std::unique_ptr<CountedFrame> owned(static_cast<CountedFrame*>(frame));
-  owned->pipe->taken(owned->text.size());
+  owned->pipe->taken(PipeTally::counted_bytes(owned->text.size()));
 }
 
 /// Not copied: libzmq says when it is done with it.
 int send_counted(void* socket, std::string frame, bool has_more,
                  const std::shared_ptr<PipeTally>& pipe) {
-  pipe->put(frame.size());
+  pipe->put(PipeTally::counted_bytes(frame.size()));
   auto* counted = new CountedFrame{std::move(frame), pipe};
   zmq_msg_t message;
   ALLIUM_CHECK(zmq_msg_init_data(&message, counted->text.data(), counted->text.size(), free_counted,
@@ -289,8 +289,9 @@ ZmqSent ZmqSocket::send(std::span<std::string> frames, const std::string* routin
     return errno == EAGAIN ? ZmqSent::full : ZmqSent::gone;
   }
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    // The first is copied: it is still wanted when there is no room.
-    const bool is_counted = pipe && i > 0 && frames[i].size() > PipeTally::kCopiedBytesMax;
+    // Where there may be no room the first is copied: it is wanted still. A router's pipe has room always (listener.cpp).
+    const bool is_large = i > 0 && frames[i].size() > PipeTally::kCopiedBytesMax;
+    const bool is_counted = pipe && (routing_id != nullptr || is_large);
     const bool has_more = i + 1 < frames.size();
     const int result = is_counted ? send_counted(socket_, std::move(frames[i]), has_more, pipe)
                                   : send_frame(socket_, frames[i], has_more);
