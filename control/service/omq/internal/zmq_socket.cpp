@@ -297,7 +297,7 @@ ZmqSent ZmqSocket::send(std::span<std::string> frames, const std::string* routin
                                   : send_frame(socket_, frames[i], has_more);
     if (result < 0) {
       // A pipe that takes the first frame has room for the rest; later it can only have died.
-      return errno == EAGAIN && i == 0 ? ZmqSent::full : ZmqSent::gone;
+      return errno == EAGAIN && i == 0 && !is_counted ? ZmqSent::full : ZmqSent::gone;
     }
   }
   return ZmqSent::sent;
