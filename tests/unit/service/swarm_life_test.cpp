@@ -91,7 +91,7 @@ class Life {
   }
 
   void event() {
-    switch (below(13)) {
+    switch (below(14)) {
       case 0:
       case 1:
         return document();
@@ -109,6 +109,8 @@ class Life {
         return remove();
       case 9:
         return change_revocation();
+      case 10:
+        return store_again();
       default:
         return store();
     }
@@ -179,6 +181,29 @@ class Life {
       }
     }
     return members.empty() ? kNodes : members[below(members.size())];
+  }
+
+  /// What was deleted.
+  void store_again() {
+    std::vector<Stored*> gone;
+    for (Stored& one : stored_) {
+      if (one.fate == Fate::gone) {
+        gone.push_back(&one);
+      }
+    }
+    if (gone.empty()) {
+      return;
+    }
+    Stored& one = *gone[below(gone.size())];
+    const std::size_t node = member_for(accounts_[one.account]);
+    if (node == kNodes) {
+      return;
+    }
+    const Answer answer = world.call(
+        node, "store", accounts_[one.account].store(one.data, world.now_ms, 0, 30'000'000));
+    one.fate = answer.status == Status::ok ? Fate::there : Fate::unknown;
+    note("store " + one.data + " again at " + std::to_string(node) +
+         (one.fate == Fate::there ? "" : " fails"));
   }
 
   void store() {
