@@ -116,8 +116,8 @@ struct OmqLimits {
   std::size_t peers_bytes = 256UL * 1024 * 1024;      ///< waiting for service nodes together
   /// Of one connection inside libzmq, of a message that is not complete. One that has more is cut.
   std::size_t input_bytes = 96UL * 1024 * 1024;
-  /// Of all connections, messages that wait to be taken as well. The one that has not ended a message for longest is cut; of an address that has more than a quarter of
-  /// this, if there is one.
+  /// Of all connections, messages that wait to be taken as well. The one that has not ended a message for longest is cut; of the address that
+  /// has most, if that is a quarter of this or messages wait.
   std::size_t inputs_bytes = 128UL * 1024 * 1024;
 };
 

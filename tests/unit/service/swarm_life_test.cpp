@@ -183,22 +183,25 @@ class Life {
     return members.empty() ? kNodes : members[below(members.size())];
   }
 
-  /// What was deleted.
-  void store_again() {
-    std::vector<Stored*> gone;
+  /// Null: none.
+  Stored* one_that_is(Fate fate) {
+    std::vector<Stored*> found;
     for (Stored& one : stored_) {
-      if (one.fate == Fate::gone) {
-        gone.push_back(&one);
+      if (one.fate == fate) {
+        found.push_back(&one);
       }
     }
-    if (gone.empty()) {
-      return;
-    }
-    Stored& one = *gone[below(gone.size())];
-    const std::size_t node = member_for(accounts_[one.account]);
+    return found.empty() ? nullptr : found[below(found.size())];
+  }
+
+  /// What was deleted.
+  void store_again() {
+    Stored* const found = one_that_is(Fate::gone);
+    const std::size_t node = found == nullptr ? kNodes : member_for(accounts_[found->account]);
     if (node == kNodes) {
       return;
     }
+    Stored& one = *found;
     const Answer answer = world.call(
         node, "store", accounts_[one.account].store(one.data, world.now_ms, 0, 30'000'000));
     one.fate = answer.status == Status::ok ? Fate::there : Fate::unknown;
@@ -226,20 +229,12 @@ class Life {
   }
 
   void remove() {
-    std::vector<Stored*> there;
-    for (Stored& one : stored_) {
-      if (one.fate == Fate::there) {
-        there.push_back(&one);
-      }
-    }
-    if (there.empty()) {
-      return;
-    }
-    Stored& one = *there[below(there.size())];
-    const std::size_t node = member_for(accounts_[one.account]);
+    Stored* const found = one_that_is(Fate::there);
+    const std::size_t node = found == nullptr ? kNodes : member_for(accounts_[found->account]);
     if (node == kNodes) {
       return;
     }
+    Stored& one = *found;
     const Answer answer = world.call(node, "delete", accounts_[one.account].remove({one.hash}));
     one.fate = answer.status == Status::ok ? Fate::gone : Fate::unknown;
     note("delete " + one.data + " of " + std::to_string(one.account) + " at " +
