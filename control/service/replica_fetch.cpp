@@ -32,7 +32,7 @@ using internal::place_text;
 using internal::RevokedPage;
 using internal::while_alive;
 
-using Copies = std::vector<internal::HeldPoints::Copy>;
+using Copies = std::vector<internal::OldCopy>;
 
 /// How far it is may change meanwhile, but not what is wanted of it.
 bool is_same(const internal::Wanted& one, const internal::Wanted& other) {

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "control/network/service_nodes.hpp"
-#include "control/network/swarm_map.hpp"
+#include "control/service/internal/held_ledger.hpp"
 #include "storage/message_store.hpp"
 
 namespace allium::control::internal {
@@ -32,10 +32,6 @@ inline constexpr std::uint64_t kSourceSilentMs = 3'600'000;
 /// For how long those who had them last are waited for before others are asked.
 inline constexpr std::uint64_t kNearerFirstMs = 60'000;
 
-/// Wanted::distance of those of whom nothing is known.
-inline constexpr std::uint32_t kStranger = UINT32_MAX;
-/// Of those who are asked what was deleted, and for nothing else.
-inline constexpr std::uint32_t kComparedOnly = UINT32_MAX - 1;
 /// Behind the last that came.
 inline constexpr std::uint64_t kComparedAfterMs = 5'000;
 /// Of those who had accounts before.
@@ -45,37 +41,15 @@ inline constexpr std::size_t kPastTenuresMax = 256;
 /// Strangers that are looked at together.
 inline constexpr std::size_t kStrangersAtOnce = 8;
 
-/// Ranges that do not run across the end of the ring.
-using Points = std::vector<PointRange>;
-
-[[nodiscard]] Points without(Points points, const Points& taken);
-
-/// Whose swarm's these are; none where it is in no swarm.
-[[nodiscard]] Points points_of(const ServiceNodes& network, const NodeKey& key);
-
-/// What one member is to be asked for.
-struct Wanted {
-  NodeKey source{};
-  PointRange points;
-  std::uint64_t since_ms = 0;
-  /// 0: it had them until this node got them; otherwise others have had them since, the more of them the farther. It may have what was
-  /// deleted with these.
-  std::uint32_t distance = 0;
-  /// From when on this node has all the same what the others know to be there: another one has given it.
-  std::uint64_t covered_ms = UINT64_MAX;
-  /// When it answered last, and whether others have been asked since it does not; in this process.
-  std::uint64_t heard_ms = 0;
-  bool is_doubted = false;
-
-  bool operator==(const Wanted&) const = default;
-};
-
 class HeldPoints {
  public:
   /// `text` is what text() gave, of the same store.
-  HeldPoints(std::string_view text, const std::string& store);
+  HeldPoints(std::string_view text, const std::string& store)
+      : kept_(read_ledger(text, store).value_or(HeldLedger())) {}
 
-  [[nodiscard]] std::string text(const std::string& store) const;
+  [[nodiscard]] std::string text(const std::string& store) const {
+    return write_ledger(kept_, store);
+  }
 
   /// The network is `now`, and this node is `own`. One after the other have heights that follow one another.
   void update(std::shared_ptr<const ServiceNodes> now, const NodeKey& own, std::uint64_t height,
@@ -83,11 +57,11 @@ class HeldPoints {
 
   /// The last that was seen, of an earlier process keys and swarms alone; null: none.
   [[nodiscard]] const std::shared_ptr<const ServiceNodes>& network() const noexcept {
-    return network_;
+    return kept_.network;
   }
 
   /// Which of it this node was.
-  [[nodiscard]] const NodeKey& own_key() const noexcept { return own_key_; }
+  [[nodiscard]] const NodeKey& own_key() const noexcept { return kept_.own_key; }
 
   /// Of points that are this node's own.
   [[nodiscard]] std::vector<Wanted> wanted() const;
@@ -142,15 +116,8 @@ class HeldPoints {
   /// It has been asked about all of it.
   void compared_with(const Wanted& one, std::uint64_t now_ms);
 
-  /// Parts of `points` of which this node has a copy from before others had them, and when these got them.
-  struct Copy {
-    PointRange points;
-    std::uint64_t until_ms = 0;
-
-    bool operator==(const Copy&) const = default;
-  };
-
-  [[nodiscard]] std::vector<Copy> old_copies(const PointRange& points) const;
+  /// Of parts of `points`.
+  [[nodiscard]] std::vector<OldCopy> old_copies(const PointRange& points) const;
 
   /// Whether everything that there was of `points` is or was here, up to when they became others' (whole_until_ms()), as far as `asker`
   /// need not know better.
@@ -162,20 +129,6 @@ class HeldPoints {
                                                  std::uint64_t now_ms) const;
 
  private:
-  /// A part of its own points of which it does not know who has had it.
-  struct Doubt {
-    PointRange points;
-    std::uint64_t since_ms = 0;
-  };
-
-  /// Since when points are this node's own, or are not any more, and whose they were before.
-  struct Tenure {
-    PointRange points;
-    std::uint64_t since_ms = 0;
-    std::vector<NodeKey> from;
-    std::uint64_t given_ms = 0;  ///< something, last; in this process
-  };
-
   bool remember(std::vector<NodeKey>& owners, const NodeKey& key) const;
   void hold(const ServiceNodes* before, bool has_seen_all, std::uint64_t now_ms);
   void gain(const PointRange& points, std::uint64_t now_ms);
@@ -188,24 +141,15 @@ class HeldPoints {
   void drop_needless(std::uint64_t now_ms);
   [[nodiscard]] bool is_own(const PointRange& points) const;
   [[nodiscard]] bool is_or_was_owner(const NodeKey& key, const PointRange& points) const;
-  bool read(std::string_view text, const std::string& store);
 
-  std::shared_ptr<const ServiceNodes> network_;  ///< the last; null: none
-  std::uint64_t height_ = 0;                     ///< its
-  NodeKey own_key_{};
-  Points own_;                    ///< in it
-  std::vector<Wanted> wanted_;    ///< also of what is others' now
-  std::vector<Copy> copies_;      ///< of what was others' since, or is
+  HeldLedger kept_;               ///< outlives the process
+  Points own_;                    ///< in kept_.network
   std::vector<Wanted> through_;   ///< while anything is wanted
-  std::vector<Doubt> doubts_;     ///< until all strangers have been asked
-  std::deque<Wanted> strangers_;  ///< of doubts_
-  std::vector<Tenure> tenures_;   ///< of own_
-  std::deque<Tenure> past_;       ///< of what is others' now
-  std::vector<Wanted> compared_;  ///< also of what is others' now
+  std::deque<Wanted> strangers_;  ///< of kept_.doubts
 };
 
 /// What was stored before that is of the old copy; what was later has come since. 0: there is none of this account.
-[[nodiscard]] storage::Stamp old_before(const std::vector<HeldPoints::Copy>& copies,
+[[nodiscard]] storage::Stamp old_before(const std::vector<OldCopy>& copies,
                                         const storage::Account& account);
 
 }  // namespace allium::control::internal

@@ -129,7 +129,7 @@ TEST_F(Gained, LacksTheSameWhereItComesBack) {
     far += one.distance;
   }
   EXPECT_EQ(far, 2U);
-  EXPECT_EQ(again.old_copies(kTheirs), (std::vector<HeldPoints::Copy>{{kTheirs, kNow + 20}}));
+  EXPECT_EQ(again.old_copies(kTheirs), (std::vector<OldCopy>{{kTheirs, kNow + 20}}));
 
   for (const Wanted& one : again.wanted()) {
     if (one.distance == 1 && one.source == key_of(2)) {
@@ -137,7 +137,7 @@ TEST_F(Gained, LacksTheSameWhereItComesBack) {
       again.through(one, false, {key_of(3)}, kNow + 30);
     }
   }
-  EXPECT_EQ(again.old_copies(kTheirs), (std::vector<HeldPoints::Copy>{{kTheirs, kNow + 20}}))
+  EXPECT_EQ(again.old_copies(kTheirs), (std::vector<OldCopy>{{kTheirs, kNow + 20}}))
       << "what came since the first time may be as old";
 }
 
