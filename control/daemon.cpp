@@ -358,7 +358,7 @@ void Daemon::State::look_at_disk() {
 void Daemon::State::look_at_connections() {
   const OmqCounters omq = service->status().omq;
   const std::uint64_t all =
-      omq.refused_clients + omq.cut_silent + omq.cut_idle + omq.cut_unfinished + omq.refused_stuck;
+      omq.refused_clients + omq.cut_silent + omq.cut_idle + omq.cut_unfinished;
   omq_turned_away = all - std::exchange(omq_turned_away_all, all);
 }
 

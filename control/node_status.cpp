@@ -59,8 +59,6 @@ json::object omq_status(const OmqCounters& omq) {
           {"cut_slow", omq.cut_slow},
           {"cut_unfinished", omq.cut_unfinished},
           {"cut_node", omq.cut_node},
-          {"refused_stuck", omq.refused_stuck},
-          {"ended_stuck", omq.ended_stuck},
           {"requested", omq.requested},
           {"timeouts", omq.timeouts},
           {"unknown_tags", omq.unknown_tags}};
@@ -134,8 +132,7 @@ json::array problems_of(const NodeReport& report) {
     add("there are too many OMQ connections: " + std::to_string(report.omq_turned_away) +
         " were turned away in the last seconds (omq in --json: cut_silent have said nothing, "
         "refused_clients and cut_idle are clients beyond the bound, cut_unfinished had messages "
-        "that did not end, refused_stuck come from where connections got stuck); see who has many "
-        "(ss -tn)");
+        "that did not end); see who has many (ss -tn)");
   }
   if (report.disk.is_broken) {
     add("the store cannot write: " + broken_advice(report.disk));

@@ -127,7 +127,9 @@ void MemoryStore::expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_m
 
 bool MemoryStore::is_replaced(const Mailbox& mailbox, const Message& message, const When& when) {
   const auto outbox = mailbox.outboxes.find(message.space);
+  // That it has been stored anew since then makes no difference.
   const bool is_here = live(mailbox, message.hash, when.now_ms) != nullptr;
+  const Stamp stored_anew = is_here ? mailbox.asked.at(message.hash).history.began() : UINT64_MAX;
   if (outbox == mailbox.outboxes.end() ||
       end_of_lateness(outbox->second.back().asked) <= when.now_ms) {
     return false;
@@ -138,7 +140,7 @@ bool MemoryStore::is_replaced(const Mailbox& mailbox, const Message& message, co
       return false;
     }
     if (mark.asked > when.asked) {
-      return !is_here;
+      return mark.asked < stored_anew;
     }
     const auto known = mailbox.asked.find(hash);
     return known != mailbox.asked.end()
@@ -172,17 +174,28 @@ void MemoryStore::replace_others(Mailbox& mailbox, const Message& message,
   const auto is_covered = [](const OutboxMark& one, const OutboxMark& by) {
     return one.asked <= by.asked && one.rank <= by.rank;
   };
+  const auto same_hash = [](const OutboxMark& one, const OutboxMark& other) {
+    return one.rank.second == other.rank.second;
+  };
   for (const OutboxMark& other : marks) {
-    if (is_covered(mark, other)) {
+    if (same_hash(mark, other) && is_covered(mark, other)) {
       return;
     }
   }
-  std::erase_if(marks, [&](const OutboxMark& other) { return is_covered(other, mark); });
+  std::erase_if(marks, [&](const OutboxMark& other) {
+    return same_hash(mark, other) && is_covered(other, mark);
+  });
   marks.push_back(mark);
-  std::sort(marks.begin(), marks.end(),
-            [](const OutboxMark& a, const OutboxMark& b) { return a.asked < b.asked; });
+  std::stable_sort(marks.begin(), marks.end(),
+                   [](const OutboxMark& a, const OutboxMark& b) { return a.asked < b.asked; });
   if (marks.size() > 4) {
-    marks.erase(marks.begin());
+    std::size_t leaves = 0;
+    for (std::size_t i = marks.size(); i-- > 0;) {
+      for (std::size_t k = 0; k < marks.size(); ++k) {
+        leaves = i != k && is_covered(marks[i], marks[k]) ? i : leaves;
+      }
+    }
+    marks.erase(marks.begin() + static_cast<std::ptrdiff_t>(leaves));
   }
 }
 
@@ -215,6 +228,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   if (is_replica) {
     when.asked = last_stored(message, now_ms);
   }
+  const bool is_renewed = is_here && is_replica && history.began_after(message);
   message.life.clear();
   const std::uint64_t expiry_ms = history.expiry_ms();
   if (replaces && is_replaced(mailbox, message, when)) {
@@ -236,9 +250,10 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
       mailbox.traces.erase(message.hash);
     }
   }
-  const StoreEffect effect = is_over   ? StoreEffect::expired
-                             : is_here ? StoreEffect::already
-                                       : StoreEffect::inserted;
+  const StoreEffect effect = is_over      ? StoreEffect::expired
+                             : is_renewed ? StoreEffect::renewed
+                             : is_here    ? StoreEffect::already
+                                          : StoreEffect::inserted;
   if (is_here || (is_over && is_kept)) {
     Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
     kept.expiry_ms = visible_until(history, kept.expiry_ms, now_ms);

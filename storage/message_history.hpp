@@ -100,6 +100,22 @@ class MessageHistory {
     return told;
   }
 
+  /// When life() began; 0: not known.
+  [[nodiscard]] Stamp began() const {
+    const std::vector<Step> told = life();
+    return told.empty() ? 0 : told.front().asked;
+  }
+
+  /// Whether all that `replica` tells, which was added, was over before what is there now began, as far as is known.
+  [[nodiscard]] bool began_after(const Message& replica) const {
+    const Stamp now = began();
+    if (replica.life.empty()) {
+      return now > stamp_of(replica.timestamp_ms) && timestamp_ms() > replica.timestamp_ms;
+    }
+    return std::all_of(replica.life.begin(), replica.life.end(),
+                       [now](const Step& step) { return step.asked < now; });
+  }
+
   /// Whether it was there when something else was asked for, as far as is known.
   [[nodiscard]] bool was_there(Stamp asked) const {
     return settled_.asked > asked || life_at(asked).expiry_ms > asked / kStampsPerMs;

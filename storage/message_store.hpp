@@ -64,6 +64,8 @@ struct HistoryStep {
 };
 
 inline constexpr std::size_t kHistoryStepsMax = 8;
+/// And what those before them came to: of Message::life.
+inline constexpr std::size_t kLifeStepsMax = kHistoryStepsMax + 1;
 
 struct Message {
   Hash hash;
@@ -101,6 +103,7 @@ enum class Origin : std::uint8_t { client, replica };
 enum class StoreEffect : std::uint8_t {
   inserted,
   already,     ///< it was there; a later expiry was taken over
+  renewed,     ///< it is there, stored anew: what this replica tells was over before
   tombstoned,  ///< deleted here since it was asked for, or from a replica: it is not here
   expired,     ///< its time is over, by what was said of it since: it cannot be seen
   outdated,    ///< a newer message is kept in its place: it was not

@@ -72,7 +72,7 @@ std::optional<storage::HistoryStep> step_of(const json::value& value) {
 /// A store, and what was asked for after it; nullopt: not that.
 std::optional<std::vector<storage::HistoryStep>> life_of(const json::value& value) {
   const auto* entries = value.if_array();
-  if (entries == nullptr || entries->size() > storage::kHistoryStepsMax) {
+  if (entries == nullptr || entries->size() > storage::kLifeStepsMax) {
     return std::nullopt;
   }
   std::vector<storage::HistoryStep> life;

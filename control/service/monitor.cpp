@@ -72,7 +72,10 @@ std::optional<std::vector<Namespace>> spaces_in(const json::object& request) {
   const json::value* value = request.if_contains("n");
   const auto* list = value == nullptr ? nullptr : value->if_array();
   std::vector<Namespace> spaces;
-  for (const json::value& element : list == nullptr ? json::array() : *list) {
+  if (list == nullptr || list->size() > kNamespacesMax) {
+    return std::nullopt;
+  }
+  for (const json::value& element : *list) {
     const auto* number = element.if_int64();
     const bool is_space = number != nullptr && *number >= std::numeric_limits<Namespace>::min() &&
                           *number <= std::numeric_limits<Namespace>::max() &&
@@ -211,7 +214,8 @@ json::object Monitor::subscribe_one(const json::object& request, const Subscribe
   }
   const std::optional<std::vector<Namespace>> spaces = spaces_in(request);
   if (!spaces) {
-    return error_object(MonitorError::bad_namespaces, "expected n, namespaces sorted, each once");
+    return error_object(MonitorError::bad_namespaces,
+                        "expected n, at most 64 namespaces sorted, each once");
   }
   const std::int64_t signed_s = number_in(request, "t").value_or(0);
   const std::uint64_t now_s = now_ms / 1000;
@@ -260,10 +264,9 @@ bool Monitor::keep(const storage::Account& account, const Right& right, const Su
     if (mine != known->second.end()) {
       const std::uint64_t now_ms = subscription.until_ms - kSubscriptionMs;
       if (mine->second.until_ms > now_ms) {
-        merge(mine->second, subscription);
-      } else {
-        mine->second = std::move(subscription);
+        return merge(mine->second, subscription);
       }
+      mine->second = std::move(subscription);
       return true;
     }
   }
@@ -282,13 +285,18 @@ bool Monitor::keep(const storage::Account& account, const Right& right, const Su
   return true;
 }
 
-void Monitor::merge(Subscription& known, const Subscription& more) {
+/// False: they are too many.
+bool Monitor::merge(Subscription& known, const Subscription& more) {
   std::vector<Namespace> spaces;
   std::set_union(known.spaces.begin(), known.spaces.end(), more.spaces.begin(), more.spaces.end(),
                  std::back_inserter(spaces));
+  if (spaces.size() > kNamespacesMax) {
+    return false;
+  }
   known.spaces = std::move(spaces);
   known.wants_data = known.wants_data || more.wants_data;
   known.until_ms = std::max(known.until_ms, more.until_ms);
+  return true;
 }
 
 void Monitor::on_stored(const storage::Account& account, const storage::Message& message,

@@ -44,6 +44,7 @@ inline constexpr std::size_t kMonitorSwarmsBytesMax = std::size_t{4} << 20;
 inline constexpr std::size_t kMonitorQueueMax = 64;  ///< messages of more than a slice that wait
 inline constexpr std::size_t kMonitorQueuePerAddressMax = 4;
 inline constexpr std::size_t kSubscriptionsMax = 1'000'000;
+inline constexpr std::size_t kNamespacesMax = 64;  ///< of one subscription
 /// Of one IPv4 address or IPv6 /64.
 inline constexpr std::size_t kSubscriptionsPerAddressMax = 250'000;
 
@@ -131,7 +132,7 @@ class Monitor {
                                                 bool may_tell_swarm) const;
   [[nodiscard]] bool may_queue(const Subscriber& who) const;
   bool answer_slice(Batch& batch);
-  static void merge(Subscription& known, const Subscription& more);
+  [[nodiscard]] static bool merge(Subscription& known, const Subscription& more);
   bool keep(const storage::Account& account, const Right& right, const Subscriber& who,
             Subscription subscription);
   void work_later();

@@ -27,22 +27,29 @@ std::vector<HashExpiry> listed(const std::map<Hash, std::uint64_t>& expiries) {
   return list;
 }
 
-/// Of those that say something about others, the latest.
+/// Of each message the latest that say something about others. One that a later one of another message makes needless still tells that what
+/// was stored before it was replaced; it is the first to go.
 std::vector<OutboxMark> with_outbox_mark(std::vector<OutboxMark> marks, const OutboxMark& mark) {
-  const auto rank = [](const OutboxMark& of) { return std::pair(of.timestamp_ms, of.hash); };
-  const auto is_covered = [&rank](const OutboxMark& one, const OutboxMark& by) {
-    return one.asked <= by.asked && rank(one) <= rank(by);
+  const auto is_covered = [](const OutboxMark& one, const OutboxMark& by) {
+    return &one != &by && one.asked <= by.asked &&
+           std::pair(one.timestamp_ms, one.hash) <= std::pair(by.timestamp_ms, by.hash);
   };
-  const bool is_needless = std::any_of(
-      marks.begin(), marks.end(), [&](const OutboxMark& other) { return is_covered(mark, other); });
-  if (is_needless) {
+  const auto is_needless = [&](const OutboxMark& one, const OutboxMark& by) {
+    return one.hash == by.hash && is_covered(one, by);
+  };
+  if (std::any_of(marks.begin(), marks.end(),
+                  [&](const OutboxMark& other) { return is_needless(mark, other); })) {
     return marks;
   }
-  std::erase_if(marks, [&](const OutboxMark& other) { return is_covered(other, mark); });
+  std::erase_if(marks, [&](const OutboxMark& other) { return is_needless(other, mark); });
   const auto is_before = [](Stamp stamp, const OutboxMark& other) { return stamp < other.asked; };
   marks.insert(std::upper_bound(marks.begin(), marks.end(), mark.asked, is_before), mark);
   if (marks.size() > kOutboxMarksMax) {
-    marks.erase(marks.begin());
+    const auto covered = std::find_if(marks.begin(), marks.end(), [&](const OutboxMark& one) {
+      return std::any_of(marks.begin(), marks.end(),
+                         [&](const OutboxMark& by) { return is_covered(one, by); });
+    });
+    marks.erase(covered == marks.end() ? marks.begin() : covered);
   }
   return marks;
 }
@@ -222,7 +229,7 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
     asked_ = last_stored(message, now_ms_);
   }
   const std::uint64_t expiry_ms = history.expiry_ms();
-  if (replaces && is_replaced(message, is_here)) {
+  if (replaces && is_replaced(message, is_here ? here->header.history.began() : UINT64_MAX)) {
     return {StoreEffect::outdated, std::max(expiry_ms, message.expiry_ms)};
   }
   if (replaces) {
@@ -239,7 +246,9 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
     kept.header.stored = std::max(kept.header.stored, asked_);
     kept.header.history = history;
     set_expiry(std::move(kept));
-    return {StoreEffect::already, expiry_ms};
+    return {
+        is_replica && history.began_after(message) ? StoreEffect::renewed : StoreEffect::already,
+        expiry_ms};
   }
   if (here) {
     erase(*here);
@@ -273,9 +282,10 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
 }
 
 // Public outboxes: of all that was stored the newest is kept. A message is kept out by one that was there when it was asked for,
-// and by one that was stored after it, be that one deleted since or not.
+// and by one that was stored after it, be that one deleted since or not; that a message has been stored anew since then makes no difference to
+// what was asked for before.
 
-bool AccountChange::is_replaced(const Message& message, bool is_here) {
+bool AccountChange::is_replaced(const Message& message, Stamp stored_anew) {
   const auto is_newer_than_it = [&message](std::uint64_t timestamp_ms, const Hash& hash) {
     return hash != message.hash &&
            std::pair(timestamp_ms, hash) > std::pair(message.timestamp_ms, message.hash);
@@ -283,7 +293,8 @@ bool AccountChange::is_replaced(const Message& message, bool is_here) {
   const std::vector<OutboxMark> marks = outbox_marks(message.space);
   return std::any_of(marks.begin(), marks.end(), [&](const OutboxMark& mark) {
     return is_newer_than_it(mark.timestamp_ms, mark.hash) &&
-           ((mark.asked > asked_ && !is_here) || (mark.asked <= asked_ && was_there(mark.hash)));
+           ((mark.asked > asked_ && mark.asked < stored_anew) ||
+            (mark.asked <= asked_ && was_there(mark.hash)));
   });
 }
 

@@ -89,7 +89,8 @@ class AccountChange {
   void mark_all(Kind kind, std::optional<Namespace> space, std::uint64_t time_ms,
                 Result<MarksOf> (*decode)(std::string_view));
 
-  [[nodiscard]] bool is_replaced(const Message& message, bool is_here);
+  /// `stored_anew`: when the life began that it has here; UINT64_MAX: it is not here.
+  [[nodiscard]] bool is_replaced(const Message& message, Stamp stored_anew);
   /// At the time of this change, as far as is known.
   [[nodiscard]] bool was_there(const Hash& hash);
   void replace_others(const Message& message, const MessageHistory& history);

@@ -252,7 +252,7 @@ std::string omq_text(const json::object& status) {
       of("received"), of("requested"), of("timeouts"),
       of("refused_busy") + of("refused_clients") + of("refused_address_full") + of("unsent_full") +
           of("cut_slow") + of("cut_idle") + of("cut_silent") + of("cut_unfinished") +
-          of("cut_node") + of("refused_stuck"));
+          of("cut_node"));
 }
 
 /// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.

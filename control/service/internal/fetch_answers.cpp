@@ -126,7 +126,8 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
            membership_.swarm_of(account) == node.swarm;
   };
   const std::uint64_t now_ms = now_ms_();
-  // That something is not here says nothing: it may never have come. What was deleted has left a trace.
+  // That something is not here says nothing: it may never have come. What was deleted has left a trace, also where it was stored again: then the
+  // asker is given the new one, with its life (StoreEffect::renewed).
   json::array gone;
   for (std::size_t i = 0; i < messages->size(); ++i) {
     const auto& [account, message] = (*messages)[i];

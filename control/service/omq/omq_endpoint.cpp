@@ -8,17 +8,16 @@
 
 #include <boost/asio/post.hpp>
 
-#include "control/service/https/address_block.hpp"
 #include "control/service/omq/internal/connection_table.hpp"
 #include "control/service/omq/internal/dialer.hpp"
 #include "control/service/omq/internal/frames.hpp"
+#include "control/service/omq/internal/incoming.hpp"
 #include "control/service/omq/internal/input_watch.hpp"
 #include "control/service/omq/internal/listener.hpp"
 #include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/requester.hpp"
 #include "control/service/omq/internal/responder.hpp"
 #include "control/service/omq/internal/sender.hpp"
-#include "control/service/omq/internal/zap.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_message.hpp"
 #include "crypto_accel/base/check.hpp"
@@ -27,56 +26,26 @@ namespace allium::control {
 
 namespace {
 
+using boost::asio::ip::tcp;
+
 using Link = ConnectionTable::Link;
 
 // Of one socket before others have their turn: messages, and the time that they take.
 constexpr std::size_t kBurstMax = 64;
 constexpr std::chrono::milliseconds kBurstTimeMax{5};
 constexpr std::size_t kSocketsOfPeer = 3;  // its own, and both ends of its monitor
-constexpr std::size_t kOwnSockets =
-    32;  // of two listeners while one takes over, and what libzmq is closing
-
-// What libzmq has for us and is not taken grows as fast as it comes. So who is behind for a while takes as much time as all others took.
-constexpr std::chrono::milliseconds kBehindAfter{100};
-constexpr std::chrono::milliseconds kBehindTimeMax{250};
+constexpr std::size_t kClosingSockets = 32;
 
 using Clock = std::chrono::steady_clock;
 
 class Burst {
  public:
-  Burst() = default;
-
-  explicit Burst(Clock::duration time) : count_max_(SIZE_MAX), time_(time) {}
-
   [[nodiscard]] bool may_go_on(std::size_t count) const {
-    return count < count_max_ && Clock::now() - began_at_ < time_;
+    return count < kBurstMax && Clock::now() - began_at_ < kBurstTimeMax;
   }
 
  private:
-  std::size_t count_max_ = kBurstMax;
-  Clock::duration time_ = kBurstTimeMax;
   Clock::time_point began_at_ = Clock::now();
-};
-
-/// Of a socket that has had input at the end of each burst for a while.
-class Backlog {
- public:
-  [[nodiscard]] Burst burst() const {
-    const Clock::time_point now = Clock::now();
-    if (!since_ || now - *since_ < kBehindAfter) {
-      return {};
-    }
-    return Burst(std::clamp<Clock::duration>(now - ended_at_, kBurstTimeMax, kBehindTimeMax));
-  }
-
-  void burst_ended(bool has_input) {
-    ended_at_ = Clock::now();
-    since_ = !has_input ? std::nullopt : since_ ? since_ : std::optional(ended_at_);
-  }
-
- private:
-  std::optional<Clock::time_point> since_;
-  Clock::time_point ended_at_ = Clock::now();
 };
 
 }  // namespace
@@ -89,11 +58,11 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
         identity(secret),
         options(std::move(options_)),
         is_service_node(std::move(is_service_node_)),
-        context(static_cast<int>(options.limits.peers * kSocketsOfPeer + kOwnSockets)),
+        context(static_cast<int>(options.limits.peers * kSocketsOfPeer + kClosingSockets)),
         pool(options.limits,
              [this](const std::shared_ptr<Output>& output) {
                ++counters.cut_slow;
-               cut(*output);
+               links.end(output->descriptor);
              }),
         links(
             options.limits, pool, [this] { return sender->make_pipe(); },
@@ -106,24 +75,33 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
                                               counters)),
         responder(std::make_shared<Responder>(
             options.limits, is_service_node,
-            [this](OmqConnection connection) { return find_now(connection); }, *sender, counters)) {
-  }
+            [this](OmqConnection connection) { return links.find(connection); }, *sender,
+            counters)),
+        events{
+            .admit = [this](const Incoming& connection,
+                            const X25519Key& key) { return admits(connection, key); },
+            .readable =
+                [this](const std::shared_ptr<Incoming>& connection) { listener->add(connection); },
+            .message =
+                [this](const std::shared_ptr<Incoming>& connection, OmqParts frames,
+                       bool is_oversized) { take(*connection, std::move(frames), is_oversized); },
+            .ended = [this](const Incoming& connection) { links.end(connection.descriptor()); }} {}
 
   ~State() {
     input_watch.reset();
+    if (listener) {
+      listener->stop();
+    }
     links.close_all();
-    listener.reset();
   }
 
   [[nodiscard]] Result<void> start();
-  [[nodiscard]] bool admits(const X25519Key& key, const std::string& address);
-  [[nodiscard]] Link find_now(OmqConnection connection);
-  [[nodiscard]] bool may_speak(int descriptor, const X25519Key& key);
-  void cut(const Output& output);
-  void end_stuck();
+  void came(tcp::socket socket, const tcp::endpoint& peer);
+  [[nodiscard]] bool admits(const Incoming& connection, const X25519Key& key);
+  [[nodiscard]] bool may_speak(const Incoming& connection);
+  void take(const Incoming& connection, OmqParts frames, bool is_oversized);
   void connection_closed(const OmqLink& link);
 
-  void drain_clients();
   void drain_peer(OmqConnection number);
   void handle(const Link& link, OmqParts frames);
 
@@ -140,111 +118,107 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
   std::shared_ptr<Dialer> dialer;
   std::shared_ptr<Requester> requester;
   std::shared_ptr<Responder> responder;
-  std::unique_ptr<Listener> listener;
+  const Incoming::Events events;
+  std::shared_ptr<Listener> listener;
   std::shared_ptr<InputWatch> input_watch;
-  Backlog backlog;  ///< of the listener's socket
 };
 
 Result<void> OmqEndpoint::State::start() {
-  const std::weak_ptr<State> weak = weak_from_this();
-  auto opened = Listener::open(
-      io, context, identity.secret, options.listen, links,
-      [weak](const X25519Key& key, const std::string& address) {
-        const std::shared_ptr<State> self = weak.lock();
-        return self && self->admits(key, address);
-      },
-      [weak](const Output& output) {
-        if (const std::shared_ptr<State> self = weak.lock()) {
-          ++self->counters.cut_silent;
-          self->cut(output);
-        }
-      },
-      [weak] {
-        if (const std::shared_ptr<State> self = weak.lock()) {
-          self->drain_clients();
-        }
-      });
-  if (!opened) {
-    return tl::unexpected<Error>(opened.error());
+  listener = std::make_shared<Listener>(
+      io,
+      Listener::Events{.came = [this](tcp::socket socket,
+                                      const tcp::endpoint& peer) { came(std::move(socket), peer); },
+                       .had_turn =
+                           [this](const Incoming& connection) {
+                             links.recount(connection);
+                             input_watch->incoming_grew();
+                           },
+                       .is_node =
+                           [this](const Incoming& connection) {
+                             return connection.is_admitted() && is_service_node(connection.key());
+                           },
+                       .rested = [this] { sender->flush_waiting(); }});
+  for (const tcp::endpoint& endpoint : options.listen) {
+    if (const Result<void> listening = listener->listen(endpoint); !listening) {
+      return listening;
+    }
   }
-  listener = std::move(*opened);
   dialer->close_idle();
-  input_watch = std::make_shared<InputWatch>(io, options, links, *listener,
-                                             InputWatch::Cuts{.incoming =
-                                                                  [this](const Output& output) {
-                                                                    ++counters.cut_unfinished;
-                                                                    cut(output);
-                                                                  },
-                                                              .outgoing =
-                                                                  [this](OmqLink& link) {
-                                                                    ++counters.cut_unfinished;
-                                                                    links.close(link);
-                                                                  },
-                                                              .stuck = [this] { end_stuck(); }});
+  input_watch =
+      std::make_shared<InputWatch>(io, options, links, is_service_node,
+                                   InputWatch::Cuts{.incoming =
+                                                        [this](const Incoming& connection) {
+                                                          ++counters.cut_unfinished;
+                                                          links.end(connection.descriptor());
+                                                        },
+                                                    .outgoing =
+                                                        [this](OmqLink& link) {
+                                                          ++counters.cut_unfinished;
+                                                          links.close(link);
+                                                        }});
   input_watch->look();
   return {};
 }
 
-bool OmqEndpoint::State::admits(const X25519Key& key, const std::string& address) {
-  // Whatever others do at its address: a house, or several nodes on one machine.
-  if (is_service_node(key)) {
-    return true;
+void OmqEndpoint::State::came(tcp::socket socket, const tcp::endpoint& peer) {
+  const auto connection = std::make_shared<Incoming>(std::move(socket), peer.address(), identity,
+                                                     events, sender->make_pipe());
+  if (const std::shared_ptr<Incoming> first = links.came(connection)) {
+    ++counters.cut_silent;
+    links.end(first->descriptor());
   }
-  boost::system::error_code ignored;
-  const AddressBlock from = address_block(boost::asio::ip::make_address(address, ignored));
-  if (input_watch && input_watch->is_shut(from)) {
-    ++counters.refused_stuck;
-    return false;
-  }
-  if (!links.arrivals().has_place(from)) {
-    ++counters.refused_clients;
-    return false;
-  }
-  return true;
+  connection->start();
 }
 
-bool OmqEndpoint::State::may_speak(int descriptor, const X25519Key& key) {
+bool OmqEndpoint::State::admits(const Incoming& connection, const X25519Key& key) {
+  // A node whatever others do at its address: a house, or several nodes on one machine.
+  if (is_service_node(key) || links.arrivals().has_place(connection.block())) {
+    return true;
+  }
+  ++counters.refused_clients;
+  return false;
+}
+
+/// False: it has lost its connection.
+bool OmqEndpoint::State::may_speak(const Incoming& connection) {
   Arrivals& arrivals = links.arrivals();
+  const int descriptor = connection.descriptor();
   if (!arrivals.is_silent(descriptor)) {
     arrivals.spoke_again(descriptor);
     return true;
   }
-  if (is_service_node(key)) {
-    if (const std::optional<int> first = arrivals.spoke_as_node(descriptor, key)) {
+  if (is_service_node(connection.key())) {
+    if (const std::optional<int> first = arrivals.spoke_as_node(descriptor, connection.key())) {
       ++counters.cut_node;
-      cut(*links.output(*first));
+      links.end(*first);
     }
     return true;
   }
   // Of those that were let in at one time not all need fit.
-  const bool has_place = arrivals.has_place(arrivals.block_of(descriptor));
+  const bool has_place = arrivals.has_place(connection.block());
   if (!has_place ||
       arrivals.clients_of_its_address(descriptor) >= options.limits.clients_per_address) {
     ++(has_place ? counters.refused_address_full : counters.refused_clients);
-    cut(*links.output(descriptor));
+    links.end(descriptor);
     return false;
   }
   if (const std::optional<int> other = arrivals.gives_place_up()) {
     ++counters.cut_idle;
-    cut(*links.output(*other));
+    links.end(*other);
   }
   arrivals.spoke_as_client(descriptor);
   return true;
 }
 
-Link OmqEndpoint::State::find_now(OmqConnection connection) {
-  listener->drain_events();  // who has left meanwhile
-  return links.find(connection);
-}
-
-void OmqEndpoint::State::cut(const Output& output) {
-  listener->cut(output);
-  links.descriptor_lost(output.descriptor);
-}
-
-void OmqEndpoint::State::end_stuck() {
-  if (listener->renew()) {  // else at the next look
-    ++counters.ended_stuck;
+void OmqEndpoint::State::take(const Incoming& connection, OmqParts frames, bool is_oversized) {
+  if (!may_speak(connection)) {
+    return;
+  }
+  const Link link = links.client(connection);
+  if (is_oversized) {
+    ++counters.oversized;
+  } else if (link) {
+    handle(link, std::move(frames));
   }
 }
 
@@ -257,39 +231,6 @@ void OmqEndpoint::State::connection_closed(const OmqLink& link) {
   });
   if (link.requested_count > 0) {
     requester->connection_closed(link.number);
-  }
-}
-
-void OmqEndpoint::State::drain_clients() {
-  listener->drain_events();
-  const Burst burst = backlog.burst();
-  for (std::size_t count = 0; burst.may_go_on(count);) {
-    std::optional<ZmqReceived> message = listener->router()->receive(kMessageBounds);
-    if (!message) {
-      break;
-    }
-    links.took(*message);
-    const std::optional<X25519Key> key = key_of_user_id(message->user_id);
-    ALLIUM_CHECK(key.has_value());  // every connection passed ZAP, which we answer
-    if (const std::shared_ptr<Output> overtaken = links.overtaken_by(*message)) {
-      cut(*overtaken);
-    }
-    if (!may_speak(message->descriptor, *key)) {
-      continue;
-    }
-    const Link link = links.client(*message, *key, listener->router());
-    if (message->is_oversized) {
-      ++counters.oversized;
-    } else if (link) {
-      handle(link, std::move(message->frames));
-      ++count;
-    }
-  }
-  sender->flush_waiting();
-  const bool has_input = listener->router()->has_input();
-  backlog.burst_ended(has_input);
-  if (has_input) {
-    listener->router()->drain_soon();
   }
 }
 
@@ -330,7 +271,7 @@ void OmqEndpoint::State::handle(const Link& link, OmqParts frames) {
     case OmqKind::hello:
       break;
     case OmqKind::bye:
-      links.close(*link);
+      links.close(*link);  // of its TCP connection, if that came in, another one may follow
       break;
     case OmqKind::reply:
       requester->take_reply(link, message, std::move(frames));
@@ -387,7 +328,7 @@ void OmqEndpoint::request(const OmqPeer& peer, std::string command, OmqParts par
 
 bool OmqEndpoint::send(OmqConnection connection, std::string command, OmqParts parts) {
   ALLIUM_CHECK(is_sendable(command, parts));
-  const Link link = state_->find_now(connection);
+  const Link link = state_->links.find(connection);
   return link && state_->sender->deliver(link, frames_of({command}, std::move(parts)));
 }
 

@@ -98,14 +98,9 @@ struct OmqLimits {
   std::size_t silent = 2048;
   std::size_t silent_per_address = 256;   ///< the same of one address block
   std::size_t connections_per_node = 16;  ///< of one service node; of more, its first one is cut
-  /// Connections that have ended and that libzmq does not let go of, and bytes inside it of these. At that every connection is ended.
-  std::size_t stuck = 256;
-  std::size_t stuck_bytes = 32UL * 1024 * 1024;
-  std::size_t stuck_per_address =
-      16;                       ///< the same of one address block; at that it is let in no more
-  std::size_t peers = 512;      ///< outgoing connections
-  std::size_t requests = 8192;  ///< of ours without an answer
-  std::size_t served = 256;     ///< requests of a client without an answer; more are answered 503
+  std::size_t peers = 512;                ///< outgoing connections
+  std::size_t requests = 8192;            ///< of ours without an answer
+  std::size_t served = 256;  ///< requests of a client without an answer; more are answered 503
   std::size_t node_served = 8192;                       ///< the same of a service node
   std::size_t node_served_bytes = 128UL * 1024 * 1024;  ///< of these requests together
   std::size_t client_bytes = 64UL * 1024;  ///< waiting for one client, whatever others do
@@ -114,10 +109,9 @@ struct OmqLimits {
   std::size_t client_bytes_max = 64UL * 1024 * 1024;  ///< waiting for one client at most
   std::size_t peer_bytes = 64UL * 1024 * 1024;        ///< waiting for one service node
   std::size_t peers_bytes = 256UL * 1024 * 1024;      ///< waiting for service nodes together
-  /// Of one connection inside libzmq, of a message that is not complete. One that has more is cut.
+  /// Of one connection to another node inside libzmq, of a message that is not complete. One that has more is cut.
   std::size_t input_bytes = 96UL * 1024 * 1024;
-  /// Of all connections, messages that wait to be taken as well. The one that has not ended a message for longest is cut; of the address that
-  /// has most, if that is a quarter of this or messages wait.
+  /// Of all connections together. Of the address that has most, service nodes last, the one that has not ended a message for longest is cut.
   std::size_t inputs_bytes = 128UL * 1024 * 1024;
 };
 
@@ -127,10 +121,6 @@ struct OmqOptions {
   std::chrono::milliseconds peer_idle{
       30'000};  ///< an outgoing connection without traffic is closed
   std::chrono::milliseconds input_interval{250};  ///< between two looks at what is inside libzmq
-  std::chrono::milliseconds stuck_after{2'000};   ///< that it has ended
-  /// How seldom every connection is ended for an address that is let in no more, so that it is again; and how long it is not let in where
-  /// all were ended because there were too many.
-  std::chrono::milliseconds stuck_interval{3'600'000};
 };
 
 struct OmqCounters {
@@ -153,9 +143,6 @@ struct OmqCounters {
       0;  ///< connections of clients that do not read while others need the memory
   std::uint64_t cut_unfinished = 0;  ///< connections over OmqLimits::input_bytes or inputs_bytes
   std::uint64_t cut_node = 0;        ///< connections over OmqLimits::connections_per_node
-  std::uint64_t refused_stuck = 0;   ///< connections of addresses over OmqLimits::stuck_per_address
-  std::uint64_t ended_stuck =
-      0;  ///< times that every connection in was ended for those that were stuck
   std::uint64_t requested = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t unknown_tags = 0;  ///< replies nobody waits for (any more)

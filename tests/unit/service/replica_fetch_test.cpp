@@ -475,6 +475,88 @@ TEST(StoreThatWasPutBack, LosesWhatWasDeletedSince) {
   EXPECT_EQ(sorted_data(world, 0, accounts[1]), std::vector<std::string>{"mail"});
 }
 
+// Its queue at the others is empty, and nobody remembers what it was told: it has a copy of a life that was over when the message was stored anew,
+// or of one whose commands are more than anybody remembers.
+class StoreThatWasPutBackBehind : public testing::TestWithParam<bool> {
+ protected:
+  using Messages = std::vector<std::pair<storage::Account, storage::Message>>;
+
+  [[nodiscard]] Messages messages_of(std::size_t node) {
+    Messages all;
+    EXPECT_TRUE(world.node(node).store().for_each({0, UINT64_MAX, {}}, world.now_ms,
+                                                  [&all](const auto& of, const auto& message) {
+                                                    all.emplace_back(of, message);
+                                                    return true;
+                                                  }));
+    return all;
+  }
+
+  void put_back(const Messages& backup) {
+    const std::string held = world.node(0).held;
+    world.node(0).restart_empty();
+    for (const auto& [of, message] : backup) {
+      world.node(0).store().store(of, message, storage::Origin::replica, false,
+                                  {world.now_ms, storage::last_stored(message, world.now_ms)},
+                                  [](const auto&) {});
+    }
+    world.node(0).held = held;
+    world.node(0).restart();
+    world.start(0);
+  }
+
+  void delete_and_store_again() {
+    world.call(1, "delete", owner.remove({internal::message_hash(owner.account(), 0, "mail")}));
+    world.run(1'000);
+    world.call(1, "store", owner.store("mail", world.now_ms));
+  }
+
+  void change_its_expiry_often() {
+    const std::string hash = internal::message_hash(owner.account(), 0, "mail");
+    for (std::uint64_t i = 0; i < 2 * storage::kHistoryStepsMax; ++i) {
+      const std::uint64_t expiry = world.now_ms + 600'000 - i * 1'000;
+      world.call(
+          1, "expire",
+          owner.signed_params(
+              "expireshorten" + std::to_string(expiry) + hash,
+              {{"expiry", expiry}, {"shorten", true}, {"messages", boost::json::array{hash}}}));
+      world.run(100);
+    }
+  }
+
+  SwarmWorld world{3};
+  TestAccount owner{3, 1};
+};
+
+TEST_P(StoreThatWasPutBackBehind, HasTheLifeThatTheOthersHave) {
+  world.assign({7, 7, 7});
+  world.run(30'000);
+  world.call(0, "store", owner.store("mail", world.now_ms));
+  world.run(1'000);
+  const Messages backup = messages_of(0);
+  ASSERT_EQ(backup.size(), 1U);
+  if (GetParam()) {
+    delete_and_store_again();
+  } else {
+    change_its_expiry_often();
+  }
+  world.run(1'000);
+  const Messages now = messages_of(1);
+  ASSERT_EQ(now.size(), 1U);
+  ASSERT_NE(now.at(0).second.expiry_ms, backup.at(0).second.expiry_ms);
+  put_back(backup);
+  world.run(60'000);
+
+  ASSERT_EQ(messages_of(0).size(), 1U);
+  EXPECT_EQ(messages_of(0).at(0).second.timestamp_ms, now.at(0).second.timestamp_ms);
+  EXPECT_EQ(messages_of(0).at(0).second.expiry_ms, now.at(0).second.expiry_ms);
+  EXPECT_EQ(messages_of(1), now);
+}
+
+INSTANTIATE_TEST_SUITE_P(Behind, StoreThatWasPutBackBehind, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& stored_again) {
+                           return stored_again.param ? "WhatWasStoredAgain" : "ManyCommands";
+                         });
+
 // One who had them before the last, and was down since: that it has not what came later says nothing.
 TEST(AccountsThatGoOn, AreNotErasedOnTheWordOfOneWhoWasDownMeanwhile) {
   SwarmWorld world(5);

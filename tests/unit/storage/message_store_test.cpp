@@ -198,6 +198,58 @@ TYPED_TEST(AnyStore, ForgetsOldMessagesWithoutATrace) {
   EXPECT_EQ(this->put(message_of("old"), Origin::replica), StoreEffect::inserted);
 }
 
+TYPED_TEST(AnyStore, TellsAReplicaOfBeforeFromWhatWasStoredAnew) {
+  const auto asked_before = [](std::uint64_t before_ms) {
+    return When(kNow, stamp_of(kNow - before_ms));
+  };
+  const auto put = [&](std::uint64_t before_ms) {
+    return store(this->in(), this->account_, message_of("a", 0, kNow + kHour, kNow - before_ms),
+                 Origin::client, false, asked_before(before_ms))
+        .value()
+        .effect;
+  };
+  const auto replica = [](std::uint64_t before_ms, bool has_life) {
+    Message message = message_of("a", 0, kNow + 2 * kHour, kNow - before_ms);
+    if (has_life) {
+      message.life = {{stamp_of(kNow - before_ms), message.expiry_ms, HistoryStep::Kind::store,
+                       message.timestamp_ms}};
+    }
+    return message;
+  };
+  EXPECT_EQ(put(20), StoreEffect::inserted);
+  for (const bool has_life : {true, false}) {
+    EXPECT_EQ(
+        this->in().try_store(this->account_, replica(30, has_life), Origin::replica, false, kNow),
+        StoreEffect::already)
+        << "nothing is known of what was before";
+  }
+  remove(this->in(), this->account_, {"a"}, asked_before(15)).value();
+  EXPECT_EQ(put(10), StoreEffect::inserted);
+  const Message stored = this->in().retrieve(this->account_, 0, "", {}, kNow)->messages.at(0);
+  for (const bool has_life : {true, false}) {
+    EXPECT_EQ(this->put(replica(20, has_life), Origin::replica), StoreEffect::renewed) << has_life;
+    EXPECT_EQ(this->put(replica(10, true), Origin::replica), StoreEffect::already);
+  }
+  EXPECT_EQ(this->in().retrieve(this->account_, 0, "", {}, kNow)->messages.at(0).timestamp_ms,
+            stored.timestamp_ms);
+}
+
+TYPED_TEST(AnyStore, KeepsOutWhatWasReplacedBeforeItWasStoredAnew) {
+  const auto put = [&](const Hash& hash, std::uint64_t before_ms, std::uint64_t life_ms) {
+    return store(this->in(), this->account_, message_of(hash, -1, kNow + life_ms, kNow - before_ms),
+                 Origin::client, true, When(kNow, stamp_of(kNow - before_ms)))
+        .value()
+        .effect;
+  };
+  EXPECT_EQ(put("b", 20, kHour), StoreEffect::inserted);
+  EXPECT_EQ(put("a", 10, kHour), StoreEffect::inserted);
+  const auto kept = this->in().retrieve(this->account_, -1, "", {}, kNow)->messages;
+
+  EXPECT_EQ(put("a", 30, 3 * kHour), StoreEffect::outdated);
+  EXPECT_EQ(this->in().retrieve(this->account_, -1, "", {}, kNow)->messages, kept);
+  EXPECT_EQ(put("a", 5, 2 * kHour), StoreEffect::already);
+}
+
 // Its life was made shorter, which left a trace of it.
 TYPED_TEST(AnyStore, TakesWhatItForgotOrReplacedAsNewWhereItIsStoredAgain) {
   const auto shorten = [this](const Hash& hash) {

@@ -66,8 +66,6 @@ void Arrivals::take_place(Arrival& arrival) {
       }
       break;
     }
-    case Stage::lost:
-      break;
   }
 }
 
@@ -118,14 +116,6 @@ std::optional<int> Arrivals::spoke_as_node(int descriptor, const X25519Key& key)
   std::list<int>& of_node = nodes_[key];
   arrival.place = of_node.insert(of_node.end(), descriptor);
   return of_node.size() > per_node_max_ ? std::optional(of_node.front()) : std::nullopt;
-}
-
-void Arrivals::lost(int descriptor) {
-  const auto found = arrivals_.find(descriptor);
-  if (found != arrivals_.end()) {
-    take_place(found->second);
-    found->second.stage = Stage::lost;
-  }
 }
 
 void Arrivals::left(int descriptor) {

@@ -41,9 +41,6 @@ class Arrivals {
   /// The same of a service node, which is nobody's client. Gives the one that loses its place if this node has too many.
   [[nodiscard]] std::optional<int> spoke_as_node(int descriptor, const X25519Key& key);
 
-  /// It has lost its place. It is here until it has left, but nowhere counted any more.
-  void lost(int descriptor);
-
   void left(int descriptor);
 
   [[nodiscard]] bool is_silent(int descriptor) const;
@@ -65,7 +62,7 @@ class Arrivals {
   [[nodiscard]] std::size_t clients_of_its_address(int descriptor) const;
 
  private:
-  enum class Stage : std::uint8_t { silent, client, node, lost };
+  enum class Stage : std::uint8_t { silent, client, node };
 
   struct Arrival {
     AddressBlock block = 0;

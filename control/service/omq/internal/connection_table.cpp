@@ -17,102 +17,67 @@ void OmqLink::note_connections() {
   }
 }
 
-ip::address without_mapping(const ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-    return ip::make_address_v4(ip::v4_mapped, address.to_v6());
-  }
-  return address;
+std::shared_ptr<Incoming> ConnectionTable::came(std::shared_ptr<Incoming> connection) {
+  const int descriptor = connection->descriptor();
+  const AddressBlock block = connection->block();
+  ALLIUM_CHECK(incoming_.emplace(descriptor, Accepted{std::move(connection)}).second);
+  const auto gives_way = arrivals_.came(descriptor, block);
+  return gives_way ? incoming(*gives_way) : nullptr;
 }
 
-std::shared_ptr<Output> ConnectionTable::descriptor_opened(int descriptor,
-                                                           const ip::tcp::endpoint& peer) {
-  descriptor_closed(descriptor);
-  auto opened = std::make_shared<Output>(make_pipe_());
-  opened->descriptor = descriptor;
-  opened->peer = peer;
-  incoming_.emplace(descriptor, Incoming{std::move(opened), InputTally(descriptor)});
-  const auto gives_way = arrivals_.came(descriptor, address_block(peer.address()));
-  return gives_way ? output(*gives_way) : nullptr;
-}
-
-void ConnectionTable::descriptors_closed() {
-  while (!incoming_.empty()) {
-    descriptor_closed(incoming_.begin()->first);
-  }
-}
-
-std::shared_ptr<Output> ConnectionTable::output(int descriptor) const {
+std::shared_ptr<Incoming> ConnectionTable::incoming(int descriptor) const {
   const auto found = incoming_.find(descriptor);
-  return found == incoming_.end() ? nullptr : found->second.output;
+  return found == incoming_.end() ? nullptr : found->second.connection;
 }
 
-void ConnectionTable::took(const ZmqReceived& message) {
-  const auto found = incoming_.find(message.descriptor);
-  if (found != incoming_.end()) {
-    found->second.input.took(message.wire_bytes);
+void ConnectionTable::recount(const Incoming& connection) {
+  const auto found = incoming_.find(connection.descriptor());
+  if (found != incoming_.end() && found->second.connection.get() == &connection) {
+    incoming_held_ += connection.held() - found->second.held;
+    found->second.held = connection.held();
   }
 }
 
-void ConnectionTable::descriptor_lost(int descriptor) {
-  const auto found = by_descriptor_.find(descriptor);
-  if (found != by_descriptor_.end()) {
-    close(*find(found->second));
+void ConnectionTable::end(int descriptor) {
+  const auto known = by_descriptor_.find(descriptor);
+  if (known != by_descriptor_.end()) {
+    close(*find(known->second));
   }
-  arrivals_.lost(descriptor);
-  const auto incoming = incoming_.find(descriptor);
-  if (incoming != incoming_.end()) {
-    incoming->second.is_lost = true;
-    // Last: whatever else counts it would keep it for ever.
-    pool_.close(incoming->second.output);
+  const auto found = incoming_.find(descriptor);
+  if (found == incoming_.end()) {
+    return;
   }
-}
-
-void ConnectionTable::descriptor_closed(int descriptor) {
-  descriptor_lost(descriptor);
+  const std::shared_ptr<Incoming> connection = found->second.connection;
+  incoming_held_ -= found->second.held;
+  incoming_.erase(found);
   arrivals_.left(descriptor);
-  incoming_.erase(descriptor);
+  pool_.close(connection->output());  // last: whatever else counts it would keep it for ever
+  connection->close();
 }
 
-std::shared_ptr<Output> ConnectionTable::overtaken_by(const ZmqReceived& message) const {
-  const auto known = by_routing_id_.find(message.routing_id);
-  const int descriptor = known == by_routing_id_.end() ? -1 : find(known->second)->descriptor;
-  return descriptor == message.descriptor ? nullptr : output(descriptor);
-}
-
-ConnectionTable::Link ConnectionTable::client(const ZmqReceived& message, const X25519Key& key,
-                                              const std::shared_ptr<ZmqSocket>& listener) {
-  const auto incoming = incoming_.find(message.descriptor);
-  if (incoming == incoming_.end() || incoming->second.is_lost) {
+ConnectionTable::Link ConnectionTable::client(const Incoming& connection) {
+  const std::shared_ptr<Incoming> open = incoming(connection.descriptor());
+  if (open.get() != &connection) {
     return nullptr;
   }
-  const auto known = by_routing_id_.find(message.routing_id);
-  if (known != by_routing_id_.end()) {
-    Link link = find(known->second);
-    if (link->key == key && link->descriptor == message.descriptor) {
-      return link;
-    }
-    close(*link);
+  const auto known = by_descriptor_.find(connection.descriptor());
+  if (known != by_descriptor_.end()) {
+    return find(known->second);
   }
-  const auto same_descriptor = by_descriptor_.find(message.descriptor);
-  if (same_descriptor != by_descriptor_.end()) {
-    close(*find(same_descriptor->second));
-  }
-  auto link = std::make_shared<OmqLink>(next_number(), key, listener, incoming->second.output);
-  link->routing_id = message.routing_id;
-  link->descriptor = message.descriptor;
-  boost::system::error_code ignored;
-  link->address = without_mapping(ip::make_address(message.address, ignored));
+  auto link = std::make_shared<OmqLink>(next_number(), connection.key(), connection.output());
+  link->incoming = open;
+  link->address = connection.address();
   links_.emplace(link->number, link);
-  by_routing_id_.emplace(link->routing_id, link->number);
-  by_descriptor_.emplace(link->descriptor, link->number);
+  by_descriptor_.emplace(connection.descriptor(), link->number);
   return link;
 }
 
 ConnectionTable::Link ConnectionTable::add_outgoing(const OmqPeer& peer,
                                                     std::shared_ptr<ZmqSocket> socket,
                                                     std::unique_ptr<ZmqMonitor> monitor) {
-  auto link = std::make_shared<OmqLink>(next_number(), peer.x25519, std::move(socket),
-                                        std::make_shared<Output>(make_pipe_()));
+  auto link =
+      std::make_shared<OmqLink>(next_number(), peer.x25519, std::make_shared<Output>(make_pipe_()));
+  link->socket = std::move(socket);
   link->is_outgoing = true;
   link->monitor = std::move(monitor);
   link->endpoint = peer.endpoint;
@@ -164,8 +129,7 @@ void ConnectionTable::close(OmqLink& link) {
     link.socket->close();
     pool_.close(link.output);
   } else {
-    by_routing_id_.erase(link.routing_id);
-    by_descriptor_.erase(link.descriptor);
+    by_descriptor_.erase(link.incoming->descriptor());
     pool_.count(link.output);
   }
   const OmqConnection number = link.number;
@@ -175,6 +139,9 @@ void ConnectionTable::close(OmqLink& link) {
 }
 
 void ConnectionTable::close_all() {
+  while (!incoming_.empty()) {
+    end(incoming_.begin()->first);
+  }
   while (!links_.empty()) {
     close(*links_.begin()->second);
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 // Every connection of the endpoint, and the three names by which an event finds one: its number,
-// the routing id of a client, the key of a peer.
+// the TCP descriptor of one that came in, the key of a peer.
 //
 //   Ownership  owns the connections; those that serve a message are shared meanwhile.
 //   Threads    the service thread.
@@ -21,6 +21,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "control/service/omq/internal/arrivals.hpp"
+#include "control/service/omq/internal/incoming.hpp"
 #include "control/service/omq/internal/input_tally.hpp"
 #include "control/service/omq/internal/output_pool.hpp"
 #include "control/service/omq/internal/zmq_monitor.hpp"
@@ -29,27 +30,22 @@
 
 namespace allium::control {
 
-/// A listener for IPv6 gives addresses of IPv4 in IPv6's spelling.
-[[nodiscard]] boost::asio::ip::address without_mapping(const boost::asio::ip::address& address);
-
 struct OmqLink {
   using Clock = std::chrono::steady_clock;
 
-  OmqLink(OmqConnection number_, const X25519Key& key_, std::shared_ptr<ZmqSocket> socket_,
-          std::shared_ptr<Output> output_)
-      : number(number_), key(key_), socket(std::move(socket_)), output(std::move(output_)) {}
+  OmqLink(OmqConnection number_, const X25519Key& key_, std::shared_ptr<Output> output_)
+      : number(number_), key(key_), output(std::move(output_)) {}
 
   /// Which TCP connection it has. Outgoing only.
   void note_connections();
 
   OmqConnection number;
   X25519Key key;                        ///< of the other end
-  std::shared_ptr<ZmqSocket> socket;    ///< the listener's, or its own when outgoing
+  std::shared_ptr<Incoming> incoming;   ///< one that came in only
+  std::shared_ptr<ZmqSocket> socket;    ///< outgoing only
   std::unique_ptr<ZmqMonitor> monitor;  ///< outgoing only
   bool is_outgoing = false;
   bool is_closed = false;
-  std::string routing_id;                   ///< client only
-  int descriptor = -1;                      ///< client only
   boost::asio::ip::address address;         ///< of the other end
   boost::asio::ip::tcp::endpoint endpoint;  ///< outgoing only
   InputTally input;                         ///< outgoing only
@@ -67,11 +63,10 @@ class ConnectionTable {
   using MakePipe = std::function<std::shared_ptr<PipeTally>()>;
   using Closed = std::function<void(const OmqLink& link)>;
 
-  /// A TCP connection of the listener.
-  struct Incoming {
-    std::shared_ptr<Output> output;
-    InputTally input;
-    bool is_lost = false;  ///< it has been cut, and libzmq has not said yet that it is over
+  /// One that came in, and what of it was counted.
+  struct Accepted {
+    std::shared_ptr<Incoming> connection;
+    std::size_t held = 0;
   };
 
   /// `closed` is told of every connection that is over; from within calls of the table.
@@ -81,38 +76,30 @@ class ConnectionTable {
         make_pipe_(std::move(make_pipe)),
         closed_(std::move(closed)) {}
 
-  /// A TCP connection of the listener has come. `peer`: what it is of, if it still is. Gives who is to lose its connection for it; or null.
-  [[nodiscard]] std::shared_ptr<Output> descriptor_opened(
-      int descriptor, const boost::asio::ip::tcp::endpoint& peer);
+  /// A TCP connection has come in. Gives who is to lose its own for it; or null.
+  [[nodiscard]] std::shared_ptr<Incoming> came(std::shared_ptr<Incoming> connection);
 
-  /// One has gone.
-  void descriptor_closed(int descriptor);
-
-  /// One is not to be listened to any more.
-  void descriptor_lost(int descriptor);
-
-  /// All have gone.
-  void descriptors_closed();
+  /// Ends one that came in, and what stands on it.
+  void end(int descriptor);
 
   /// Null: none is open there.
-  [[nodiscard]] std::shared_ptr<Output> output(int descriptor) const;
-
-  /// A message has been taken that came there.
-  void took(const ZmqReceived& message);
+  [[nodiscard]] std::shared_ptr<Incoming> incoming(int descriptor) const;
 
   /// By descriptor.
-  [[nodiscard]] std::unordered_map<int, Incoming>& incoming() noexcept { return incoming_; }
+  [[nodiscard]] const std::unordered_map<int, Accepted>& incoming() const noexcept {
+    return incoming_;
+  }
+
+  /// After Incoming::held() has changed.
+  void recount(const Incoming& connection);
+
+  /// By all that came in, as it was counted last.
+  [[nodiscard]] std::size_t incoming_held() const noexcept { return incoming_held_; }
 
   [[nodiscard]] Arrivals& arrivals() noexcept { return arrivals_; }
 
-  /// The TCP connection whose routing id another one has, which this message came by. Null: none.
-  [[nodiscard]] std::shared_ptr<Output> overtaken_by(const ZmqReceived& message) const;
-
-  /// The connection that a message of the listener came by. A routing id seen with another key or
-  /// another TCP connection than before is a new connection, and the one before is over. Null: the
-  /// TCP connection is closed, or the message does not tell it.
-  [[nodiscard]] Link client(const ZmqReceived& message, const X25519Key& key,
-                            const std::shared_ptr<ZmqSocket>& listener);
+  /// The connection that a message came by. Null: it is closed.
+  [[nodiscard]] Link client(const Incoming& connection);
 
   [[nodiscard]] Link add_outgoing(const OmqPeer& peer, std::shared_ptr<ZmqSocket> socket,
                                   std::unique_ptr<ZmqMonitor> monitor);
@@ -125,7 +112,7 @@ class ConnectionTable {
   /// The outgoing connection without open requests that has been idle for longest. Null: none.
   [[nodiscard]] Link idlest_outgoing() const;
 
-  /// Closes the socket of an outgoing connection; forgets a client.
+  /// Closes the socket of an outgoing connection; of one that came in, end() does it.
   void close(OmqLink& link);
   void close_all();
 
@@ -140,9 +127,9 @@ class ConnectionTable {
   MakePipe make_pipe_;
   Closed closed_;
   std::uint64_t last_number_ = 0;
-  std::unordered_map<int, Incoming> incoming_;  ///< every open descriptor
+  std::unordered_map<int, Accepted> incoming_;
+  std::size_t incoming_held_ = 0;
   std::map<OmqConnection, Link> links_;
-  std::unordered_map<std::string, OmqConnection> by_routing_id_;
   std::unordered_map<int, OmqConnection> by_descriptor_;
   std::map<X25519Key, OmqConnection> outgoing_;
 };

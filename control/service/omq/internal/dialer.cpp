@@ -28,8 +28,7 @@ constexpr int kReconnectMsMax = 5'000;
 constexpr std::chrono::milliseconds kIdleIntervalMin{10};
 
 /// How this node names itself to `peer`, and nobody else can: who knows the name may take the connection's place there (README.md).
-/// The same each time, so that a new connection takes the place of one that is half open. Never begins with a zero, which is
-/// ZeroMQ's.
+/// The same each time, so that a new connection takes the place of one that is half open.
 std::array<std::uint8_t, 33> routing_id_for(const X25519Key& peer, const Secret<32>& secret) {
   constexpr std::string_view kPurpose = "allium omq routing id";
   std::array<std::uint8_t, 33> routing_id{'A'};
@@ -59,11 +58,6 @@ void set_up_dealer(ZmqSocket& socket, const OmqIdentity& identity, const X25519K
 }
 
 }  // namespace
-
-OmqIdentity::OmqIdentity(const Secret<32>& secret_) {
-  secret.copy_from(secret_);
-  ALLIUM_CHECK(crypto_scalarmult_base(key.data(), secret.data()) == 0);
-}
 
 Dialer::Dialer(boost::asio::io_context& io, const ZmqContext& context, const OmqIdentity& identity,
                const OmqOptions& options, ConnectionTable& links,

@@ -15,20 +15,13 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "control/service/omq/internal/connection_table.hpp"
+#include "control/service/omq/internal/omq_identity.hpp"
 #include "control/service/omq/internal/zmq_socket.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 #include "crypto_accel/base/result.hpp"
 #include "crypto_accel/base/secret.hpp"
 
 namespace allium::control {
-
-/// This node's keys for CURVE.
-struct OmqIdentity {
-  explicit OmqIdentity(const Secret<32>& secret_);
-
-  Secret<32> secret;
-  X25519Key key{};
-};
 
 class Dialer : public std::enable_shared_from_this<Dialer> {
  public:

@@ -17,7 +17,6 @@ constexpr std::size_t kShortFrameBytesMax = 255;
 constexpr std::size_t kShortHeader = 2;
 constexpr std::size_t kLongHeader = 9;
 constexpr std::size_t kNothingBytes = 16UL * 1024;
-constexpr int kEstablished = 1;                        // TCP_ESTABLISHED of netinet/tcp.h
 constexpr std::size_t kCurveMessage = 8 + 8 + 16 + 1;  // name, nonce, authenticator, flags
 
 }  // namespace
@@ -34,9 +33,6 @@ void InputTally::took(std::size_t bytes) noexcept {
 
 void InputTally::settle() noexcept {
   settled_ = received_ - queued_;
-  if (is_over_ && !over_since_) {
-    over_since_ = Clock::now();
-  }
 }
 
 void InputTally::ask() noexcept {
@@ -45,7 +41,6 @@ void InputTally::ask() noexcept {
   if (descriptor_ < 0 || ::getsockopt(descriptor_, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
     return;
   }
-  is_over_ = info.tcpi_state != kEstablished;
   if (info.tcpi_bytes_received <= received_ && queued_ == 0) {
     return;
   }

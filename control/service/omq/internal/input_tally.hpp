@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How much of one connection's input is inside libzmq: messages that nobody has taken yet, and the one that is not complete, which may
+// How much of an own connection's input is inside libzmq: messages that nobody has taken yet, and the one that is not complete, which may
 // be of any size, since libzmq bounds its frames alone. libzmq does not say; but the kernel counts what came in by a TCP connection, and
 // we what of it libzmq has handed over.
 //
@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 namespace allium::control {
 
@@ -42,14 +41,6 @@ class InputTally {
   /// by then. That clears what is never handed over, as CURVE's handshake and heartbeats, with the next message.
   void settle() noexcept;
 
-  /// The connection has ended, as of the last sample().
-  [[nodiscard]] bool is_over() const noexcept { return is_over_; }
-
-  /// The connection has ended, and libzmq, which had nothing to wait for, has not noticed since then.
-  [[nodiscard]] bool is_stuck(Clock::duration for_at_least) const noexcept {
-    return over_since_ && Clock::now() - *over_since_ >= for_at_least;
-  }
-
   /// As of the last sample(). May be more than it is, by what settle() would clear.
   [[nodiscard]] std::size_t held() const noexcept {
     const std::uint64_t read = received_ - queued_;
@@ -60,8 +51,6 @@ class InputTally {
   void ask() noexcept;
 
   int descriptor_ = -1;
-  bool is_over_ = false;
-  std::optional<Clock::time_point> over_since_;
   Clock::time_point unfinished_since_ = Clock::now();
   std::uint64_t received_ = 0;
   std::uint64_t queued_ = 0;   ///< of these, in the kernel

@@ -10,8 +10,8 @@ namespace allium::control {
 
 namespace {
 
-// Of an address, in OmqLimits::stuck_per_address: what has ended in this moment is no reason yet.
-constexpr std::size_t kOverMax = 4;
+// Nobody's fault.
+constexpr std::size_t kNothingBytes = 16UL * 1024;
 
 }  // namespace
 
@@ -21,19 +21,24 @@ struct InputWatch::Holder {
   bool may_be_whole = false;  ///< messages that this thread has not come to yet
   InputTally::Clock::time_point since;
   AddressBlock block = 0;
-  std::shared_ptr<Output> incoming;
+  bool is_node = false;
+  std::shared_ptr<Incoming> incoming;
   ConnectionTable::Link outgoing;
 };
 
 InputWatch::InputWatch(boost::asio::io_context& io, const OmqOptions& options,
-                       ConnectionTable& links, const Listener& listener, Cuts cuts)
-    : options_(options), links_(links), listener_(listener), cuts_(std::move(cuts)), timer_(io) {}
+                       ConnectionTable& links, const OmqEndpoint::IsServiceNode& is_service_node,
+                       Cuts cuts)
+    : options_(options),
+      links_(links),
+      is_service_node_(is_service_node),
+      cuts_(std::move(cuts)),
+      timer_(io) {}
 
 void InputWatch::look() {
   // By the sample before: what was whole then may have been handed over since.
   cut_those_with_too_much();
   sample();
-  end_stuck();
   timer_.expires_after(options_.input_interval);
   timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const std::shared_ptr<InputWatch> self = weak.lock();
@@ -43,21 +48,19 @@ void InputWatch::look() {
   });
 }
 
+void InputWatch::incoming_grew() {
+  if (links_.incoming_held() + held_outgoing_ > options_.limits.inputs_bytes) {
+    cut_those_with_too_much();
+  }
+}
+
 void InputWatch::sample() {
-  for (auto& [descriptor, incoming] : links_.incoming()) {
-    incoming.input.sample();
-  }
-  // After the samples, so that every message that was complete by then is seen. Asking may swallow the sign of what is there.
-  if (listener_.router()->has_input()) {
-    listener_.router()->drain_soon();
-  } else {
-    for (auto& [descriptor, incoming] : links_.incoming()) {
-      incoming.input.settle();
-    }
-  }
+  held_outgoing_ = 0;
   for (const ConnectionTable::Link& link : links_.outgoing()) {
     link->note_connections();
     link->input.sample();
+    held_outgoing_ += link->input.held();
+    // After the sample, so that every message that was complete by then is seen. Asking may swallow the sign of what is there.
     if (link->socket->has_input()) {
       link->socket->drain_soon();
     } else {
@@ -68,14 +71,14 @@ void InputWatch::sample() {
 
 std::vector<InputWatch::Holder> InputWatch::holders() const {
   std::vector<Holder> found;
-  const bool may_be_whole = listener_.router()->has_input();
   for (const auto& [descriptor, incoming] : links_.incoming()) {
-    if (incoming.input.held() > 0 && !incoming.is_lost) {
-      found.push_back({.held = incoming.input.held(),
-                       .may_be_whole = may_be_whole,
-                       .since = incoming.input.unfinished_since(),
-                       .block = address_block(incoming.output->peer.address()),
-                       .incoming = incoming.output,
+    const std::shared_ptr<Incoming>& connection = incoming.connection;
+    if (connection->held() > 0) {
+      found.push_back({.held = connection->held(),
+                       .since = connection->unfinished_since(),
+                       .block = connection->block(),
+                       .is_node = connection->is_admitted() && is_service_node_(connection->key()),
+                       .incoming = connection,
                        .outgoing = nullptr});
     }
   }
@@ -85,6 +88,7 @@ std::vector<InputWatch::Holder> InputWatch::holders() const {
                        .may_be_whole = link->socket->has_input(),
                        .since = link->input.unfinished_since(),
                        .block = address_block(link->address),
+                       .is_node = true,
                        .incoming = nullptr,
                        .outgoing = link});
     }
@@ -103,94 +107,36 @@ void InputWatch::cut(const Holder& holder) const {
 void InputWatch::cut_those_with_too_much() {
   std::vector<Holder> all = holders();
   std::size_t total = 0;
-  std::map<AddressBlock, std::size_t> of_block;
+  std::map<std::pair<bool, AddressBlock>, std::size_t> shares;  // of clients and of nodes
   for (const Holder& holder : all) {
     total += holder.held;
-    of_block[holder.block] += holder.held;
+    shares[{holder.is_node, holder.block}] += holder.held;
   }
-  const auto take_out = [&](std::vector<Holder>::iterator holder) {
-    cut(*holder);
-    total -= holder->held;
-    of_block[holder->block] -= holder->held;
-    holder->held = 0;
+  const auto share_of = [&](const Holder& holder) -> std::size_t& {
+    return shares[{holder.is_node, holder.block}];
   };
-  for (auto holder = all.begin(); holder != all.end(); ++holder) {
-    if (!holder->may_be_whole && holder->held > options_.limits.input_bytes) {
+  const auto take_out = [&](Holder& holder) {
+    cut(holder);
+    total -= holder.held;
+    share_of(holder) -= holder.held;
+    holder.held = 0;
+  };
+  for (Holder& holder : all) {
+    // One that came in has no more than its bounds let it.
+    if (holder.outgoing && !holder.may_be_whole && holder.held > options_.limits.input_bytes) {
       take_out(holder);
     }
   }
-  while (total > options_.limits.inputs_bytes) {
-    const auto most = std::max_element(
-        of_block.begin(), of_block.end(),
-        [](const auto& left, const auto& right) { return left.second < right.second; });
-    // Who sends faster than this thread reads ends messages all the time; a slow one that sends a long message does not.
-    const bool is_its_doing = most->second > options_.limits.inputs_bytes / 4 ||
-                              std::any_of(all.begin(), all.end(),
-                                          [](const Holder& holder) { return holder.may_be_whole; });
-    const auto gives_way_before = [&](const Holder& left, const Holder& right) {
-      const auto rank = [&](const Holder& holder) {
-        return std::tuple(holder.held == 0, is_its_doing && holder.block != most->first,
-                          holder.since);
-      };
-      return rank(left) < rank(right);
-    };
-    take_out(std::min_element(all.begin(), all.end(), gives_way_before));
-  }
-}
-
-void InputWatch::shut(AddressBlock block, InputTally::Clock::time_point until) {
-  InputTally::Clock::time_point& end = shut_until_[block];
-  end = std::max(end, until);
-}
-
-void InputWatch::end_stuck() {
-  struct OfBlock {
-    std::size_t over = 0;  ///< what has ended, and may be stuck
-    std::size_t stuck = 0;
+  const auto rank = [&](const Holder& holder) {
+    return std::tuple(holder.held == 0, holder.held <= kNothingBytes, holder.is_node,
+                      ~share_of(holder), holder.since);
   };
-
-  const OmqLimits& limits = options_.limits;
-  const auto now = InputTally::Clock::now();
-  std::size_t count = 0;
-  std::size_t bytes = 0;
-  std::map<AddressBlock, OfBlock> blocks;
-  for (const auto& [descriptor, incoming] : links_.incoming()) {
-    if (!incoming.input.is_over()) {
-      continue;
-    }
-    OfBlock& of_block = blocks[address_block(incoming.output->peer.address())];
-    ++of_block.over;
-    if (incoming.input.is_stuck(options_.stuck_after)) {
-      ++of_block.stuck;
-      ++count;
-      bytes += incoming.input.held();
-    }
+  while (total > options_.limits.inputs_bytes) {
+    Holder& first = *std::min_element(
+        all.begin(), all.end(),
+        [&](const Holder& left, const Holder& right) { return rank(left) < rank(right); });
+    take_out(first);
   }
-  std::erase_if(shut_until_, [now](const auto& shut) { return shut.second < now; });
-  std::vector<AddressBlock> culprits;
-  for (const auto& [block, of_it] : blocks) {
-    if (of_it.stuck >= limits.stuck_per_address) {
-      culprits.push_back(block);
-    }
-    if (of_it.stuck >= limits.stuck_per_address ||
-        of_it.over >= kOverMax * limits.stuck_per_address) {
-      shut(block, now + 2 * options_.input_interval);  // unless it is so at the next look
-    }
-  }
-  const bool are_too_many = count >= limits.stuck || bytes >= limits.stuck_bytes;
-  // Else nobody's neighbour would be let in again.
-  const bool is_time = !culprits.empty() && now >= ended_stuck_at_ + options_.stuck_interval;
-  if (!are_too_many && !is_time) {
-    return;
-  }
-  ended_stuck_at_ = now;
-  for (const AddressBlock block : culprits) {
-    shut_until_.erase(block);
-    if (are_too_many) {
-      shut(block, now + options_.stuck_interval);
-    }
-  }
-  cuts_.stuck();
 }
 
 }  // namespace allium::control

@@ -1,187 +1,145 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/service/omq/internal/listener.hpp"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <zmq.h>
+#include <netinet/tcp.h>
 
-#include <algorithm>
-#include <optional>
+#include <chrono>
 #include <string>
-#include <utility>
 
-#include "control/service/omq/internal/frames.hpp"
+#include <boost/asio/detail/socket_option.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+
 #include "control/service/tcp_listen.hpp"
-#include "crypto_accel/base/check.hpp"
 
 namespace allium::control {
 
 namespace {
 
 using boost::asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
 
-constexpr ZmqBounds kQuestionBounds{.frames = 16, .bytes = 4096};
-
-// Without a bound, as a pipe that was full and whose routing id is taken over aborts the process (README.md, "Full pipes"). What it holds is
-// bounded in bytes (Output::has_pipe_room).
-constexpr int kPipeOutMessages = 0;
 constexpr int kBacklog = 512;
+
+/// For all turns together, before others of the service thread have theirs.
+constexpr std::chrono::milliseconds kTurnsTime{5};
+
+/// How long to leave a queue of connections alone when accept() says that there are no descriptors.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+// Who has gone without a word is noticed within two minutes.
 constexpr int kKeepaliveIdleS = 60;
+constexpr int kKeepaliveIntervalS = 15;
+constexpr int kKeepaliveCount = 4;
 
-std::optional<tcp::endpoint> end_of(int descriptor, int (*name)(int, sockaddr*, socklen_t*)) {
-  tcp::endpoint end;
-  auto length = static_cast<socklen_t>(end.capacity());
-  const bool is_tcp = name(descriptor, end.data(), &length) == 0 &&
-                      (end.data()->sa_family == AF_INET || end.data()->sa_family == AF_INET6);
-  return is_tcp ? std::optional(end) : std::nullopt;
-}
+template <int Name>
+using TcpOption = boost::asio::detail::socket_option::integer<IPPROTO_TCP, Name>;
 
-void set_up_router(ZmqSocket& router, const Secret<32>& secret) {
-  router.set(ZMQ_IPV6, 1);
-  router.set(ZMQ_CURVE_SERVER, 1);
-  router.set(ZMQ_CURVE_SECRETKEY, secret.bytes());
-  router.set(ZMQ_ZAP_DOMAIN,
-             Bytes(reinterpret_cast<const std::uint8_t*>(kZapDomain.data()), kZapDomain.size()));
-  router.set(ZMQ_ROUTER_HANDOVER, 1);
-  router.set(ZMQ_ROUTER_MANDATORY, 1);
-  router.set(ZMQ_SNDHWM, kPipeOutMessages);
-  router.set(ZMQ_RCVHWM, kPipeInMessages);
-  router.set(ZMQ_HANDSHAKE_IVL, kHandshakeMs);
-  router.set(ZMQ_TCP_KEEPALIVE, 1);
-  router.set(ZMQ_TCP_KEEPALIVE_IDLE, kKeepaliveIdleS);
-  router.set_max_message_bytes(kFrameBytesMax);
+void set_up(tcp::socket& socket) {
+  boost::system::error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.set_option(tcp::no_delay(true), ignored);
+  socket.set_option(boost::asio::socket_base::keep_alive(true), ignored);
+  socket.set_option(TcpOption<TCP_KEEPIDLE>(kKeepaliveIdleS), ignored);
+  socket.set_option(TcpOption<TCP_KEEPINTVL>(kKeepaliveIntervalS), ignored);
+  socket.set_option(TcpOption<TCP_KEEPCNT>(kKeepaliveCount), ignored);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Listener>> Listener::open(
-    boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
-    const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-    Admit admit, GivesWay gives_way, std::function<void()> drain) {
-  std::unique_ptr<Listener> listener(new Listener(io, context, secret, table, std::move(admit),
-                                                  std::move(gives_way), std::move(drain)));
-  if (!listener->spare_.is_open()) {
-    return fail(Errc::io, "cannot listen for OMQ: no descriptors");
+Result<void> Listener::listen(const tcp::endpoint& endpoint) {
+  Door door{tcp::acceptor(io_), boost::asio::steady_timer(io_)};
+  boost::system::error_code error = listen_on(door.acceptor, endpoint, kBacklog);
+  const tcp::endpoint bound = error ? endpoint : door.acceptor.local_endpoint(error);
+  if (error) {
+    return fail(Errc::io, "cannot listen for OMQ on " + endpoint.address().to_string() + " port " +
+                              std::to_string(endpoint.port()) + ": " + error.message());
   }
-  auto zap = ZmqSocket::make(io, context, ZMQ_REP);
-  if (!zap) {
-    return tl::unexpected<Error>(zap.error());
-  }
-  listener->zap_ = std::move(*zap);
-  listener->zap_->bind_inside(kZapName);
-  listener->zap_->watch([self = listener.get()] { self->drain_events(); });
-  auto listening = listener->listen(endpoints);
-  if (listening) {
-    listening = listener->renew();
-  }
-  if (!listening) {
-    return tl::unexpected<Error>(listening.error());
-  }
-  return listener;
-}
-
-Result<void> Listener::listen(const std::vector<tcp::endpoint>& endpoints) {
-  for (const tcp::endpoint& endpoint : endpoints) {
-    tcp::acceptor acceptor(io_);
-    boost::system::error_code error = listen_on(acceptor, endpoint, kBacklog);
-    const tcp::endpoint bound = error ? endpoint : acceptor.local_endpoint(error);
-    if (error) {
-      return fail(Errc::io, "cannot listen for OMQ on " + endpoint.address().to_string() +
-                                " port " + std::to_string(endpoint.port()) + ": " +
-                                error.message());
-    }
-    acceptors_.push_back(std::move(acceptor));
-    endpoints_.push_back(bound);
-  }
+  endpoints_.push_back(bound);
+  accept_next(doors_.emplace_back(std::move(door)));
   return {};
 }
 
-Result<void> Listener::renew() {
-  auto router = ZmqSocket::make(io_, context_, ZMQ_ROUTER);
-  if (!router) {
-    return tl::unexpected<Error>(router.error());
-  }
-  set_up_router(**router, secret_);
-  auto monitor =
-      ZmqMonitor::make(io_, context_, *router, "listener-" + std::to_string(++renewals_));
-  if (!monitor) {
-    return tl::unexpected<Error>(monitor.error());
-  }
-  for (std::size_t i = 0; i < acceptors_.size(); ++i) {
-    const Result<void> bound = (*router)->bind(endpoints_[i], acceptors_[i].native_handle());
-    if (!bound) {
-      return bound;
+void Listener::stop() {
+  is_stopped_ = true;
+  doors_.clear();
+  nodes_ = {};
+  others_ = {};
+}
+
+void Listener::accept_next(Door& door) {
+  door.acceptor.async_accept(
+      [weak = weak_from_this(), &door](boost::system::error_code error, tcp::socket socket) {
+        const std::shared_ptr<Listener> self = weak.lock();
+        if (!self || self->is_stopped_) {
+          return;
+        }
+        if (error && error != boost::asio::error::connection_aborted) {
+          self->accept_later(door);
+          return;
+        }
+        const tcp::endpoint peer = error ? tcp::endpoint() : socket.remote_endpoint(error);
+        if (!error) {
+          set_up(socket);
+          self->events_.came(std::move(socket), peer);
+        }
+        if (!self->is_stopped_) {
+          self->accept_next(door);
+        }
+      });
+}
+
+void Listener::accept_later(Door& door) {
+  door.pause.expires_after(kAcceptPause);
+  door.pause.async_wait([weak = weak_from_this(), &door](const boost::system::error_code& error) {
+    const std::shared_ptr<Listener> self = weak.lock();
+    if (!error && self && !self->is_stopped_) {
+      self->accept_next(door);
     }
-  }
-  close();
-  table_.descriptors_closed();
-  router_ = std::move(*router);
-  monitor_ = std::move(*monitor);
-  monitor_->watch([this] { drain_events(); });
-  router_->watch(drain_);
-  return {};
+  });
 }
 
-void Listener::close() {
-  monitor_.reset();
-  if (router_) {
-    router_->close();
+void Listener::add(const std::shared_ptr<Incoming>& connection) {
+  if (!is_stopped_) {
+    (events_.is_node(*connection) ? nodes_ : others_).add(connection->block(), connection);
+    give_turns_soon();
   }
 }
 
-Listener::~Listener() {
-  close();
-}
-
-void Listener::drain_events() {
-  while (const std::optional<ZmqReceived> question = zap_->receive(kQuestionBounds)) {
-    drain_monitor();  // how many there are already
-    // If the asker has gone, so has the question.
-    static_cast<void>(zap_->send(zap_reply(question->frames, admit_)));
-  }
-  drain_monitor();
-}
-
-bool Listener::is_connection(int descriptor, const tcp::endpoint& peer) const {
-  const std::optional<tcp::endpoint> own = end_of(descriptor, ::getsockname);
-  return end_of(descriptor, ::getpeername) == peer && own &&
-         std::any_of(endpoints_.begin(), endpoints_.end(), [&own](const tcp::endpoint& endpoint) {
-           return endpoint.port() == own->port();
-         });
-}
-
-void Listener::cut(const Output& output) const {
-  // libzmq's thread may have closed it a moment ago, and its number may be another's now, at any time: so what is shut down is a second
-  // descriptor, which stays what it was when it was looked at. The first look is for other files, such as the store's lock, which
-  // closing a second descriptor of would unlock.
-  if (!is_connection(output.descriptor, output.peer)) {
+void Listener::give_turns_soon() {
+  if (std::exchange(is_posted_, true)) {
     return;
   }
-  if (::dup3(output.descriptor, spare_.get(), O_CLOEXEC) < 0) {
-    return;
-  }
-  if (is_connection(spare_.get(), output.peer)) {
-    ::shutdown(spare_.get(), SHUT_RDWR);
-  }
-  spare_.clear();
-}
-
-void Listener::note(int descriptor) {
-  // Gone already, or another's by now: its end is told next.
-  const tcp::endpoint peer = end_of(descriptor, ::getpeername).value_or(tcp::endpoint());
-  if (const std::shared_ptr<Output> first = table_.descriptor_opened(descriptor, peer)) {
-    gives_way_(*first);
-  }
-}
-
-void Listener::drain_monitor() {
-  while (const std::optional<ZmqConnectionEvent> event = monitor_->next()) {
-    if (event->kind == ZmqConnectionEvent::Kind::came) {
-      note(event->descriptor);
-    } else {
-      table_.descriptor_closed(event->descriptor);
+  boost::asio::post(io_, [weak = weak_from_this()] {
+    if (const std::shared_ptr<Listener> self = weak.lock()) {
+      self->is_posted_ = false;
+      self->give_turns();
     }
+  });
+}
+
+Listener::Waiting& Listener::next() {
+  is_nodes_turn_ = !is_nodes_turn_;
+  const bool is_nodes = others_.is_empty() || (is_nodes_turn_ && !nodes_.is_empty());
+  return is_nodes ? nodes_ : others_;
+}
+
+void Listener::give_turns() {
+  const Clock::time_point until = Clock::now() + kTurnsTime;
+  while (!(nodes_.is_empty() && others_.is_empty()) && Clock::now() < until) {
+    const std::shared_ptr<Incoming> connection = next().take();
+    const bool may_have_more = connection->take_turn(scratch_);
+    if (is_stopped_) {
+      return;
+    }
+    events_.had_turn(*connection);
+    if (may_have_more) {
+      add(connection);
+    }
+  }
+  events_.rested();
+  if (!(nodes_.is_empty() && others_.is_empty())) {
+    give_turns_soon();
   }
 }
 

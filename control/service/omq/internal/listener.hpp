@@ -1,94 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The sockets that let others in: the ROUTER with CURVE, the handler that ZeroMQ asks about each
-// new connection (ZAP, RFC 27), and the monitor that tells which TCP connections there are.
+// Where others come in: accepts their TCP connections, and gives those that have sent something their turns.
 //
-//   Ownership  owns the three sockets and the TCP sockets; borrows what it is made with.
+//   Ownership  owns the TCP sockets that listen; borrows what it is made with.
+//   Errors     Errc::io: an address cannot be bound. Without descriptors for more, those who come wait.
 //   Threads    the service thread.
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "control/service/omq/internal/connection_table.hpp"
-#include "control/service/omq/internal/spare_descriptor.hpp"
-#include "control/service/omq/internal/zap.hpp"
-#include "control/service/omq/internal/zmq_monitor.hpp"
-#include "control/service/omq/internal/zmq_socket.hpp"
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "control/service/omq/internal/incoming.hpp"
+#include "control/service/omq/internal/turns.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
+#include "crypto_accel/base/result.hpp"
 
 namespace allium::control {
 
-class Listener {
+class Listener : public std::enable_shared_from_this<Listener> {
  public:
-  /// Called with who is to lose its connection for another one that has come.
-  using GivesWay = std::function<void(const Output& output)>;
+  struct Events {
+    /// Somebody is there.
+    std::function<void(boost::asio::ip::tcp::socket socket,
+                       const boost::asio::ip::tcp::endpoint& peer)>
+        came;
+    /// After the turn of one that may be closed by now.
+    std::function<void(const Incoming& connection)> had_turn;
+    /// Of those that wait for a turn every second is a service node's, if there is one.
+    std::function<bool(const Incoming& connection)> is_node;
+    /// After some turns.
+    std::function<void()> rested;
+  };
 
-  /// `drain` is called when messages may have come; see ZmqSocket::watch. Errc::io.
-  [[nodiscard]] static Result<std::unique_ptr<Listener>> open(
-      boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
-      const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, ConnectionTable& table,
-      Admit admit, GivesWay gives_way, std::function<void()> drain);
+  Listener(boost::asio::io_context& io, Events events) : io_(io), events_(std::move(events)) {}
 
-  ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  /// Another one after renew().
-  [[nodiscard]] const std::shared_ptr<ZmqSocket>& router() const noexcept { return router_; }
+  /// Also this one, and accepts from there from now on. Errc::io.
+  [[nodiscard]] Result<void> listen(const boost::asio::ip::tcp::endpoint& endpoint);
+
+  /// No event comes any more.
+  void stop();
 
   [[nodiscard]] const std::vector<boost::asio::ip::tcp::endpoint>& endpoints() const noexcept {
     return endpoints_;
   }
 
-  /// Ends every connection that came in, also those that libzmq does not know to be over, and goes on at the same TCP sockets. Errc::io:
-  /// everything is as it was.
-  [[nodiscard]] Result<void> renew();
-
-  /// Answers ZeroMQ's questions, then notes connections that came and went. In this order, and
-  /// before messages are read: a descriptor's end is told before its number comes again, since the
-  /// new one waits for our answer.
-  void drain_events();
-
-  /// Ends a client's TCP connection. libzmq has no call for that, so it is shut down under it, if the descriptor is still that connection's.
-  void cut(const Output& output) const;
+  /// It is to have a turn.
+  void add(const std::shared_ptr<Incoming>& connection);
 
  private:
-  Listener(boost::asio::io_context& io, const ZmqContext& context, const Secret<32>& secret,
-           ConnectionTable& table, Admit admit, GivesWay gives_way, std::function<void()> drain)
-      : io_(io),
-        context_(context),
-        secret_(secret),
-        table_(table),
-        admit_(std::move(admit)),
-        gives_way_(std::move(gives_way)),
-        drain_(std::move(drain)) {}
+  using Waiting = Turns<std::shared_ptr<Incoming>>;
 
-  void close();
-  [[nodiscard]] Result<void> listen(const std::vector<boost::asio::ip::tcp::endpoint>& endpoints);
+  static constexpr std::size_t kScratchBytes = 256UL * 1024;
 
-  [[nodiscard]] bool is_connection(int descriptor,
-                                   const boost::asio::ip::tcp::endpoint& peer) const;
-  void note(int descriptor);
+  struct Door {
+    boost::asio::ip::tcp::acceptor acceptor;
+    boost::asio::steady_timer pause;
+  };
 
-  void drain_monitor();
+  void accept_next(Door& door);
+  void accept_later(Door& door);
+  void give_turns();
+  void give_turns_soon();
+  [[nodiscard]] Waiting& next();
 
   boost::asio::io_context& io_;
-  const ZmqContext& context_;
-  const Secret<32>& secret_;
-  ConnectionTable& table_;
-  Admit admit_;
-  GivesWay gives_way_;
-  std::function<void()> drain_;
-  std::vector<boost::asio::ip::tcp::acceptor> acceptors_;  ///< libzmq accepts, from copies of them
-  std::uint64_t renewals_ = 0;
-  std::shared_ptr<ZmqSocket> zap_;
-  std::shared_ptr<ZmqSocket> router_;
-  std::unique_ptr<ZmqMonitor> monitor_;
+  Events events_;
+  std::list<Door> doors_;
   std::vector<boost::asio::ip::tcp::endpoint> endpoints_;
-  SpareDescriptor spare_;
+  Waiting nodes_;
+  Waiting others_;
+  bool is_nodes_turn_ = false;
+  bool is_posted_ = false;
+  bool is_stopped_ = false;
+  std::array<std::uint8_t, kScratchBytes> scratch_;  ///< to read into
 };
 
 }  // namespace allium::control

@@ -8,11 +8,12 @@ namespace allium::control {
 namespace {
 
 constexpr std::size_t kFrameBytes = 64;
+constexpr std::size_t kMessageBytes = 64;
 
 }  // namespace
 
 std::size_t waiting_bytes(const std::vector<std::string>& frames) noexcept {
-  std::size_t bytes = 0;
+  std::size_t bytes = kMessageBytes;
   for (const std::string& frame : frames) {
     bytes += kFrameBytes + frame.size();
   }

@@ -2,6 +2,7 @@
 #include "control/service/omq/internal/output_pool.hpp"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 namespace allium::control {
@@ -41,8 +42,7 @@ void OutputPool::set_counts(const OutputPtr& output, std::size_t held) {
 }
 
 void OutputPool::count(const OutputPtr& output) {
-  output->pipe->settle(output->descriptor);
-  set_counts(output, output->outbox.bytes() + output->pipe->held());
+  set_counts(output, output->outbox.bytes() + output->pipe->in_pipe());
 }
 
 void OutputPool::count_borrowers() {
@@ -87,14 +87,22 @@ bool OutputPool::make_room(const OutputPtr& output, std::size_t bytes) {
     return true;
   }
   count_borrowers();
+  std::map<AddressBlock, std::size_t> of_block;
+  for (const OutputPtr& one : borrowers_) {
+    of_block[one->block] += one->borrowed;
+  }
+  // A slow client alone at its address has borrowed less than a crowd, whether that reads a little or not.
+  const auto rank = [&](const OutputPtr& one) {
+    return std::pair(~of_block[one->block], moved_at(*one));
+  };
   while (!fits() && !borrowers_.empty()) {
-    const OutputPtr slowest = *std::min_element(borrowers_.begin(), borrowers_.end(),
-                                                [](const OutputPtr& left, const OutputPtr& right) {
-                                                  return moved_at(*left) < moved_at(*right);
-                                                });
-    cut_(slowest);
-    close(slowest);
-    if (slowest == output) {
+    const OutputPtr first = *std::min_element(
+        borrowers_.begin(), borrowers_.end(),
+        [&](const OutputPtr& left, const OutputPtr& right) { return rank(left) < rank(right); });
+    of_block[first->block] -= first->borrowed;
+    cut_(first);
+    close(first);
+    if (first == output) {
       return false;
     }
   }

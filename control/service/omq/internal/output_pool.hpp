@@ -2,10 +2,10 @@
 #pragma once
 
 // Who may let how much output wait. A client has OmqLimits::client_bytes of its own and borrows what is beyond from one pool that all
-// clients share; what it reads is paid back. When the pool is empty, the borrower that has taken nothing for longest loses its
-// connection: it is the one that does not read. Service nodes have a budget of their own.
+// clients share; what it reads is paid back. When the pool is empty, of the address that has borrowed most the one that has taken nothing for
+// longest loses its connection: it is the one that does not read. Service nodes have a budget of their own.
 //
-//   Units      bytes: what is in the outbox, what is in libzmq's pipe, and the frame that is being written.
+//   Units      bytes: what is in the outbox, and what has been given away and is not written yet.
 //   Ownership  an Output is shared by its connection and the pool, until it is closed.
 //   Threads    the service thread.
 //   Cost       O(1) while the pool is not used up; then O(borrowers), with a system call each.
@@ -16,25 +16,24 @@
 #include <set>
 #include <utility>
 
-#include <boost/asio/ip/tcp.hpp>
-
+#include "control/service/https/address_block.hpp"
 #include "control/service/omq/internal/outbox.hpp"
 #include "control/service/omq/internal/pipe_tally.hpp"
 #include "control/service/omq/omq_endpoint.hpp"
 
 namespace allium::control {
 
-/// What goes out by one connection. That of a client lasts as long as its TCP connection: a BYE does not empty libzmq's pipe.
+/// What goes out by one connection.
 struct Output {
   explicit Output(std::shared_ptr<PipeTally> pipe_) : pipe(std::move(pipe_)) {}
 
-  /// libzmq gets no more than this, or one bigger message: what it has, nobody can take back.
+  /// No more than this is given away, or one bigger message: nobody can take it back.
   [[nodiscard]] bool has_pipe_room(std::size_t bytes) const noexcept;
 
   Outbox outbox;
   std::shared_ptr<PipeTally> pipe;
-  int descriptor = -1;                  ///< of a client
-  boost::asio::ip::tcp::endpoint peer;  ///< of a client, as its TCP connection has it
+  int descriptor = -1;     ///< of one that came in
+  AddressBlock block = 0;  ///< the same
   bool is_node = false;
   PipeTally::Clock::time_point began_at{};  ///< to have anything waiting
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How much of one connection's output is inside libzmq. libzmq does not say; but it calls back when it is done with a frame that it
-// did not copy, and that is what is counted here.
+// How much of one connection's output has been given away and has not gone to the kernel yet. Of a connection of libzmq's: it does not say,
+// but calls back when it is done with a frame that it did not copy, and that is what is counted here.
 //
 //   Units    bytes.
-//   Threads  `taken` is called on libzmq's thread, everything else on the service thread.
-//   Limits   where a pipe has room for so many messages and no more, frames of up to kCopiedBytesMax are copied and not counted.
+//   Threads  `taken` is called on libzmq's thread as well, everything else on the service thread.
+//   Limits   frames of up to kCopiedBytesMax are copied for libzmq, whose pipe has room for so many messages and no more, and not counted.
 
 #include <atomic>
 #include <chrono>
@@ -27,28 +27,21 @@ class PipeTally {
     return frame_bytes + 64;
   }
 
-  /// `wake` is called on libzmq's thread after a frame was taken, while somebody waits for that.
+  /// `wake` is called after anything was taken, on the same thread, while somebody waits for that.
   explicit PipeTally(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   PipeTally(const PipeTally&) = delete;
   PipeTally& operator=(const PipeTally&) = delete;
 
-  /// A frame of so many counted_bytes() goes into the pipe.
+  /// So many bytes go into the pipe; of a frame that libzmq gets, counted_bytes().
   void put(std::size_t bytes) noexcept { in_pipe_ += bytes; }
 
-  /// libzmq's thread has taken it to write it, or threw it away.
+  /// libzmq's thread has taken it to write it, or threw it away; or so many bytes have been written without libzmq.
   void taken(std::size_t bytes);
 
   [[nodiscard]] std::size_t in_pipe() const noexcept { return in_pipe_; }
 
-  /// In the pipe, and the frame that is being written: libzmq keeps that, encrypted, until the kernel has all of it.
-  [[nodiscard]] std::size_t held() const noexcept { return in_pipe_ + in_writing_; }
-
-  /// A descriptor that takes more bytes has taken the frame before, or does so in a moment. -1: nothing is known of it, and the
-  /// frame does not count.
-  void settle(int descriptor);
-
-  /// When a frame was taken last.
+  /// When anything was taken last.
   [[nodiscard]] Clock::time_point moved_at() const noexcept {
     return Clock::time_point(Clock::duration(moved_at_));
   }
@@ -58,7 +51,6 @@ class PipeTally {
  private:
   std::function<void()> wake_;
   std::atomic<std::size_t> in_pipe_ = 0;
-  std::atomic<std::size_t> in_writing_ = 0;
   std::atomic<Clock::rep> moved_at_ = 0;
   std::atomic<bool> is_waited_for_ = false;
 };

@@ -25,7 +25,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
  public:
   using Link = ConnectionTable::Link;
 
-  /// Null: that connection is over, as far as can be known at this moment.
+  /// Null: that connection is over.
   using FindNow = std::function<Link(OmqConnection connection)>;
 
   Responder(const OmqLimits& limits, const OmqEndpoint::IsServiceNode& is_service_node,

@@ -38,7 +38,9 @@ bool Sender::deliver(const ConnectionTable::Link& link, OmqParts frames, OmqPrio
   if (link->is_closed) {
     return false;
   }
-  link->socket->drain_soon();
+  if (link->is_outgoing) {
+    link->socket->drain_soon();
+  }
   pool_.count(link->output);
   if (!link->output->outbox.is_empty()) {
     links_.waiting.insert(link->number);
@@ -62,8 +64,14 @@ std::shared_ptr<PipeTally> Sender::make_pipe() {
       });
 }
 
+ZmqSent Sender::send(const OmqLink& link, OmqParts& frames) {
+  if (link.is_outgoing) {
+    return link.socket->send(frames, link.output->pipe);
+  }
+  return link.incoming->send(frames) ? ZmqSent::sent : ZmqSent::gone;
+}
+
 void Sender::flush(const ConnectionTable::Link& link) {
-  const std::string* routing_id = link->is_outgoing ? nullptr : &link->routing_id;
   Output& output = *link->output;
   // Before the pipe is looked at: a frame that leaves it after that wakes us.
   output.pipe->set_waited_for(true);
@@ -71,7 +79,7 @@ void Sender::flush(const ConnectionTable::Link& link) {
     if (!output.has_pipe_room(output.outbox.front_bytes())) {
       return;
     }
-    const ZmqSent sent = link->socket->send(output.outbox.front(), routing_id, output.pipe);
+    const ZmqSent sent = send(*link, output.outbox.front());
     if (sent == ZmqSent::full) {
       return;
     }
@@ -81,7 +89,9 @@ void Sender::flush(const ConnectionTable::Link& link) {
       return;
     }
     output.outbox.pop();
-    link->socket->drain_soon();
+    if (link->is_outgoing) {
+      link->socket->drain_soon();
+    }
   }
   output.pipe->set_waited_for(false);
   links_.waiting.erase(link->number);

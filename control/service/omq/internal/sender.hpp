@@ -28,14 +28,15 @@ class Sender : public std::enable_shared_from_this<Sender> {
   bool deliver(const ConnectionTable::Link& link, OmqParts frames,
                OmqPriority priority = OmqPriority::normal);
 
-  /// Gives libzmq what it has room for.
+  /// Gives away what there is room for.
   void flush(const ConnectionTable::Link& link);
   void flush_waiting();
 
-  /// For a new connection: wakes this when libzmq has taken a frame that others wait behind.
+  /// For a new connection: wakes this when something has gone that others wait behind.
   [[nodiscard]] std::shared_ptr<PipeTally> make_pipe();
 
  private:
+  [[nodiscard]] static ZmqSent send(const OmqLink& link, OmqParts& frames);
   void retry_later();
 
   boost::asio::io_context& io_;
@@ -46,7 +47,7 @@ class Sender : public std::enable_shared_from_this<Sender> {
   boost::asio::steady_timer retry_timer_;
   bool is_retry_armed_ = false;
 
-  /// libzmq's thread has posted a look at all outboxes.
+  /// a look at all outboxes is posted; by libzmq's thread, too.
   std::shared_ptr<std::atomic<bool>> is_flush_posted_ = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -53,13 +53,6 @@ class Frame {
 
   [[nodiscard]] bool has_more() const { return zmq_msg_more(&message_) != 0; }
 
-  [[nodiscard]] std::string property(const char* name) const {
-    const char* value = zmq_msg_gets(&message_, name);
-    return value == nullptr ? std::string() : std::string(value);
-  }
-
-  [[nodiscard]] int descriptor() const { return zmq_msg_get(&message_, ZMQ_SRCFD); }
-
  private:
   zmq_msg_t message_{};
 };
@@ -125,16 +118,13 @@ Result<std::shared_ptr<ZmqSocket>> ZmqSocket::make(boost::asio::io_context& io,
   int descriptor = -1;
   std::size_t length = sizeof descriptor;
   ALLIUM_CHECK(zmq_getsockopt(socket, ZMQ_FD, &descriptor, &length) == 0);
-  std::shared_ptr<ZmqSocket> made(new ZmqSocket(io, socket, type, descriptor));
+  std::shared_ptr<ZmqSocket> made(new ZmqSocket(io, socket, descriptor));
   made->set(ZMQ_LINGER, 0);
   return made;
 }
 
-ZmqSocket::ZmqSocket(boost::asio::io_context& io, void* socket, int type, int descriptor)
-    : socket_(socket),
-      type_(type),
-      descriptor_(io, descriptor),
-      self_(std::make_shared<ZmqSocket*>(this)) {}
+ZmqSocket::ZmqSocket(boost::asio::io_context& io, void* socket, int descriptor)
+    : socket_(socket), descriptor_(io, descriptor), self_(std::make_shared<ZmqSocket*>(this)) {}
 
 ZmqSocket::~ZmqSocket() {
   close();
@@ -158,31 +148,6 @@ void ZmqSocket::set(int option, Bytes value) {
 
 void ZmqSocket::set_max_message_bytes(std::int64_t bytes) {
   ALLIUM_CHECK(zmq_setsockopt(socket_, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes) == 0);
-}
-
-Result<void> ZmqSocket::bind(const tcp::endpoint& endpoint, int listening) {
-  // ZeroMQ would have one for "[::]" take IPv4 as well, and then refuses "0.0.0.0" beside it: so it gets ours.
-  const auto refused = [&endpoint](const char* why) {
-    return fail(Errc::io,
-                "cannot listen for OMQ on port " + std::to_string(endpoint.port()) + ": " + why);
-  };
-  const int descriptor = ::fcntl(listening, F_DUPFD_CLOEXEC, 0);
-  if (descriptor < 0) {
-    return refused(std::strerror(errno));
-  }
-  set(ZMQ_USE_FD, descriptor);
-  const int result = zmq_bind(socket_, zmq_name(endpoint).c_str());
-  const int reason = errno;
-  set(ZMQ_USE_FD, -1);
-  if (result != 0) {
-    ::close(descriptor);
-    return refused(zmq_strerror(reason));
-  }
-  return {};
-}
-
-void ZmqSocket::bind_inside(const char* name) {
-  ALLIUM_CHECK(zmq_bind(socket_, name) == 0);
 }
 
 void ZmqSocket::connect(const tcp::endpoint& endpoint) {
@@ -246,11 +211,6 @@ bool ZmqSocket::receive_frame(ZmqReceived& message, const ZmqBounds& bounds, std
   Frame frame;
   // Parts of a message arrive together: after the first there is always the next.
   ALLIUM_CHECK(frame.receive(socket_));
-  if (message.frames.empty()) {
-    message.user_id = frame.property("User-Id");
-    message.address = frame.property("Peer-Address");
-    message.descriptor = frame.descriptor();
-  }
   bytes += frame.bytes();
   message.wire_bytes += InputTally::wire_bytes(frame.bytes());
   if (message.frames.size() == bounds.frames || bytes > bounds.bytes) {
@@ -266,38 +226,23 @@ std::optional<ZmqReceived> ZmqSocket::receive(const ZmqBounds& bounds) {
     return std::nullopt;
   }
   ZmqReceived message;
-  if (type_ == ZMQ_ROUTER) {
-    Frame id;
-    ALLIUM_CHECK(id.receive(socket_));
-    message.routing_id = id.text();
-  }
   std::size_t bytes = 0;
   while (receive_frame(message, bounds, bytes)) {
   }
   return message;
 }
 
-ZmqSent ZmqSocket::send(std::span<const std::string> frames) {
-  std::vector<std::string> copy(frames.begin(), frames.end());
-  return send(copy, nullptr, nullptr);
-}
-
-ZmqSent ZmqSocket::send(std::span<std::string> frames, const std::string* routing_id,
-                        const std::shared_ptr<PipeTally>& pipe) {
+ZmqSent ZmqSocket::send(std::span<std::string> frames, const std::shared_ptr<PipeTally>& pipe) {
   ALLIUM_CHECK(!frames.empty());
-  if (routing_id != nullptr && send_frame(socket_, *routing_id, true) < 0) {
-    return errno == EAGAIN ? ZmqSent::full : ZmqSent::gone;
-  }
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    // Where there may be no room the first is copied: it is wanted still. A router's pipe has room always (listener.cpp).
-    const bool is_large = i > 0 && frames[i].size() > PipeTally::kCopiedBytesMax;
-    const bool is_counted = pipe && (routing_id != nullptr || is_large);
+    // The first is copied: where there is no room it is wanted still.
+    const bool is_counted = i > 0 && frames[i].size() > PipeTally::kCopiedBytesMax;
     const bool has_more = i + 1 < frames.size();
     const int result = is_counted ? send_counted(socket_, std::move(frames[i]), has_more, pipe)
                                   : send_frame(socket_, frames[i], has_more);
     if (result < 0) {
       // A pipe that takes the first frame has room for the rest; later it can only have died.
-      return errno == EAGAIN && i == 0 && !is_counted ? ZmqSent::full : ZmqSent::gone;
+      return errno == EAGAIN && i == 0 ? ZmqSent::full : ZmqSent::gone;
     }
   }
   return ZmqSent::sent;

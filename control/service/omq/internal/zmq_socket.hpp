@@ -44,14 +44,10 @@ class ZmqContext {
 };
 
 struct ZmqReceived {
-  std::vector<std::string> frames;  ///< without the routing id of a ROUTER
+  std::vector<std::string> frames;
   bool is_oversized =
       false;  ///< too many frames or bytes; `frames` was cut, the message is consumed
   std::size_t wire_bytes = 0;  ///< what it took of its TCP connection, inside CURVE
-  std::string routing_id;      ///< ROUTER only
-  std::string user_id;         ///< what ZAP answered; empty: nothing
-  std::string address;         ///< of the other end of the TCP connection
-  int descriptor = -1;         ///< of the TCP connection, while that is open
 };
 
 struct ZmqBounds {
@@ -74,9 +70,6 @@ class ZmqSocket {
   void set(int option, Bytes value);
   void set_max_message_bytes(std::int64_t bytes);
 
-  /// Accepts from a copy of the listening TCP socket, which is bound to `endpoint`. Errc::io.
-  [[nodiscard]] Result<void> bind(const boost::asio::ip::tcp::endpoint& endpoint, int listening);
-  void bind_inside(const char* name);
   void connect(const boost::asio::ip::tcp::endpoint& endpoint);
   void connect_inside(const char* name);
   void monitor(const char* name, int events);
@@ -96,11 +89,8 @@ class ZmqSocket {
   /// Nothing: no message is there.
   [[nodiscard]] std::optional<ZmqReceived> receive(const ZmqBounds& bounds);
 
-  [[nodiscard]] ZmqSent send(std::span<const std::string> frames);
-
-  /// Takes the frames that are counted by `pipe` out of `frames`, unless it is full. `routing_id`: ROUTER only.
-  [[nodiscard]] ZmqSent send(std::span<std::string> frames, const std::string* routing_id,
-                             const std::shared_ptr<PipeTally>& pipe);
+  /// Takes the frames that are counted by `pipe` out of `frames`, unless it is full.
+  [[nodiscard]] ZmqSent send(std::span<std::string> frames, const std::shared_ptr<PipeTally>& pipe);
 
   /// At once; nothing unsent leaves. After it nothing else may be called.
   void close();
@@ -108,13 +98,12 @@ class ZmqSocket {
   [[nodiscard]] bool is_open() const noexcept { return socket_ != nullptr; }
 
  private:
-  ZmqSocket(boost::asio::io_context& io, void* socket, int type, int descriptor);
+  ZmqSocket(boost::asio::io_context& io, void* socket, int descriptor);
 
   void wait();
   bool receive_frame(ZmqReceived& message, const ZmqBounds& bounds, std::size_t& bytes);
 
   void* socket_;
-  int type_;
   boost::asio::posix::stream_descriptor descriptor_;
   std::shared_ptr<std::function<void()>> drain_;  ///< shared, since a drain may close its socket
   bool is_drain_posted_ = false;
