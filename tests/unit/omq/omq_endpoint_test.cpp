@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/omq/raw_zmtp_client.hpp"
 #include "tests/unit/omq/test_node.hpp"
 
 namespace allium::control {
@@ -203,6 +204,18 @@ TEST_F(OmqServer, ForgetsAClientThatSaysBye) {
   ASSERT_EQ(ask(client, {"HI"}), (Frames{"HELLO"}));
 
   EXPECT_FALSE(node.omq->send(*connection, "notify.message", {}));
+}
+
+TEST_F(OmqServer, AnswersHeartbeatsWithTheirContext) {
+  node.add_echo("storage.echo");
+  test::RawZmtpClient raw(io, node.endpoint(), node.key());
+  raw.write(raw.ping("context"));
+  raw.write(raw.ping(std::string(17, 'x')));
+  raw.write(raw.message({"HI"}));
+
+  EXPECT_EQ(raw.receive(io), "\2\4PONGcontext");
+  EXPECT_EQ(raw.receive(io), std::string("\0HELLO", 6))
+      << "a context has at most 16 bytes (RFC 37)";
 }
 
 TEST_F(OmqServer, TakesLateAndRepeatedRepliesInItsStride) {

@@ -6,13 +6,13 @@
 //
 //   Errors   ALLIUM_CHECK: a node that does not do its part is a failed test.
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include "tests/unit/omq/curve_client.hpp"
 #include "tests/unit/omq/raw_peer.hpp"
 
 namespace allium::control::test {
@@ -27,7 +27,10 @@ class RawZmtpClient {
   [[nodiscard]] std::string message(const Frames& frames);
 
   /// PING without a time to live.
-  [[nodiscard]] std::string ping();
+  [[nodiscard]] std::string ping(std::string_view context = {});
+
+  /// What the node says next: the flags and the text of a frame.
+  [[nodiscard]] std::string receive(boost::asio::io_context& io);
 
   void write(std::string_view bytes);
 
@@ -37,13 +40,10 @@ class RawZmtpClient {
  private:
   [[nodiscard]] std::string read(boost::asio::io_context& io, std::size_t count);
   [[nodiscard]] std::string read_frame(boost::asio::io_context& io);
-  [[nodiscard]] std::string next_nonce();
-  [[nodiscard]] std::string sealed(std::uint8_t flags, std::string_view body);
 
   tcp::socket socket_;
-  KeyPair session_;     ///< of this connection
-  X25519Key server_{};  ///< the server's, of this connection
-  std::uint64_t nonce_ = 0;
+  KeyPair own_;
+  CurveClient curve_;
 };
 
 }  // namespace allium::control::test
