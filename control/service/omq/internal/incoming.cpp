@@ -82,9 +82,9 @@ void Incoming::close() {
   boost::system::error_code ignored;
   socket_.close(ignored);
   reader_ = {};
-  parts_ = {};
+  parts_ = OmqParts();
   parts_bytes_ = 0;
-  written_ = {};
+  written_ = std::string();  // "= {}" would keep the memory
 }
 
 void Incoming::end() {
@@ -222,7 +222,7 @@ void Incoming::take_part(const CurveMessage& part) {
   is_oversized_ = is_oversized_ || parts_.size() == kMessageBounds.frames ||
                   bytes_of(parts_) + part.text.size() > kMessageBounds.bytes;
   if (is_oversized_) {
-    parts_ = {};
+    parts_ = OmqParts();
     parts_bytes_ = 0;
   } else {
     parts_.emplace_back(text_of(part.text));
@@ -300,7 +300,7 @@ void Incoming::write() {
 void Incoming::forget_written() {
   const std::size_t left = written_.size() - written_count_;
   if (left == 0 && written_.capacity() > kWrittenKept) {
-    written_ = {};
+    written_ = std::string();  // "= {}" would keep the memory
   } else if (left == 0) {
     written_.clear();
   } else if (written_count_ > std::max(left, kWrittenKept)) {

@@ -62,7 +62,7 @@ void ZmtpReader::forget_taken() {
   bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(taken_));
   taken_ = 0;
   if (bytes_.empty() && bytes_.capacity() > kKeptBytes) {
-    bytes_ = {};
+    bytes_ = std::vector<std::uint8_t>();  // "= {}" would keep the memory
   }
 }
 
