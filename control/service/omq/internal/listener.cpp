@@ -19,7 +19,7 @@ namespace {
 using boost::asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kBacklog = 512;
+constexpr std::size_t kAcceptsAtOnce = 16;
 
 /// For all turns together, before others of the service thread have theirs.
 constexpr std::chrono::milliseconds kTurnsTime{5};
@@ -49,8 +49,12 @@ void set_up(tcp::socket& socket) {
 
 Result<void> Listener::listen(const tcp::endpoint& endpoint) {
   Door door{tcp::acceptor(io_), boost::asio::steady_timer(io_)};
-  boost::system::error_code error = listen_on(door.acceptor, endpoint, kBacklog);
+  boost::system::error_code error =
+      listen_on(door.acceptor, endpoint, tcp::acceptor::max_listen_connections);
   const tcp::endpoint bound = error ? endpoint : door.acceptor.local_endpoint(error);
+  if (!error) {
+    door.acceptor.non_blocking(true, error);
+  }
   if (error) {
     return fail(Errc::io, "cannot listen for OMQ on " + endpoint.address().to_string() + " port " +
                               std::to_string(endpoint.port()) + ": " + error.message());
@@ -74,19 +78,31 @@ void Listener::accept_next(Door& door) {
         if (!self || self->is_stopped_) {
           return;
         }
-        if (error && error != boost::asio::error::connection_aborted) {
-          self->accept_later(door);
-          return;
+        // Others of the thread have their turn between two calls, so that more than one is let in.
+        for (std::size_t count = 1; !error; ++count) {
+          self->let_in(std::move(socket));
+          if (count == kAcceptsAtOnce) {
+            break;
+          }
+          socket = tcp::socket(self->io_);
+          door.acceptor.accept(socket, error);
         }
-        const tcp::endpoint peer = error ? tcp::endpoint() : socket.remote_endpoint(error);
-        if (!error) {
-          set_up(socket);
-          self->events_.came(std::move(socket), peer);
-        }
-        if (!self->is_stopped_) {
+        if (!error || error == boost::asio::error::would_block ||
+            error == boost::asio::error::connection_aborted) {
           self->accept_next(door);
+        } else {
+          self->accept_later(door);
         }
       });
+}
+
+void Listener::let_in(tcp::socket socket) {
+  boost::system::error_code error;
+  const tcp::endpoint peer = socket.remote_endpoint(error);
+  if (!error) {  // else it has gone already
+    set_up(socket);
+    events_.came(std::move(socket), peer);
+  }
 }
 
 void Listener::accept_later(Door& door) {

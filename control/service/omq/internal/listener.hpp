@@ -71,6 +71,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   };
 
   void accept_next(Door& door);
+  void let_in(boost::asio::ip::tcp::socket socket);
   void accept_later(Door& door);
   void give_turns();
   void give_turns_soon();
