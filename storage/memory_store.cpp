@@ -228,7 +228,8 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   if (is_replica) {
     when.asked = last_stored(message, now_ms);
   }
-  const bool is_renewed = is_here && is_replica && history.began_after(message);
+  const bool is_renewed =
+      is_here && is_replica && history.began_after(message, mailbox.asked.at(message.hash).history);
   message.life.clear();
   const std::uint64_t expiry_ms = history.expiry_ms();
   if (replaces && is_replaced(mailbox, message, when)) {

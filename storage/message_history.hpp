@@ -106,14 +106,22 @@ class MessageHistory {
     return told.empty() ? 0 : told.front().asked;
   }
 
-  /// Whether all that `replica` tells, which was added, was over before what is there now began, as far as is known.
-  [[nodiscard]] bool began_after(const Message& replica) const {
+  /// Whether `replica`, which was added, tells of a life that was over, as far as is known, before what is there now began, and of nothing since
+  /// then that was not known `before` it was added.
+  [[nodiscard]] bool began_after(const Message& replica, const MessageHistory& before) const {
     const Stamp now = began();
     if (replica.life.empty()) {
       return now > stamp_of(replica.timestamp_ms) && timestamp_ms() > replica.timestamp_ms;
     }
-    return std::all_of(replica.life.begin(), replica.life.end(),
-                       [now](const Step& step) { return step.asked < now; });
+    const auto is_known = [&](const Step& step) {
+      return step.asked <= before.settled_.asked ||
+             std::any_of(before.steps_.begin(), before.steps_.end(), [&step](const Step& own) {
+               return own.asked == step.asked && own.kind == step.kind;
+             });
+    };
+    return replica.life.front().asked < now &&
+           std::all_of(replica.life.begin(), replica.life.end(),
+                       [&](const Step& step) { return step.asked < now || is_known(step); });
   }
 
   /// Whether it was there when something else was asked for, as far as is known.

@@ -102,8 +102,8 @@ enum class Origin : std::uint8_t { client, replica };
 
 enum class StoreEffect : std::uint8_t {
   inserted,
-  already,     ///< it was there; a later expiry was taken over
-  renewed,     ///< it is there, stored anew: what this replica tells was over before
+  already,  ///< it was there; a later expiry was taken over
+  renewed,  ///< it is there, stored anew: this replica tells of a life that was over before, and of nothing new
   tombstoned,  ///< deleted here since it was asked for, or from a replica: it is not here
   expired,     ///< its time is over, by what was said of it since: it cannot be seen
   outdated,    ///< a newer message is kept in its place: it was not

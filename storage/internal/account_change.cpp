@@ -246,9 +246,9 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
     kept.header.stored = std::max(kept.header.stored, asked_);
     kept.header.history = history;
     set_expiry(std::move(kept));
-    return {
-        is_replica && history.began_after(message) ? StoreEffect::renewed : StoreEffect::already,
-        expiry_ms};
+    return {is_replica && history.began_after(message, here->header.history) ? StoreEffect::renewed
+                                                                             : StoreEffect::already,
+            expiry_ms};
   }
   if (here) {
     erase(*here);

@@ -177,7 +177,8 @@ bool AbsentMembers::is_moot(std::string_view text) const {
            const auto effect =
                around_.store.try_store(one.first, one.second, origin, replaces, when);
            return effect && *effect != storage::StoreEffect::inserted &&
-                  *effect != storage::StoreEffect::already;
+                  *effect != storage::StoreEffect::already &&
+                  *effect != storage::StoreEffect::renewed;
          });
 }
 

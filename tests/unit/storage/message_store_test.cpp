@@ -230,6 +230,14 @@ TYPED_TEST(AnyStore, TellsAReplicaOfBeforeFromWhatWasStoredAnew) {
     EXPECT_EQ(this->put(replica(20, has_life), Origin::replica), StoreEffect::renewed) << has_life;
     EXPECT_EQ(this->put(replica(10, true), Origin::replica), StoreEffect::already);
   }
+  Message both = replica(20, true);
+  both.life.push_back({stamp_of(kNow - 10), both.expiry_ms, HistoryStep::Kind::store, kNow - 10});
+  EXPECT_EQ(this->put(both, Origin::replica), StoreEffect::renewed)
+      << "of a member that did not hear of the deletion";
+  both.life.push_back({stamp_of(kNow - 5), both.expiry_ms, HistoryStep::Kind::extend, 0});
+  EXPECT_EQ(this->in().try_store(this->account_, both, Origin::replica, false, kNow),
+            StoreEffect::already)
+      << "it knows more";
   EXPECT_EQ(this->in().retrieve(this->account_, 0, "", {}, kNow)->messages.at(0).timestamp_ms,
             stored.timestamp_ms);
 }
