@@ -321,7 +321,8 @@ Result<ReplicaFetch::OldPage> ReplicaFetch::old_messages(const Part& part) const
       return false;
     }
     last = {account, message.hash};
-    if (storage::last_stored(message, now_ms) < old_before(copies, account)) {
+    // Also of what was stored since: what is known here of its life may have begun before.
+    if (storage::first_stored(message, now_ms) < old_before(copies, account)) {
       page.messages.emplace_back(account, message);
       page.messages.back().second.data.clear();
     }
@@ -382,14 +383,19 @@ void ReplicaFetch::ask_about_old_copy(const Part& part) {
 
 // Without a trace: another member who has it may give it back.
 void ReplicaFetch::erase_gone(const Part& part, const OldPage& page, const PeerParts& reply) {
-  std::map<storage::Account, std::vector<storage::Hash>> gone;
+  // As it was when the other was asked.
+  std::map<std::pair<storage::Account, storage::Stamp>, std::vector<storage::Hash>> gone;
   const auto erase_at = [&](const std::string& list) {
     for (const std::size_t place : internal::places_in(list, page.messages.size())) {
       const auto& [account, message] = page.messages[place];
-      gone[account].push_back(message.hash);
+      gone[{account, storage::last_stored(message, around_.now_ms()) + 1}].push_back(message.hash);
     }
   };
   erase_at(reply[1]);
+  // They are given next.
+  if (reply.size() > 3 && part.wanted.distance != internal::kComparedOnly) {
+    erase_at(reply[3]);
+  }
   const std::vector<std::size_t> lifted = internal::places_in(reply[2], page.revoked.size());
   auto is_done = std::make_shared<bool>(true);
   auto then = [this, part, next = page.next, is_done] {
@@ -407,9 +413,8 @@ void ReplicaFetch::erase_gone(const Part& part, const OldPage& page, const PeerP
       one_less();
     });
   };
-  const Copies copies = held_.old_copies(part.wanted.points);
-  for (auto& [account, hashes] : gone) {
-    around_.store.forget(account, std::move(hashes), old_before(copies, account), done);
+  for (auto& [of, hashes] : gone) {
+    around_.store.forget(of.first, std::move(hashes), of.second, done);
   }
   for (const std::size_t place : lifted) {
     const auto& [account, one] = page.revoked[place];

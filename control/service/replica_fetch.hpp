@@ -28,8 +28,9 @@
 //                    next request's `a`), empty at the end. They are the member's word, which no client has signed: all that it can do is
 //                    to keep a subaccount out here.
 //                    With `k` "o", which of these are gone: `m` messages (serialise_replicas, without their data), `r` revocations, as
-//                    above, a page of each at most; what is not the asking node's own is passed by. Reply: "OK" or "PART", and two bt
-//                    lists of places in them: messages that were deleted, revocations that were taken back.
+//                    above, a page of each at most; what is not the asking node's own is passed by. Reply: "OK" or "PART", and three bt
+//                    lists of places in them: messages that were deleted, revocations that were taken back, messages that were deleted and
+//                    stored again, whose life is the other's.
 //                    With `k` "p", whether the other has, or had, any of these accounts: "NONE", "OK" or "PART", and two empty parts.
 //
 //   Ownership  borrows what FetchSurroundings names.

@@ -126,9 +126,9 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
            membership_.swarm_of(account) == node.swarm;
   };
   const std::uint64_t now_ms = now_ms_();
-  // That something is not here says nothing: it may never have come. What was deleted has left a trace, also where it was stored again: then the
-  // asker is given the new one, with its life (StoreEffect::renewed).
+  // That something is not here says nothing: it may never have come. What was deleted has left a trace, also where it was stored again.
   json::array gone;
+  json::array renewed;
   for (std::size_t i = 0; i < messages->size(); ++i) {
     const auto& [account, message] = (*messages)[i];
     if (!is_askers(account)) {
@@ -140,7 +140,10 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
       reply({"503", "ask again"});
       return;
     }
-    if (*effect != storage::StoreEffect::inserted && *effect != storage::StoreEffect::already) {
+    if (*effect == storage::StoreEffect::renewed) {
+      renewed.emplace_back(i);
+    } else if (*effect != storage::StoreEffect::inserted &&
+               *effect != storage::StoreEffect::already) {
       gone.emplace_back(i);
     }
   }
@@ -169,7 +172,7 @@ void FetchAnswers::old_copy(const ServiceNode& node, const FetchRequest& asked,
     }
   }
   reply({is_whole_for(node, asked.scan) ? kFetchWhole : kFetchInPart, serialise_bt(gone),
-         serialise_bt(lifted)});
+         serialise_bt(lifted), serialise_bt(renewed)});
 }
 
 }  // namespace allium::control::internal
