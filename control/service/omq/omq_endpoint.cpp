@@ -36,18 +36,6 @@ constexpr std::chrono::milliseconds kBurstTimeMax{5};
 constexpr std::size_t kSocketsOfPeer = 3;  // its own, and both ends of its monitor
 constexpr std::size_t kClosingSockets = 32;
 
-using Clock = std::chrono::steady_clock;
-
-class Burst {
- public:
-  [[nodiscard]] bool may_go_on(std::size_t count) const {
-    return count < kBurstMax && Clock::now() - began_at_ < kBurstTimeMax;
-  }
-
- private:
-  Clock::time_point began_at_ = Clock::now();
-};
-
 }  // namespace
 
 /// Puts the parts together, and takes the messages that have come to the one that each is for.
@@ -239,8 +227,11 @@ void OmqEndpoint::State::drain_peer(OmqConnection number) {
   if (link) {
     link->note_connections();  // before what came by them
   }
-  const Burst burst;
-  for (std::size_t count = 0; link && !link->is_closed && burst.may_go_on(count); ++count) {
+  const auto until = OmqLink::Clock::now() + kBurstTimeMax;
+  for (std::size_t count = 0; link && !link->is_closed && count < kBurstMax; ++count) {
+    if (OmqLink::Clock::now() >= until) {
+      break;
+    }
     std::optional<ZmqReceived> message = link->socket->receive(kMessageBounds);
     if (!message) {
       break;

@@ -21,11 +21,11 @@ namespace allium::control {
 inline constexpr std::string_view kReplyName = "REPLY";
 inline constexpr ZmqBounds kMessageBounds{.frames = kOmqFramesMax, .bytes = kOmqMessageBytesMax};
 
-/// What libzmq lets in as one frame: CURVE wraps one of the greatest size in a few bytes more.
+/// What is let in as one frame: CURVE wraps one of the greatest size in a few bytes more.
 inline constexpr std::int64_t kFrameBytesMax = kOmqMessageBytesMax + 1024;
 
 /// Without a bound: where a pipe is full, a heartbeat behind its messages aborts the process if the connection ends meanwhile (README.md,
-/// "Full pipes"). InputWatch bounds what comes in.
+/// "Messages without end"). InputWatch bounds what comes in.
 inline constexpr int kPipeInMessages = 0;
 
 [[nodiscard]] std::size_t bytes_of(const OmqParts& parts) noexcept;
