@@ -285,12 +285,12 @@ class NoDropTest(unittest.TestCase):
             self.assertEqual(found["loss_percent_max"], loss_max)
             passed = [trial["offered_mpps"] for trial in trials
                       if trial["lost"] * 100 <= loss_max * trial["offered"]]
-            self.assertIn(found["mpps"], passed or [0], key)
+            self.assertEqual(found["mpps"], max(passed, default=0), key)
             self.assertAlmostEqual(found["gbit_s"], found["mpps"] * size * 8 / 1e3, delta=1e-6)
         # A rate that loses nothing loses no more than 0.5 %.
-        self.assertGreaterEqual(result["partial_drop"]["mpps"], result["no_drop"]["mpps"] * 0.9)
+        self.assertGreaterEqual(result["partial_drop"]["mpps"], result["no_drop"]["mpps"])
         self.assertGreater(result["flooded"]["mpps"], 0)
-        self.assertGreater(result["generator_mpps"], result["flooded"]["mpps"] * 0.9)
+        self.assertGreater(result["generator_mpps"], 0)
         self.assertIn("several workers", " ".join(result["environment"]["comparative_reasons"]))
 
     def test_people_read_the_method_with_the_rates(self):

@@ -24,11 +24,22 @@ class Search {
         return tl::unexpected(tried.error());
       }
     }
-    return FoundRate{passed_.offered_pps, !failed_pps_};
+    return FoundRate{offered_most_pps(), !failed_pps_};
   }
 
  private:
   [[nodiscard]] bool passes(const Trial& trial) const { return trial.loss() <= limits_.loss_max; }
+
+  /// Not that of the trial at the highest rate: its generator may have been interrupted and have offered less than another.
+  [[nodiscard]] double offered_most_pps() const {
+    double most = 0;
+    for (const Trial& trial : trials_) {
+      if (passes(trial)) {
+        most = std::max(most, trial.offered_pps);
+      }
+    }
+    return most;
+  }
 
   /// Between which rates the search goes on. Where one failed and a higher one passed, the failure was chance.
   void learn() {

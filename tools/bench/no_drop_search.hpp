@@ -40,7 +40,7 @@ struct SearchLimits {
 };
 
 struct FoundRate {
-  double pps = 0;            ///< offered in a trial that passed; 0: none did
+  double pps = 0;            ///< the most offered in a trial that passed; 0: none did
   bool is_at_least = false;  ///< the most that may be tried passed
 };
 

@@ -87,6 +87,26 @@ TEST(NoDropSearch, GivesWhatWasOfferedAndNotWhatWasWanted) {
   EXPECT_GE(found->pps, 0.9 * (kCapacityPps - kLimits.step_pps));
 }
 
+TEST(NoDropSearch, GivesTheMostThatWasOfferedWhereAGeneratorFellBehind) {
+  constexpr double kBehindAbove = 1.3e6;
+  const auto run = [](double pps) {
+    Trial trial = trial_of(pps);
+    if (pps > kBehindAbove) {
+      trial.offered_pps = 0.5 * pps;
+    }
+    return trial;
+  };
+  std::vector<Trial> trials = {trial_of(kBehindAbove)};
+  SearchLimits limits = kLimits;
+  const auto none = find_rate(limits, run, trials);
+  limits.loss_max = 0.005;
+  const auto few = find_rate(limits, run, trials);
+
+  ASSERT_TRUE(none && few);
+  EXPECT_EQ(none->pps, kBehindAbove);
+  EXPECT_EQ(few->pps, kBehindAbove);
+}
+
 TEST(NoDropSearch, TriesAgainWhereTheRelayWasInterruptedAndNowhereElse) {
   int interrupted = 0;
   std::vector<Trial> trials;
