@@ -59,6 +59,7 @@ json::object omq_status(const OmqCounters& omq) {
           {"cut_slow", omq.cut_slow},
           {"cut_unfinished", omq.cut_unfinished},
           {"cut_node", omq.cut_node},
+          {"cut_broken", omq.cut_broken},
           {"requested", omq.requested},
           {"timeouts", omq.timeouts},
           {"unknown_tags", omq.unknown_tags}};
@@ -126,7 +127,8 @@ json::array problems_of(const NodeReport& report) {
   }
   if (now.members > 1 && now.members_dead > 0) {
     add(std::to_string(now.members_dead) + " of " + std::to_string(now.members - 1) +
-        " other members of the swarm do not answer; what they miss is kept for them");
+        " other members of the swarm do not answer; what they miss is kept for them" +
+        (now.fetch.parts_open > 0 ? ", and what this node lacks it gets when they do" : ""));
   }
   if (report.omq_turned_away > 0) {
     add("there are too many OMQ connections: " + std::to_string(report.omq_turned_away) +

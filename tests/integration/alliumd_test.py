@@ -861,7 +861,8 @@ STATUS = {"schema": "allium.status/1", "version": "0", "healthy": True, "problem
           "requests": {"rpc": 0, "onion": 0, "rate_limited": 0},
           "omq": {"received": 0, "requested": 0, "timeouts": 0, "refused_busy": 0, "refused_clients": 0, "refused_address_full": 0,
                   "unsent_full": 0, "cut_slow": 0, "cut_silent": 0, "cut_unfinished": 0,
-                  "cut_node": 0, "cut_idle": 0},
+                  "cut_node": 0, "cut_idle": 0, "cut_broken": 0},
+          "fetch": {"parts_open": 0, "pages": 0, "served": 0},
           "records": {"known": 11, "refused": 0, "last_refusal": ""}, "dataplane": None}
 DATAPLANE = {"connected": True, "serving": True, "problem": "", "device": "net_ring0", "workers": 2, "relays": 11}
 
@@ -918,9 +919,15 @@ def status_of_one_that_stands_still(folder):
 def status_tells_of_omq(folder):
     omq = {"received": 812, "requested": 1204, "timeouts": 3, "refused_busy": 1, "refused_clients": 10, "refused_address_full": 10000,
            "unsent_full": 100, "cut_slow": 1000, "cut_silent": 100000, "cut_unfinished": 1000000, "cut_node": 10000000,
-           "cut_idle": 100000000}
-    expect("omq      812 commands, 1204 to other nodes, 3 unanswered, 111111111 refused or cut off"
+           "cut_idle": 100000000, "cut_broken": 1000000000}
+    expect("omq      812 commands, 1204 to other nodes, 3 unanswered, 1111111111 refused or cut off"
            in status_of(folder, omq=omq), "omq")
+
+
+def status_tells_what_a_node_lacks(folder):
+    expect("swarm    none, 1 members, 0 of them do not answer, 0 catch up\n" in status_of(folder), "nothing")
+    fetch = {"parts_open": 2, "pages": 0, "served": 0}
+    expect("0 catch up; this node still fetches what it lacks\n" in status_of(folder, fetch=fetch), "something")
 
 
 def status_tells_of_packets_and_records(folder):
@@ -941,7 +948,7 @@ CASES = (rotation_checks_first, rotation_goes_on_after_a_crash, rotation_follows
          the_service_manager_hears_of_start_and_end, the_watchdog_hears_as_often_as_it_asks, the_watchdog_hears_nothing_of_a_service_thread_that_hangs,
          a_document_that_is_fetched_need_not_be_there, a_document_without_service_nodes_is_said, a_disk_that_fills_up_is_said_early,
          a_running_node_is_backed_up_and_restored, logs_name_nobody, backups_that_cannot_be_say_why, a_backup_is_for_the_owner, backups_of_another_version_are_refused,
-         status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq,
+         status_of_another_version_is_refused, status_of_one_that_stands_still, status_tells_of_omq, status_tells_what_a_node_lacks,
          status_tells_of_packets_and_records)
 
 

@@ -252,7 +252,7 @@ std::string omq_text(const json::object& status) {
       of("received"), of("requested"), of("timeouts"),
       of("refused_busy") + of("refused_clients") + of("refused_address_full") + of("unsent_full") +
           of("cut_slow") + of("cut_idle") + of("cut_silent") + of("cut_unfinished") +
-          of("cut_node"));
+          of("cut_node") + of("cut_broken"));
 }
 
 /// Only where records of other nodes were refused: a node of another version, a clock, or somebody who tries.
@@ -275,9 +275,11 @@ std::string node_text(const json::object& status) {
       fmt::format("node     {}\nversion  {}, up {} s\nstate    {}\n", text_of(status, "node"),
                   text_of(status, "version"), of("uptime_s"), is_healthy ? "ACTIVE" : "DEGRADED");
   const bool has_swarm = !status.at("swarm").is_null();
-  return text + fmt::format("swarm    {}, {} members, {} of them do not answer, {} catch up\n",
+  const std::int64_t lacking = number(status, "fetch", "parts_open");
+  return text + fmt::format("swarm    {}, {} members, {} of them do not answer, {} catch up{}\n",
                             has_swarm ? text_of(status, "swarm") : "none", of("members"),
-                            of("members_dead"), of("members_behind"));
+                            of("members_dead"), of("members_behind"),
+                            lacking > 0 ? "; this node still fetches what it lacks" : "");
 }
 
 std::string store_text(const json::object& status) {

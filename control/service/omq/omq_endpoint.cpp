@@ -73,7 +73,11 @@ struct OmqEndpoint::State : std::enable_shared_from_this<OmqEndpoint::State> {
             .message =
                 [this](const std::shared_ptr<Incoming>& connection, OmqParts frames,
                        bool is_oversized) { take(*connection, std::move(frames), is_oversized); },
-            .ended = [this](const Incoming& connection) { links.end(connection.descriptor()); }} {}
+            .ended =
+                [this](const Incoming& connection, bool is_broken) {
+                  counters.cut_broken += is_broken ? 1U : 0U;
+                  links.end(connection.descriptor());
+                }} {}
 
   ~State() {
     input_watch.reset();
@@ -151,11 +155,14 @@ Result<void> OmqEndpoint::State::start() {
 void OmqEndpoint::State::came(tcp::socket socket, const tcp::endpoint& peer) {
   const auto connection = std::make_shared<Incoming>(std::move(socket), peer.address(), identity,
                                                      events, sender->make_pipe());
-  if (const std::shared_ptr<Incoming> first = links.came(connection)) {
+  const std::shared_ptr<Incoming> gives_way = links.came(connection);
+  if (gives_way) {
     ++counters.cut_silent;
-    links.end(first->descriptor());
+    links.end(gives_way->descriptor());
   }
-  connection->start();
+  if (gives_way != connection) {
+    connection->start();
+  }
 }
 
 bool OmqEndpoint::State::admits(const Incoming& connection, const X25519Key& key) {
@@ -262,7 +269,11 @@ void OmqEndpoint::State::handle(const Link& link, OmqParts frames) {
     case OmqKind::hello:
       break;
     case OmqKind::bye:
-      links.close(*link);  // of its TCP connection, if that came in, another one may follow
+      if (link->incoming) {
+        links.end(link->incoming->descriptor());  // another link on it would have bounds of its own
+      } else {
+        links.close(*link);
+      }
       break;
     case OmqKind::reply:
       requester->take_reply(link, message, std::move(frames));

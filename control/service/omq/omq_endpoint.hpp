@@ -94,9 +94,11 @@ struct OmqLimits {
   std::size_t clients =
       4096;  ///< connections that have said anything; more are refused, but for service nodes
   std::size_t clients_per_address = 1024;  ///< the same of one address block
-  /// Connections that have said nothing yet. Of more, the one that came first loses its place.
+  /// Connections that have said nothing yet. Of more, the one that came first loses its place, if it has had this time to say something,
+  /// else the one that came last.
   std::size_t silent = 2048;
-  std::size_t silent_per_address = 256;   ///< the same of one address block
+  std::size_t silent_per_address = 256;  ///< the same of one address block
+  std::chrono::milliseconds silent_time{5'000};
   std::size_t connections_per_node = 16;  ///< of one service node; of more, its first one is cut
   std::size_t peers = 512;                ///< outgoing connections
   std::size_t requests = 8192;            ///< of ours without an answer
@@ -137,12 +139,13 @@ struct OmqCounters {
   std::uint64_t cut_silent = 0;  ///< connections over OmqLimits::silent or silent_per_address
   std::uint64_t malformed = 0;
   std::uint64_t oversized = 0;    ///< messages over kOmqMessageBytesMax in all
-  std::uint64_t unsent_gone = 0;  ///< answers whose peer had left
+  std::uint64_t unsent_gone = 0;  ///< requests whose peer left before the answer
   std::uint64_t unsent_full = 0;  ///< messages dropped, since the peer does not read
   std::uint64_t cut_slow =
       0;  ///< connections of clients that do not read while others need the memory
   std::uint64_t cut_unfinished = 0;  ///< connections over OmqLimits::input_bytes or inputs_bytes
-  std::uint64_t cut_node = 0;        ///< connections over OmqLimits::connections_per_node
+  std::uint64_t cut_broken = 0;  ///< connections that broke the protocol, or proved no key in time
+  std::uint64_t cut_node = 0;    ///< connections over OmqLimits::connections_per_node
   std::uint64_t requested = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t unknown_tags = 0;  ///< replies nobody waits for (any more)

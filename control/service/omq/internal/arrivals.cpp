@@ -5,27 +5,33 @@
 
 namespace allium::control {
 
-std::optional<int> Arrivals::came(int descriptor, AddressBlock block) {
+std::optional<int> Arrivals::came(int descriptor, AddressBlock block, Clock::time_point now) {
   Block& others = blocks_[block];
   Arrival arrival;
   arrival.block = block;
+  arrival.came_at = now;
   arrival.place = silent_.insert(silent_.end(), descriptor);
   arrival.place_in_block = others.silent.insert(others.silent.end(), descriptor);
   recount(blocks_by_silent_, block, others.silent.size() - 1, others.silent.size());
   ++others.connections;
   ALLIUM_CHECK(arrivals_.emplace(descriptor, arrival).second);
-  return gives_way(others);
+  return gives_way(others, now);
 }
 
-std::optional<int> Arrivals::gives_way(const Block& block) const {
+std::optional<int> Arrivals::gives_way(const Block& block, Clock::time_point now) const {
   if (block.silent.size() > silent_per_address_max_) {
-    return block.silent.front();
+    return first_or_last(block.silent, now);
   }
   if (silent_.size() <= silent_max_) {
     return std::nullopt;
   }
   const auto& [most, where] = *blocks_by_silent_.rbegin();
-  return most == 1 ? silent_.front() : blocks_.at(where).silent.front();
+  return first_or_last(most == 1 ? silent_ : blocks_.at(where).silent, now);
+}
+
+int Arrivals::first_or_last(const std::list<int>& silent, Clock::time_point now) const {
+  const bool has_had_time = arrivals_.at(silent.front()).came_at + silent_time_ <= now;
+  return has_had_time ? silent.front() : silent.back();
 }
 
 void Arrivals::recount(BlocksByCount& blocks, AddressBlock block, std::size_t before,

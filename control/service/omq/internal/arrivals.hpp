@@ -2,14 +2,15 @@
 #pragma once
 
 // The TCP connections that came in: where from, and whether they have said anything. Whoever says nothing costs nothing but a connection,
-// so anybody can have many of these: they do not count among the clients, and where there are too many, those of the address that has
-// most give way, the one that came first before others. A client is alone at its address, or nearly so, and has said something long
-// before as many others have come from there.
+// so anybody can have many of these: they do not count among the clients, and where there are too many, one of the address that has most
+// gives way: the one that came first, if it has had time to say something, else the last. So of a crowd that comes at once, after a new start
+// of this node say, some get through, and others after them.
 //
 //   Ownership  knows descriptors by number, and touches none.
 //   Threads    the service thread.
 //   Cost       O(log of connections).
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -26,14 +27,17 @@ namespace allium::control {
 
 class Arrivals {
  public:
+  using Clock = std::chrono::steady_clock;
+
   explicit Arrivals(const OmqLimits& limits)
       : clients_max_(limits.clients),
         silent_max_(limits.silent),
         silent_per_address_max_(limits.silent_per_address),
+        silent_time_(limits.silent_time),
         per_node_max_(limits.connections_per_node) {}
 
-  /// Requires one that is not here. Gives who loses its place for it, which is here until it has left.
-  [[nodiscard]] std::optional<int> came(int descriptor, AddressBlock block);
+  /// Requires one that is not here. Gives who loses its place, this one perhaps, which is here until it has left.
+  [[nodiscard]] std::optional<int> came(int descriptor, AddressBlock block, Clock::time_point now);
 
   /// For the first time. Requires is_silent().
   void spoke_as_client(int descriptor);
@@ -66,6 +70,7 @@ class Arrivals {
 
   struct Arrival {
     AddressBlock block = 0;
+    Clock::time_point came_at;
     Stage stage = Stage::silent;
     X25519Key key{};                          ///< of a node
     std::list<int>::iterator place;           ///< of a silent one in silent_, of a node in nodes_
@@ -85,11 +90,13 @@ class Arrivals {
   void take_from_clients(const Arrival& arrival);
   static void recount(BlocksByCount& blocks, AddressBlock block, std::size_t before,
                       std::size_t now);
-  [[nodiscard]] std::optional<int> gives_way(const Block& block) const;
+  [[nodiscard]] std::optional<int> gives_way(const Block& block, Clock::time_point now) const;
+  [[nodiscard]] int first_or_last(const std::list<int>& silent, Clock::time_point now) const;
 
   std::size_t clients_max_;
   std::size_t silent_max_;
   std::size_t silent_per_address_max_;
+  Clock::duration silent_time_;
   std::size_t per_node_max_;
   std::unordered_map<int, Arrival> arrivals_;
   std::map<AddressBlock, Block> blocks_;  ///< no hash: others choose the keys

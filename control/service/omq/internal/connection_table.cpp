@@ -21,7 +21,7 @@ std::shared_ptr<Incoming> ConnectionTable::came(std::shared_ptr<Incoming> connec
   const int descriptor = connection->descriptor();
   const AddressBlock block = connection->block();
   ALLIUM_CHECK(incoming_.emplace(descriptor, Accepted{std::move(connection)}).second);
-  const auto gives_way = arrivals_.came(descriptor, block);
+  const auto gives_way = arrivals_.came(descriptor, block, Arrivals::Clock::now());
   return gives_way ? incoming(*gives_way) : nullptr;
 }
 

@@ -64,8 +64,8 @@ void Incoming::start() {
   handshake_timer_.expires_after(kHandshakeTime);
   handshake_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const std::shared_ptr<Incoming> self = weak.lock();
-    if (!error && self) {
-      self->end();
+    if (!error && self && self->stage_ != Stage::open) {
+      self->end(self->stage_ != Stage::turned_away);
     }
   });
   put_command(zmtp_greeting());
@@ -87,9 +87,9 @@ void Incoming::close() {
   written_ = std::string();  // "= {}" would keep the memory
 }
 
-void Incoming::end() {
+void Incoming::end(bool is_broken) {
   if (!is_closed()) {
-    events_->ended(*this);
+    events_->ended(*this, is_broken);
   }
 }
 
@@ -150,7 +150,7 @@ bool Incoming::take_frames(Clock::time_point until) {
       return true;
     }
     if (!frame || !(is_open ? take_message(*frame) : take_handshake(*frame))) {
-      end();
+      end(true);
       return true;
     }
     if (Clock::now() >= until) {
@@ -167,7 +167,7 @@ bool Incoming::take_greeting() {
     return false;
   }
   if (!is_zmtp_greeting(*greeting)) {
-    end();
+    end(true);
     return false;
   }
   stage_ = Stage::hello;

@@ -44,8 +44,9 @@ class Incoming : public std::enable_shared_from_this<Incoming> {
     std::function<void(const std::shared_ptr<Incoming>& connection, OmqParts frames,
                        bool is_oversized)>
         message;
-    /// It is to be closed: the other end has ended it, or has broken the protocol. May come again until it is.
-    std::function<void(const Incoming& connection)> ended;
+    /// It is to be closed: the other end has ended it, or (`is_broken`) has broken the protocol, or has not proved a key in time. May come again
+    /// until it is.
+    std::function<void(const Incoming& connection, bool is_broken)> ended;
   };
 
   /// `peer`: the other end of `socket`.
@@ -101,7 +102,7 @@ class Incoming : public std::enable_shared_from_this<Incoming> {
   void put_message(std::string_view text, bool has_more, bool is_command);
   void write();
   void forget_written();
-  void end();
+  void end(bool is_broken = false);
 
   [[nodiscard]] bool is_closed() const noexcept { return events_ == nullptr; }
 

@@ -27,7 +27,8 @@ constexpr std::chrono::milliseconds kTurnsTime{5};
 /// How long to leave a queue of connections alone when accept() says that there are no descriptors.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 
-// Who has gone without a word is noticed within two minutes.
+// Who has gone without a word is noticed within two minutes, be there something on its way to him or not.
+constexpr int kUnacknowledgedMs = 120'000;
 constexpr int kKeepaliveIdleS = 60;
 constexpr int kKeepaliveIntervalS = 15;
 constexpr int kKeepaliveCount = 4;
@@ -40,6 +41,7 @@ void set_up(tcp::socket& socket) {
   socket.non_blocking(true, ignored);
   socket.set_option(tcp::no_delay(true), ignored);
   socket.set_option(boost::asio::socket_base::keep_alive(true), ignored);
+  socket.set_option(TcpOption<TCP_USER_TIMEOUT>(kUnacknowledgedMs), ignored);
   socket.set_option(TcpOption<TCP_KEEPIDLE>(kKeepaliveIdleS), ignored);
   socket.set_option(TcpOption<TCP_KEEPINTVL>(kKeepaliveIntervalS), ignored);
   socket.set_option(TcpOption<TCP_KEEPCNT>(kKeepaliveCount), ignored);

@@ -22,7 +22,13 @@ struct OmqReply::Target {
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
 
-  ~Target() { static_cast<void>(take_tag()); }
+  ~Target() {
+    const std::string unanswered = take_tag();
+    const std::shared_ptr<Responder> alive = responder.lock();
+    if (alive && !unanswered.empty()) {
+      alive->gone();
+    }
+  }
 
   /// Also gives its place among the requests being served back. Empty: taken before, or a push.
   [[nodiscard]] std::string take_tag() {
@@ -135,12 +141,16 @@ bool Responder::may_serve(const Link& link, std::size_t bytes) const {
          (link->served_count == 0 || link->served_bytes + bytes <= limits_.node_served_bytes);
 }
 
+void Responder::gone() {
+  ++counters_.unsent_gone;
+}
+
 void Responder::reply(OmqConnection connection, const std::string& tag, OmqParts parts,
                       OmqPriority priority) {
   ALLIUM_CHECK(parts.size() <= kOmqPartsMax);
   const Link link = find_now_(connection);
   if (!link) {
-    ++counters_.unsent_gone;
+    gone();
     return;
   }
   if (kReplyName.size() + tag.size() + bytes_of(parts) > kOmqMessageBytesMax) {

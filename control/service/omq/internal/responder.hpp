@@ -42,6 +42,9 @@ class Responder : public std::enable_shared_from_this<Responder> {
   void reply(OmqConnection connection, const std::string& tag, OmqParts parts,
              OmqPriority priority);
 
+  /// A request is not answered: whoever asked has gone.
+  void gone();
+
  private:
   struct Registered {
     OmqAccess access;
