@@ -5,8 +5,8 @@
 // than that. For those that were stored before and arrive later.
 //
 //   Units      Unix milliseconds, stamps (message_store.hpp).
-//   Limits     kMarksMax marks that say something. Of more the oldest is forgotten: what was stored before it and comes later than all
-//              of them is treated as the next says.
+//   Limits     kMarksMax marks. Of more the oldest is forgotten of which a later one says as much, else the oldest: what was stored before it and
+//              comes later than all of them is treated as the next says.
 
 #include <algorithm>
 #include <cstddef>
@@ -36,24 +36,19 @@ class Marks {
 
   Marks() = default;
 
-  /// Requires marks of which each is later than the one before and says less.
+  /// Requires are_in_order().
   explicit Marks(std::vector<Mark> marks) : marks_(std::move(marks)) {}
 
   bool operator==(const Marks&) const = default;
 
   void add(const Mark& mark) {
-    const auto is_covered = [](const Mark& one, const Mark& by) {
-      return one.asked <= by.asked && !SaysMore()(one.time_ms, by.time_ms);
-    };
-    if (std::any_of(marks_.begin(), marks_.end(),
-                    [&](const Mark& other) { return is_covered(mark, other); })) {
+    if (std::find(marks_.begin(), marks_.end(), mark) != marks_.end()) {
       return;
     }
-    std::erase_if(marks_, [&](const Mark& other) { return is_covered(other, mark); });
     const auto is_before = [](Stamp stamp, const Mark& other) { return stamp < other.asked; };
     marks_.insert(std::upper_bound(marks_.begin(), marks_.end(), mark.asked, is_before), mark);
     if (marks_.size() > kMarksMax) {
-      marks_.erase(marks_.begin());
+      forget_one();
     }
   }
 
@@ -64,14 +59,22 @@ class Marks {
 
   /// What may be given to the constructor.
   [[nodiscard]] static bool are_in_order(const std::vector<Mark>& marks) {
-    const auto is_wrong = [](const Mark& one, const Mark& next) {
-      return one.asked >= next.asked || !SaysMore()(one.time_ms, next.time_ms);
-    };
+    const auto is_wrong = [](const Mark& one, const Mark& next) { return one.asked > next.asked; };
     return marks.size() <= kMarksMax &&
            std::adjacent_find(marks.begin(), marks.end(), is_wrong) == marks.end();
   }
 
  private:
+  // One that a later one makes needless for most still ends what was there, before it was stored anew and the later one ended nothing.
+  void forget_one() {
+    const auto covered = std::find_if(marks_.begin(), marks_.end(), [this](const Mark& one) {
+      return std::any_of(marks_.begin(), marks_.end(), [&one](const Mark& by) {
+        return one.asked < by.asked && !SaysMore()(one.time_ms, by.time_ms);
+      });
+    });
+    marks_.erase(covered == marks_.end() ? marks_.begin() : covered);
+  }
+
   std::vector<Mark> marks_;
 };
 
@@ -81,10 +84,11 @@ using ShortenMarks = Marks<std::less<>>;
 /// That all with a timestamp <= time_ms were deleted.
 using RemovalMarks = Marks<std::greater<>>;
 
-/// Tells the history of a message what was asked for after its store.
+/// Tells the history of a message what was asked for after its store, or after what is known of it began.
 inline void tell(const ShortenMarks& marks, MessageHistory& history, Stamp stored) {
+  const Stamp first = std::min(stored, history.first_stored());
   for (const Mark& mark : marks.marks()) {
-    if (mark.asked > stored) {
+    if (mark.asked > first) {
       history.add(ExpiryChange::shorten, mark.time_ms, mark.asked);
     }
   }
@@ -95,7 +99,8 @@ inline void tell(const RemovalMarks& marks, MessageHistory& history, Stamp store
                  std::uint64_t timestamp_ms) {
   for (const Mark& mark : marks.marks()) {
     const bool is_before = origin == Origin::replica ? stored <= mark.asked : stored < mark.asked;
-    if (is_before && timestamp_ms <= mark.time_ms) {
+    if ((is_before && timestamp_ms <= mark.time_ms) ||
+        history.was_stored(mark.asked, mark.time_ms)) {
       history.add_removal(mark.asked, mark.time_ms);
     }
   }

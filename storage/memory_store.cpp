@@ -121,6 +121,13 @@ void MemoryStore::expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_m
   if (expiry_ms < message.expiry_ms || has_trace) {
     leave_trace(mailbox, hash, history, std::max(message.expiry_ms, expiry_ms), now_ms);
   }
+  show(mailbox, hash, now_ms);
+}
+
+/// As its history says.
+void MemoryStore::show(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms) {
+  const MessageHistory& history = mailbox.asked.at(hash).history;
+  Message& message = mailbox.messages.at(mailbox.places.at(hash));
   message.expiry_ms = visible_until(history, message.expiry_ms, now_ms);
   message.timestamp_ms = history.timestamp_ms();
 }
@@ -238,7 +245,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   if (replaces) {
     replace_others(mailbox, message, history, when);
   }
-  if (expiry_ms == 0) {
+  if (expiry_ms == 0 && !history.may_come_back()) {
     if (is_kept || (!is_replica && history != trace)) {
       erase(mailbox, message.hash);
       leave_trace(mailbox, message.hash, history, now_ms + kLifeMsMax, now_ms);
@@ -251,20 +258,22 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
       mailbox.traces.erase(message.hash);
     }
   }
-  const StoreEffect effect = is_over      ? StoreEffect::expired
-                             : is_renewed ? StoreEffect::renewed
-                             : is_here    ? StoreEffect::already
-                                          : StoreEffect::inserted;
+  const StoreEffect effect = expiry_ms == 0 ? StoreEffect::tombstoned
+                             : is_over      ? StoreEffect::expired
+                             : is_renewed   ? StoreEffect::renewed
+                             : is_here      ? StoreEffect::already
+                                            : StoreEffect::inserted;
+  const Stored stored{effect, expiry_ms == 0 ? message.expiry_ms : expiry_ms};
   if (is_here || (is_over && is_kept)) {
     Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
     kept.expiry_ms = visible_until(history, kept.expiry_ms, now_ms);
     kept.timestamp_ms = history.timestamp_ms();
     Asked& asked = mailbox.asked.at(message.hash);
     asked = {std::max(asked.stored, when.asked), history};
-    return Stored{effect, expiry_ms};
+    return stored;
   }
   if (is_over && is_replica && message.expiry_ms <= now_ms) {
-    return Stored{effect, expiry_ms};
+    return stored;
   }
   erase(mailbox, message.hash);
   const Place place(message.space, order);
@@ -273,7 +282,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   message.expiry_ms = visible_until(history, message.expiry_ms, now_ms);
   message.timestamp_ms = history.timestamp_ms();
   mailbox.messages.emplace(place, std::move(message));
-  return Stored{effect, expiry_ms};
+  return stored;
 }
 
 void MemoryStore::store(const Account& account, Message message, Origin origin, bool replaces,
@@ -304,7 +313,7 @@ bool MemoryStore::take_away(Mailbox& mailbox, const Hash& hash, std::uint64_t up
       std::max(mailbox.messages.at(mailbox.places.at(hash)).expiry_ms, when.now_ms + kLifeMsMax);
   mailbox.asked.at(hash).history.add_removal(when.asked, up_to_ms);
   const MessageHistory history = mailbox.asked.at(hash).history;
-  if (history.expiry_ms() > 0) {
+  if (history.expiry_ms() > 0 || history.may_come_back()) {
     expire(mailbox, hash, when.now_ms);
     return was_live && live(mailbox, hash, when.now_ms) == nullptr;
   }
@@ -405,8 +414,11 @@ void MemoryStore::change_expiry(const Account& account, std::vector<Hash> hashes
       if (is_meant || (message != nullptr ? now_held_ms != held_ms : now_held_ms > now_ms)) {
         updated[hashes[i]] = now_held_ms;
         expire(mailbox, hashes[i], now_ms);
-      } else if (message != nullptr) {
-        unchanged.emplace(hashes[i], held_ms);
+      } else {
+        show(mailbox, hashes[i], now_ms);
+        if (held_ms > 0) {
+          unchanged.emplace(hashes[i], held_ms);
+        }
       }
     }
     ExpiriesChanged changed;
@@ -426,16 +438,26 @@ void MemoryStore::shorten_all(const Account& account, std::optional<Namespace> s
   done(carry_out<HashesBySpace>(account, with_reserve(), when.asked, [&](Mailbox& mailbox) {
     HashesBySpace shortened;
     std::vector<Hash> concerned;
+    std::vector<Hash> changed;
     for (const auto& [place, message] : mailbox.messages) {
       Asked& asked = mailbox.asked.at(message.hash);
       if (!is_in(space, place.first) || !concerns(asked, when)) {
         continue;
       }
       asked.history.add(ExpiryChange::shorten, expiry_ms, when.asked);
-      if (message.expiry_ms > when.now_ms && asked.history.expiry_ms() < message.expiry_ms) {
+      const bool is_live = message.expiry_ms > when.now_ms;
+      const bool is_shortened = is_live && asked.history.expiry_ms() < message.expiry_ms;
+      if (is_shortened) {
         shortened[place.first].push_back(message.hash);
-        concerned.push_back(message.hash);
       }
+      if (is_shortened || (!is_live && asked.history.expiry_ms() > when.now_ms)) {
+        concerned.push_back(message.hash);
+      } else {
+        changed.push_back(message.hash);
+      }
+    }
+    for (const Hash& hash : changed) {
+      show(mailbox, hash, when.now_ms);
     }
     for (const Hash& hash : concerned) {
       expire(mailbox, hash, when.now_ms);

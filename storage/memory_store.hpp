@@ -149,6 +149,7 @@ class MemoryStore : public MessageStore {
   static void erase(Mailbox& mailbox, const Hash& hash);
   static void erase_as_if_never_there(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
   static void expire(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
+  static void show(Mailbox& mailbox, const Hash& hash, std::uint64_t now_ms);
   static void leave_trace(Mailbox& mailbox, const Hash& hash, const MessageHistory& history,
                           std::uint64_t until_ms, std::uint64_t now_ms);
   [[nodiscard]] static MessageHistory trace_of(const Mailbox& mailbox, const Hash& hash,

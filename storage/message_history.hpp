@@ -73,6 +73,19 @@ class MessageHistory {
   /// 0 where there is nothing, or it was deleted.
   [[nodiscard]] std::uint64_t expiry_ms() const { return life_at(latest()).expiry_ms; }
 
+  /// It was deleted, but would be there had it ended before one of its stores: by something that was asked for before that, and may still come.
+  [[nodiscard]] bool may_come_back() const {
+    std::uint64_t removed_up_to_ms = 0;
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+      if (step->kind == Kind::remove) {
+        removed_up_to_ms = std::max(removed_up_to_ms, step->timestamp_ms);
+      } else if (step->kind == Kind::store && step->timestamp_ms > removed_up_to_ms) {
+        return expiry_ms() == 0;
+      }
+    }
+    return false;
+  }
+
   /// Of the store that brought it; one that is stored again while it is there keeps it.
   [[nodiscard]] std::uint64_t timestamp_ms() const { return life_at(latest()).timestamp_ms; }
 
@@ -127,6 +140,22 @@ class MessageHistory {
   /// Whether it was there when something else was asked for, as far as is known.
   [[nodiscard]] bool was_there(Stamp asked) const {
     return settled_.asked > asked || life_at(asked).expiry_ms > asked / kStampsPerMs;
+  }
+
+  /// When a client stored it first, as far as is known.
+  [[nodiscard]] Stamp first_stored() const {
+    const auto first = std::find_if(steps_.begin(), steps_.end(), [](const Step& step) {
+      return step.kind == Kind::store && !is_replica(step);
+    });
+    return first == steps_.end() ? UINT64_MAX : first->asked;
+  }
+
+  /// Whether a client stored it before that, with a timestamp that is no later than this.
+  [[nodiscard]] bool was_stored(Stamp before, std::uint64_t up_to_ms) const {
+    return std::any_of(steps_.begin(), steps_.end(), [&](const Step& step) {
+      return step.kind == Kind::store && !is_replica(step) && step.asked < before &&
+             step.timestamp_ms <= up_to_ms;
+    });
   }
 
   /// Whether a client said something of it before.

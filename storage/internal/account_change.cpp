@@ -260,7 +260,8 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
 Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message& message,
                                   const MessageHistory& history, Origin origin) {
   const std::uint64_t expiry_ms = history.expiry_ms();
-  if (expiry_ms == 0) {
+  const StoreEffect effect = expiry_ms == 0 ? StoreEffect::tombstoned : StoreEffect::expired;
+  if (expiry_ms == 0 && !history.may_come_back()) {
     // For stores of it that are still on their way.
     if (here) {
       erase(*here);
@@ -268,7 +269,7 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
     if (here || (origin == Origin::client && history != history_of(message.hash))) {
       leave_trace(message.hash, history, now_ms_ + kLifeMsMax);
     }
-    return {StoreEffect::tombstoned, message.expiry_ms};
+    return {effect, message.expiry_ms};
   }
   if (here) {
     Kept kept = *here;
@@ -278,7 +279,7 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
   } else if (origin == Origin::client || message.expiry_ms > now_ms_) {
     insert(message, history);
   }
-  return {StoreEffect::expired, expiry_ms};
+  return {effect, expiry_ms == 0 ? message.expiry_ms : expiry_ms};
 }
 
 // Public outboxes: of all that was stored the newest is kept. A message is kept out by one that was there when it was asked for,
@@ -396,8 +397,8 @@ bool AccountChange::take_away(Kept message, std::uint64_t up_to_ms) {
   Header& header = message.header;
   const bool was_live = is_live(message);
   header.history.add_removal(asked_, up_to_ms);
-  if (header.history.expiry_ms() > 0) {
-    // It was stored again since this was asked for.
+  if (header.history.expiry_ms() > 0 || header.history.may_come_back()) {
+    // It was stored again since this was asked for, or may have been after something that has not come yet.
     expire(message);
     return was_live && header.history.expiry_ms() <= now_ms_;
   }
@@ -525,7 +526,7 @@ ExpiriesChanged AccountChange::change_expiry(const std::vector<Hash>& hashes,
       updated[hashes[i]] = now_held_ms;
       expire(*here);
     } else {
-      rewrite(*here);
+      set_expiry(*here);
       if (was_live) {
         unchanged.emplace(hashes[i], held_ms);
       }
@@ -545,11 +546,15 @@ HashesBySpace AccountChange::shorten_all(std::optional<Namespace> space, std::ui
     }
     Header& header = message.header;
     header.history.add(ExpiryChange::shorten, expiry_ms, asked_);
-    if (is_live(message) && header.history.expiry_ms() < header.expiry_ms) {
+    const bool is_shortened = is_live(message) && header.history.expiry_ms() < header.expiry_ms;
+    if (is_shortened) {
       shortened[message.place.space].push_back(header.hash);
+    }
+    // It is there again where it ended so early that it was stored anew.
+    if (is_shortened || (!is_live(message) && header.history.expiry_ms() > now_ms_)) {
       expire(message);
     } else {
-      rewrite(message);
+      set_expiry(message);
     }
   }
   mark_all(Kind::shorten_marks, space, expiry_ms, decode_shorten_marks);

@@ -104,8 +104,7 @@ StoreChange draw(std::mt19937_64& random, std::uint64_t asked_ms) {
   const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
   // Clients' clocks are off.
   const std::uint64_t timestamp_ms = asked_ms + random() % 11 - 5;
-  // Between the timestamps of two stores of a message is a limit (storage/README.md).
-  const std::uint64_t before_ms = random() % 4 == 0 ? kNow - 2'000 : kNow - 900;
+  const std::uint64_t before_ms = asked_ms - random() % 400;
   const auto kind = random() % 10;
   const auto change = static_cast<ExpiryChange>(random() % 3);
   return [=](MessageStore& to, const Account& account) {
@@ -151,6 +150,57 @@ TYPED_TEST(AnyStore, HoldsWhatWasAskedForLaterInWhateverOrderItArrives) {
       changes.push_back(draw(random, kNow - 1'000 + i));
     }
     expect_alike_in_any_order(this->in(), run, std::move(changes), run % 2 == 1, random);
+  }
+}
+
+// The second ends its life where the first has not, and that comes late: of what was stored anew in between nothing must be lost.
+TYPED_TEST(AnyStore, HoldsWhatWasStoredAnewBetweenTwoThingsThatEndItInWhateverOrderTheyArrive) {
+  const auto stored = [](std::uint64_t at_ms) {
+    return [=](MessageStore& to, const Account& account) {
+      store(to, account, message_of("h", 0, kNow + kHour, at_ms), Origin::client, false,
+            When(kNow, stamp_of(at_ms)))
+          .value();
+    };
+  };
+  const auto removed_before = [](std::uint64_t before_ms, std::uint64_t at_ms) {
+    return [=](MessageStore& to, const Account& account) {
+      answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        to.remove_before(account, 0, before_ms, When(kNow, stamp_of(at_ms)), std::move(done));
+      }).value();
+    };
+  };
+  const When between(kNow, stamp_of(kNow - 700));
+  const std::vector<StoreChange> ends = {
+      removed_before(kNow - 850, kNow - 700),
+      [=](MessageStore& to, const Account& account) {
+        remove(to, account, {"h"}, between).value();
+      },
+      [=](MessageStore& to, const Account& account) {
+        answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+          to.shorten_all(account, 0, kNow - 650, between, std::move(done));
+        }).value();
+      },
+      [=](MessageStore& to, const Account& account) {
+        answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+          to.change_expiry(account, {"h"}, {kNow - 650}, ExpiryChange::set, between,
+                           std::move(done));
+        }).value();
+      }};
+  std::uint8_t run = 0;
+  for (const StoreChange& end : ends) {
+    const std::vector<StoreChange> changes = {stored(kNow - 900), end, stored(kNow - 600),
+                                              removed_before(kNow - 650, kNow - 500)};
+    std::vector<std::size_t> order = {0, 1, 2, 3};
+    std::uint8_t number = 0;
+    ++run;
+    do {
+      const Account account = account_of(run, number++);
+      for (const std::size_t i : order) {
+        changes[i](this->in(), account);
+      }
+      EXPECT_EQ(messages_of(this->in(), account), (std::set<std::string>{"h lives 3600000 of 600"}))
+          << int{run} << ": " << order[0] << order[1] << order[2] << order[3];
+    } while (std::next_permutation(order.begin(), order.end()));
   }
 }
 
