@@ -169,7 +169,8 @@ void SwarmPeers::all_answered(const SwarmCommand& command, const std::shared_ptr
   if (is_missed_here && !is_done_again) {
     missed.push_back(around_.membership.own());
   }
-  const bool is_anywhere = outcome.is_done_here || outcome.is_with_others;
+  const bool is_anywhere =
+      outcome.is_done_here || outcome.is_with_others || outcome.may_be_with_others;
   auto is_over = [this, command, number = outcome.number, is_done_again, is_anywhere,
                   over](bool is_lost) {
     if (is_lost && is_anywhere && number) {
@@ -197,8 +198,10 @@ void SwarmPeers::hand_on(const std::shared_ptr<const Round>& round) {
   // keeps it for this node and all others from the first: were this node to die now, nobody else would know who has missed it.
   bool is_to_be_kept = !round->outcome->number;
   for (const NodeKey& key : round->keys) {
-    auto told = [this, round](MemberReply reply, bool is_missed) {
+    auto told = [this, round, was_dead = absent_->is_dead(key)](MemberReply reply, bool is_missed) {
       Outcome& outcome = *round->outcome;
+      // It may have stood still, and do it when it goes on.
+      outcome.may_be_with_others |= !was_dead && reply.kind == MemberReply::Kind::timeout;
       if (is_missed) {
         outcome.missed.push_back(reply.member);
       } else if (reply.kind == MemberReply::Kind::answered) {

@@ -69,6 +69,8 @@ inline constexpr std::size_t kHandOverBytesMax = 1'000'000;
 inline constexpr std::uint64_t kTidyQueuesMs = 60'000;
 /// How long what has run out is still kept, hidden: an extension that was asked for before may come late.
 inline constexpr std::uint64_t kFreedAfterMs = 600'000;
+/// How long a queue has a message that has run out: where it is, it may have been extended, by a command that has not come here.
+inline constexpr std::uint64_t kMootAfterMs = 3'600'000;
 /// After the network has changed: how long others may still see it as it was.
 inline constexpr std::uint64_t kViewsDifferMs = 600'000;
 /// A member that is taken to be alive is asked.
@@ -158,6 +160,7 @@ class SwarmPeers final : public SwarmMembers {
   struct Outcome {
     std::optional<std::uint64_t> number;  ///< in this node's queue for itself
     bool is_with_others = false;          ///< one has it, or it is in his queue
+    bool may_be_with_others = false;      ///< one was sent it, and has not answered
     bool is_done_here = false;
     bool is_kept_for_all = false;  ///< by another, also for this node
     bool wants_keeper = false;     ///< one who has done it, for the first could not keep it

@@ -157,8 +157,12 @@ void AbsentMembers::tidy_queue(const NodeKey& key, std::uint64_t after) {
       while_alive(is_alive_, [this, key, last = page->back().number] { tidy_queue(key, last); }));
 }
 
-// Not that it is not here decides: there may have been no room for it.
 bool AbsentMembers::is_moot(std::string_view text) const {
+  return is_moot(text, kMootAfterMs);
+}
+
+// Not that it is not here decides: there may have been no room for it.
+bool AbsentMembers::is_moot(std::string_view text, std::uint64_t expired_for_ms) const {
   const std::optional<MissedRecord> record = parse_record(text);
   if (!record) {
     return true;
@@ -166,7 +170,7 @@ bool AbsentMembers::is_moot(std::string_view text) const {
   const std::vector<OwnedMessage> messages = messages_of(*record);
   const std::optional<storage::Stamp> asked = asked_for(*record);
   const auto origin = asked ? storage::Origin::client : storage::Origin::replica;
-  const storage::When when(around_.now_ms(), asked.value_or(0));
+  const storage::When when(around_.now_ms() - expired_for_ms, asked.value_or(0));
   return !messages.empty() &&
          std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {
            const bool replaces = is_public_outbox(one.second.space);
@@ -207,7 +211,7 @@ PeerParts AbsentMembers::parts_for(HandOver how, const std::vector<storage::Miss
     if (how == HandOver::commands) {
       // As they were said: what they come to, their stamps tell, in whatever order they arrive.
       records.push_back(one);
-    } else if (!is_moot(one.record)) {
+    } else if (!is_moot(one.record, 0)) {
       // Without stamps what was deleted would come back.
       records.push_back({one.number, as_it_is_now(one.record)});
     }

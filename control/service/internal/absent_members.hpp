@@ -59,7 +59,7 @@ class AbsentMembers {
   void queue(const NodeKey& key, std::vector<std::string> records,
              std::function<void(bool is_queued)> done);
 
-  /// Of a record: that nobody has its messages any more, expired or deleted.
+  /// Of a record: that nobody has its messages any more, deleted or expired long ago (kMootAfterMs).
   [[nodiscard]] bool is_moot(std::string_view text) const;
 
  private:
@@ -83,6 +83,8 @@ class AbsentMembers {
   void tidy_queues();
   void tidy_queue(const NodeKey& key, std::uint64_t after);
   [[nodiscard]] PeerParts parts_for(HandOver how, const std::vector<storage::Missed>& missed) const;
+  /// The same, and `expired_for_ms` instead of long ago.
+  [[nodiscard]] bool is_moot(std::string_view text, std::uint64_t expired_for_ms) const;
   [[nodiscard]] std::string as_it_is_now(const std::string& text) const;
   void queued(const NodeKey& key);
   void probe_later(const NodeKey& key, std::uint64_t after_ms = kProbeIntervalMs);

@@ -23,15 +23,18 @@ namespace {
 
 constexpr std::size_t kPassedOnMax = 10'000;
 
-/// Whether a command deleted a message here, or changed when one ends.
-bool changed_something(const Answer& answer) {
+/// Whether a command brought a message here, deleted one, or changed when one ends. Of a revocation the answer does not say.
+bool changed_something(const std::string& method, const Answer& answer) {
   const auto* body = answer.body.if_object();
   const auto has = [body](std::string_view name) {
     const json::value* list = body == nullptr ? nullptr : body->if_contains(name);
     return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
                                (list->is_object() && !list->get_object().empty()));
   };
-  return answer.status == Status::ok && (has("deleted") || has("updated"));
+  const bool is_kept = method == "store" && body != nullptr && !body->contains("already");
+  const bool is_of_revocations = method == "revoke_subaccount" || method == "unrevoke_subaccount";
+  return answer.status == Status::ok &&
+         (has("deleted") || has("updated") || is_kept || is_of_revocations);
 }
 
 }  // namespace
@@ -117,17 +120,18 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
           on_copy_(*account, *asked);
         }
       }
-      rpc.call_params(
-          record->command.method, record->command.params, RpcSource::late_peer,
-          [done, passed_on, from, is_passed_on = record->is_passed_on](const Answer& answer,
-                                                                       Format) mutable {
-            // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
-            if (changed_something(answer) || (answer.status == Status::ok && !is_passed_on)) {
-              passed_on();
-            }
-            done(answer.status == Status::internal || answer.status == Status::not_acceptable ||
-                 (answer.status == Status::misdirected && from == From::another));
-          });
+      rpc.call_params(record->command.method, record->command.params, RpcSource::late_peer,
+                      [done, passed_on, from, method = record->command.method,
+                       is_passed_on = record->is_passed_on](const Answer& answer, Format) mutable {
+                        // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
+                        if (changed_something(method, answer) ||
+                            (answer.status == Status::ok && !is_passed_on)) {
+                          passed_on();
+                        }
+                        done(answer.status == Status::internal ||
+                             answer.status == Status::not_acceptable ||
+                             (answer.status == Status::misdirected && from == From::another));
+                      });
     }
   }
   one_less();

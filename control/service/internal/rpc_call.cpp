@@ -120,7 +120,8 @@ bool RpcCall::is_timely(std::uint64_t timestamp_ms, std::uint64_t tolerance_ms) 
 bool RpcCall::is_badly_signed(const Authentication& who, std::string_view message, Access wanted,
                               std::string_view text, bool heeds_revocation) const {
   std::vector<Token> revoked;
-  if (who.subaccount && heeds_revocation) {
+  // What a member took, it took before it knew of the revocation; its client has the answer. Were it refused here, members would stay unequal.
+  if (who.subaccount && heeds_revocation && is_from_client()) {
     Result<std::vector<Token>> known = around.store.revoked(who.account);
     if (!known) {
       refuse(Status::internal, "Internal Server Error. Could not retrieve revoked_subaccounts");

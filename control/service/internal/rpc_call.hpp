@@ -76,7 +76,7 @@ struct RpcCall {
                                std::uint64_t tolerance_ms) const noexcept;
 
   /// Answers 401 with `text` where the signature does not hold, 500 where that cannot be told now, since the store is being opened again:
-  /// a member's 401 would be the last word. `heeds_revocation` false reads over a revoked subaccount.
+  /// a member's 401 would be the last word. A subaccount that is revoked is refused where it asks, if `heeds_revocation`.
   [[nodiscard]] bool is_badly_signed(const Authentication& who, std::string_view message,
                                      Access wanted, std::string_view text,
                                      bool heeds_revocation = true) const;

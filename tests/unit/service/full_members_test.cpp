@@ -49,6 +49,35 @@ TEST(FullEntry, TellsTheOthersWhatItDeletes) {
   }
 }
 
+// Its client is told that it has failed. A member that stood still does it all the same, and it alone would have.
+TEST(FullEntry, TellsAllLaterWhatMembersWhoStoodStillMayHaveDone) {
+  SwarmWorld world(3);
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    world.start(node);
+  }
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("old", world.now_ms));
+  world.run(60'000);
+  const json::object removal = owner.remove({std::string(kept.body.at("hash").as_string())});
+  world.node(0).store().failure = {Errc::full, "nothing can be written"};
+  for (const std::size_t node : {1U, 2U}) {
+    world.node(node).silent_on = {"sn.storage_cc", "sn.allium_keep"};
+  }
+  EXPECT_EQ(world.call(0, "delete", removal).status, Status::internal);
+  json::object late = removal;
+  late["asked"] = stamp(world.now_ms);
+  world.call(2, "delete", late, Format::json, RpcSource::late_peer);
+  world.node(0).store().failure.reset();
+  for (const std::size_t node : {1U, 2U}) {
+    world.node(node).silent_on.clear();
+  }
+  world.run(60'000);
+
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    EXPECT_TRUE(sorted_data(world, node, owner).empty()) << node;
+  }
+}
+
 TEST(FullEntry, KeepsForAnAbsentMemberWhatItHasNoRoomForItself) {
   SwarmWorld world(3);
   world.start(0);

@@ -2,9 +2,11 @@
 
 // Commands that reach one member late, and in another order than the others had them.
 
+#include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 
 #include "control/service/encoding.hpp"
+#include "control/service/missed_records.hpp"
 #include "control/service/swarm_peers.hpp"
 #include "tests/unit/service/swarm_world.hpp"
 
@@ -210,6 +212,114 @@ TEST(LateCommand, BringsBackWhatWasExtendedBeforeItWasOver) {
   world.run(30'000);
 
   expect_expiry_everywhere(world, owner, hash, expiry_ms);
+}
+
+/// A group's member, who may write and delete.
+struct GroupMember {
+  TestAccount group{3, 9};
+  TestAccount person{3, 10};
+  std::string token =
+      std::string("\x03\x07\0\0", 4) + std::string(text_of(person.key().public_key()));
+
+  [[nodiscard]] json::object store(std::string_view data, std::uint64_t now_ms) const {
+    return {
+        {"pubkey", group.hex()},
+        {"namespace", 11},
+        {"timestamp", now_ms},
+        {"ttl", 3'600'000},
+        {"data", to_base64(bytes_of(data))},
+        {"signature", to_base64(person.key().sign(bytes_of("store11" + std::to_string(now_ms))))},
+        {"subaccount", to_base64(bytes_of(token))},
+        {"subaccount_sig", to_base64(group.key().sign(bytes_of(token)))}};
+  }
+
+  [[nodiscard]] json::object revoke(std::uint64_t now_ms) const {
+    return group.signed_params("revoke_subaccount" + std::to_string(now_ms) + token,
+                               {{"revoke", to_hex(bytes_of(token))}, {"timestamp", now_ms}});
+  }
+};
+
+// Its client has been told that it is stored.
+TEST(LateCommand, OfASubaccountIsObeyedThoughThatIsRevokedNow) {
+  for (const bool is_revoked_first : {false, true}) {
+    SwarmWorld world(2);
+    world.start(0);
+    world.start(1);
+    world.run(120'000);  // they have asked each other what they had before
+    const GroupMember member;
+    const auto revoke = [&] {
+      world.node(0).is_up = false;
+      EXPECT_EQ(world.call(1, "revoke_subaccount", member.revoke(world.now_ms)).status, Status::ok);
+      world.node(0).is_up = true;
+    };
+    const auto store = [&] {
+      world.node(1).is_up = false;
+      EXPECT_EQ(world.call(0, "store", member.store("one", world.now_ms)).status, Status::ok);
+      world.node(1).is_up = true;
+    };
+    is_revoked_first ? revoke() : store();
+    is_revoked_first ? store() : revoke();
+    world.run(60'000);
+
+    for (const std::size_t node : {0U, 1U}) {
+      EXPECT_EQ(world.node(node).store().status().messages, 1U) << node;
+      EXPECT_EQ(world.node(node).store().revoked(member.group.account())->size(), 1U) << node;
+    }
+    EXPECT_EQ(world.call(0, "store", member.store("two", world.now_ms)).status,
+              Status::unauthorised);
+  }
+}
+
+// Who was away is given the command by those whom it was taken from, and they have not heard that its message lives on.
+TEST(LateCommand, IsKeptForWhoIsAwayWhereItsMessageHasRunOutAndLivesOnElsewhere) {
+  SwarmWorld world(3);
+  for (std::size_t node = 0; node < world.size(); ++node) {
+    world.start(node);
+  }
+  world.run(120'000);  // they have asked each other what they had before
+  const TestAccount owner(5, 1);
+  world.node(2).is_up = false;
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms, 0, 60'000));
+  const std::string hash(kept.body.at("hash").as_string());
+  world.node(0).is_up = false;
+  const std::uint64_t expiry_ms = world.now_ms + 3 * 3'600'000;
+  const Answer extended =
+      world.call(1, "expire",
+                 owner.signed_params(
+                     "expireextend" + std::to_string(expiry_ms) + hash,
+                     {{"messages", json::array{hash}}, {"expiry", expiry_ms}, {"extend", true}}));
+  ASSERT_EQ(extended.status, Status::ok);
+  world.node(1).is_up = false;
+  world.run(2 * kTidyQueuesMs + 60'000);
+  for (const std::size_t node : {0U, 1U, 2U}) {
+    world.node(node).is_up = true;
+  }
+  world.run(60'000);
+
+  expect_expiry_everywhere(world, owner, hash, expiry_ms);
+}
+
+TEST(LateCommand, IsPassedOnToWhomItsTakerHasGivenMessagesWhereItIsNewThere) {
+  SwarmWorld world(2);
+  const TestAccount owner(5, 1);
+  world.call(1, "store", owner.store("one", world.now_ms));
+  world.add_node();
+  world.assign({0, 0, 0});
+  world.run(60'000);
+  ASSERT_EQ(sorted_data(world, 2, owner), std::vector<std::string>{"one"});
+  world.run(600'000);
+  json::object params = owner.store("two", world.now_ms);
+  params["asked"] = stamp(world.now_ms);
+  const std::string record = passed_on_record({"store", json::serialize(params)});
+  for (const std::size_t node : {0U, 1U}) {
+    world.node(node).serve(world.node(2).key(), "sn.allium_late",
+                           {records_in({storage::Missed{1, record}})}, [](const PeerParts&) {});
+  }
+  world.run(20'000);
+
+  for (const std::size_t node : {0U, 1U, 2U}) {
+    EXPECT_EQ(sorted_data(world, node, owner), (std::vector<std::string>{"one", "two"})) << node;
+  }
 }
 
 TEST(LateCommand, IsHeldAgainstTheTimeAtWhichItWasAskedFor) {
