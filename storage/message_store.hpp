@@ -112,6 +112,7 @@ enum class StoreEffect : std::uint8_t {
 struct Stored {
   StoreEffect effect{};
   std::uint64_t expiry_ms = 0;  ///< the expiry that now holds
+  bool is_changed = false;      ///< what can be seen is not as it was
 };
 
 enum class ExpiryChange : std::uint8_t { set, shorten, extend };

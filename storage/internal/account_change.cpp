@@ -246,15 +246,16 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
     kept.header.stored = std::max(kept.header.stored, asked_);
     kept.header.history = history;
     set_expiry(std::move(kept));
-    return {is_replica && history.began_after(message, here->header.history) ? StoreEffect::renewed
-                                                                             : StoreEffect::already,
-            expiry_ms};
+    const bool is_renewed = is_replica && history.began_after(message, here->header.history);
+    return {is_renewed ? StoreEffect::renewed : StoreEffect::already, expiry_ms,
+            std::pair(expiry_ms, history.timestamp_ms()) !=
+                std::pair(here->header.expiry_ms, here->header.timestamp_ms)};
   }
   if (here) {
     erase(*here);
   }
   insert(message, history);
-  return {StoreEffect::inserted, expiry_ms};
+  return {StoreEffect::inserted, expiry_ms, true};
 }
 
 Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message& message,

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t kPassedOnMax = 10'000;
 
-/// Whether a command brought a message here, deleted one, or changed when one ends. Of a revocation the answer does not say.
+/// Whether a command changed what can be seen here. Of a revocation the answer does not say.
 bool changed_something(const std::string& method, const Answer& answer) {
   const auto* body = answer.body.if_object();
   const auto has = [body](std::string_view name) {
@@ -31,10 +31,8 @@ bool changed_something(const std::string& method, const Answer& answer) {
     return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
                                (list->is_object() && !list->get_object().empty()));
   };
-  const bool is_kept = method == "store" && body != nullptr && !body->contains("already");
   const bool is_of_revocations = method == "revoke_subaccount" || method == "unrevoke_subaccount";
-  return answer.status == Status::ok &&
-         (has("deleted") || has("updated") || is_kept || is_of_revocations);
+  return answer.status == Status::ok && (has("deleted") || has("updated") || is_of_revocations);
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ std::ostream& operator<<(std::ostream& out, const Message& message) {
 }
 
 std::string text(const Stored& stored) {
-  return std::to_string(static_cast<int>(stored.effect)) + " " + std::to_string(stored.expiry_ms);
+  return std::to_string(static_cast<int>(stored.effect)) + " " + std::to_string(stored.expiry_ms) +
+         (stored.is_changed ? " changed" : "");
 }
 
 std::string text(const std::vector<Hash>& hashes) {

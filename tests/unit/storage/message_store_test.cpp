@@ -80,6 +80,8 @@ TYPED_TEST(AnyStore, KeepsOneMessageAHashAndTheLaterExpiry) {
 
   EXPECT_EQ(stored.effect, StoreEffect::already);
   EXPECT_EQ(stored.expiry_ms, kNow + 2 * kHour);
+  EXPECT_TRUE(stored.is_changed);
+  EXPECT_FALSE(store(this->in(), this->account_, message_of("a")).value().is_changed);
   EXPECT_EQ(hashes_of(this->in(), this->account_, 0, kNow + kHour + 1), (Hashes{"a"}));
   EXPECT_EQ(this->in().status().messages, 1U);
 }
