@@ -57,6 +57,14 @@ class Marks {
 
   [[nodiscard]] const std::vector<Mark>& marks() const noexcept { return marks_; }
 
+  [[nodiscard]] std::vector<Mark> most_first() const {
+    std::vector<Mark> sorted = marks_;
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Mark& one, const Mark& other) {
+      return SaysMore()(one.time_ms, other.time_ms);
+    });
+    return sorted;
+  }
+
   /// What may be given to the constructor.
   [[nodiscard]] static bool are_in_order(const std::vector<Mark>& marks) {
     const auto is_wrong = [](const Mark& one, const Mark& next) { return one.asked > next.asked; };
@@ -84,12 +92,13 @@ using ShortenMarks = Marks<std::less<>>;
 /// That all with a timestamp <= time_ms were deleted.
 using RemovalMarks = Marks<std::greater<>>;
 
-/// Tells the history of a message what was asked for after its store, or after what is known of it began.
+/// Tells the history of a message what was asked for after its store, or after what is known of it began: of marks with nothing else between
+/// them the one that says most, for a history has few steps.
 inline void tell(const ShortenMarks& marks, MessageHistory& history, Stamp stored) {
   const Stamp first = std::min(stored, history.first_stored());
-  for (const Mark& mark : marks.marks()) {
+  for (const Mark& mark : marks.most_first()) {
     if (mark.asked > first) {
-      history.add(ExpiryChange::shorten, mark.time_ms, mark.asked);
+      history.add_if_new({mark.asked, mark.time_ms, HistoryStep::Kind::shorten});
     }
   }
 }
@@ -97,11 +106,11 @@ inline void tell(const ShortenMarks& marks, MessageHistory& history, Stamp store
 /// `stored` of a replica is its timestamp; it does not come back with what is as old as its deletion.
 inline void tell(const RemovalMarks& marks, MessageHistory& history, Stamp stored, Origin origin,
                  std::uint64_t timestamp_ms) {
-  for (const Mark& mark : marks.marks()) {
+  for (const Mark& mark : marks.most_first()) {
     const bool is_before = origin == Origin::replica ? stored <= mark.asked : stored < mark.asked;
     if ((is_before && timestamp_ms <= mark.time_ms) ||
         history.was_stored(mark.asked, mark.time_ms)) {
-      history.add_removal(mark.asked, mark.time_ms);
+      history.add_if_new({mark.asked, 0, HistoryStep::Kind::remove, mark.time_ms});
     }
   }
 }

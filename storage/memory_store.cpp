@@ -222,14 +222,15 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   } else {
     history.add_store(message.expiry_ms, when.asked, message.timestamp_ms);
   }
-  for (const auto& [space, marks] : mailbox.shortened) {
-    if (is_in(space, message.space) && marks.end_ms() > now_ms) {
-      tell(marks, history, when.asked);
+  for (const std::optional<Namespace> space :
+       {std::optional(message.space), std::optional<Namespace>()}) {
+    const auto shortened = mailbox.shortened.find(space);
+    if (shortened != mailbox.shortened.end() && shortened->second.end_ms() > now_ms) {
+      tell(shortened->second, history, when.asked);
     }
-  }
-  for (const auto& [space, marks] : mailbox.removed) {
-    if (is_in(space, message.space) && marks.end_ms() > now_ms) {
-      tell(marks, history, when.asked, origin, message.timestamp_ms);
+    const auto removed = mailbox.removed.find(space);
+    if (removed != mailbox.removed.end() && removed->second.end_ms() > now_ms) {
+      tell(removed->second, history, when.asked, origin, message.timestamp_ms);
     }
   }
   if (is_replica) {
@@ -250,7 +251,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
       erase(mailbox, message.hash);
       leave_trace(mailbox, message.hash, history, now_ms + kLifeMsMax, now_ms);
     }
-    return Stored{StoreEffect::tombstoned, message.expiry_ms};
+    return Stored{StoreEffect::tombstoned, message.expiry_ms, is_here};
   }
   const bool is_over = expiry_ms <= now_ms;
   if (!is_replica && !is_over) {

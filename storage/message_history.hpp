@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -56,6 +57,27 @@ class MessageHistory {
 
   void add_store(std::uint64_t expiry_ms, Stamp asked, std::uint64_t timestamp_ms) {
     add({asked, expiry_ms, Kind::store, timestamp_ms});
+  }
+
+  /// A removal or a shortening, unless one that says as much stands beside it, with nothing else between them.
+  void add_if_new(const Step& step) {
+    const auto says_as_much = [&step](const Step& other) {
+      return step.kind == Kind::remove ? other.timestamp_ms >= step.timestamp_ms
+                                       : other.expiry_ms <= step.expiry_ms;
+    };
+    const auto is_said_in = [&](auto from, auto end) {
+      const auto other = std::find_if(from, end, [&](const Step& beside) {
+        return beside.kind != step.kind || says_as_much(beside);
+      });
+      return other != end && other->kind == step.kind;
+    };
+    const auto place = std::find_if(steps_.begin(), steps_.end(), [&step](const Step& other) {
+      return other.asked > step.asked;
+    });
+    if (!is_said_in(place, steps_.end()) &&
+        !is_said_in(std::make_reverse_iterator(place), steps_.rend())) {
+      add(step);
+    }
   }
 
   /// No member's word is enough for a removal.

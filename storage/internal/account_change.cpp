@@ -262,6 +262,7 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
                                   const MessageHistory& history, Origin origin) {
   const std::uint64_t expiry_ms = history.expiry_ms();
   const StoreEffect effect = expiry_ms == 0 ? StoreEffect::tombstoned : StoreEffect::expired;
+  const bool was_live = here && is_live(*here);
   if (expiry_ms == 0 && !history.may_come_back()) {
     // For stores of it that are still on their way.
     if (here) {
@@ -270,7 +271,7 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
     if (here || (origin == Origin::client && history != history_of(message.hash))) {
       leave_trace(message.hash, history, now_ms_ + kLifeMsMax);
     }
-    return {effect, message.expiry_ms};
+    return {effect, message.expiry_ms, was_live};
   }
   if (here) {
     Kept kept = *here;
@@ -280,7 +281,7 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
   } else if (origin == Origin::client || message.expiry_ms > now_ms_) {
     insert(message, history);
   }
-  return {effect, expiry_ms == 0 ? message.expiry_ms : expiry_ms};
+  return {effect, expiry_ms == 0 ? message.expiry_ms : expiry_ms, was_live};
 }
 
 // Public outboxes: of all that was stored the newest is kept. A message is kept out by one that was there when it was asked for,

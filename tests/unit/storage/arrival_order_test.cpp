@@ -3,6 +3,7 @@
 // What a store holds does not depend on the order in which changes arrive (When, stamps).
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <random>
 #include <set>
@@ -104,7 +105,9 @@ StoreChange draw(std::mt19937_64& random, std::uint64_t asked_ms) {
   const auto only = random() % 2 == 0 ? std::optional<Namespace>(0) : std::nullopt;
   // Clients' clocks are off.
   const std::uint64_t timestamp_ms = asked_ms + random() % 11 - 5;
-  const std::uint64_t before_ms = asked_ms - random() % 400;
+  // Before all, among them, behind all.
+  const std::uint64_t before_ms =
+      std::array{kNow - 2'000, asked_ms + random() % 13 - 6, kNow - 900}[random() % 3];
   const auto kind = random() % 10;
   const auto change = static_cast<ExpiryChange>(random() % 3);
   return [=](MessageStore& to, const Account& account) {
