@@ -259,7 +259,7 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
       mailbox.traces.erase(message.hash);
     }
   }
-  const StoreEffect effect = expiry_ms == 0 ? StoreEffect::tombstoned
+  const StoreEffect effect = expiry_ms == 0 ? StoreEffect::hidden
                              : is_over      ? StoreEffect::expired
                              : is_renewed   ? StoreEffect::renewed
                              : is_here      ? StoreEffect::already

@@ -105,8 +105,9 @@ enum class StoreEffect : std::uint8_t {
   already,  ///< it was there; a later expiry was taken over
   renewed,  ///< it is there, stored anew: this replica tells of a life that was over before, and of nothing new
   tombstoned,  ///< deleted here since it was asked for, or from a replica: it is not here
-  expired,     ///< its time is over, by what was said of it since: it cannot be seen
-  outdated,    ///< a newer message is kept in its place: it was not
+  hidden,  ///< the same, but it is there again if something that comes late ended it before: it is kept for a while
+  expired,   ///< its time is over, by what was said of it since: it cannot be seen
+  outdated,  ///< a newer message is kept in its place: it was not
 };
 
 struct Stored {

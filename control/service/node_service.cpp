@@ -445,11 +445,11 @@ void NodeService::State::add_swarm_commands() {
       reply({"400", "expected a method and its parameters"});
       return;
     }
-    swarm->take_command(*rpc, command.parts[0], command.parts[1], reply);
+    swarm->take_command(*rpc, command.peer, command.parts[0], command.parts[1], reply);
   });
   add("sn.allium_late", [this](const OmqCommand& command, const OmqReply& reply) {
-    swarm->take_late(*rpc, command.parts.empty() ? std::string_view() : command.parts.front(),
-                     reply);
+    swarm->take_late(*rpc, command.peer,
+                     command.parts.empty() ? std::string_view() : command.parts.front(), reply);
   });
   add("sn.allium_keep", [this](const OmqCommand& command, const OmqReply& reply) {
     swarm->keep_for_others(*rpc, command.peer, command.parts, reply);

@@ -201,8 +201,10 @@ void StorageRpc::call(std::string_view method, json::object params, Format forma
   }
   stamps_.saw(theirs.value_or(0));
   const Stamp asked = theirs ? *theirs : stamps_.next(now_ms);
-  if (source == RpcSource::peer && is_given_up(asked, now_ms)) {
-    source = RpcSource::late_peer;
+  if (is_given_up(asked, now_ms)) {
+    source = source == RpcSource::peer       ? RpcSource::late_peer
+             : source == RpcSource::stranger ? RpcSource::late_stranger
+                                             : source;
   }
   const internal::RpcCall call = {around_,
                                   stamps_,

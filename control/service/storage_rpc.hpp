@@ -39,6 +39,8 @@ enum class RpcSource : std::uint8_t {
   onion,      ///< a client too, of whom nothing is known but the account
   peer,       ///< a member hands on what a client just asked of it
   late_peer,  ///< a member hands on what this node missed: it is judged by when it was asked for
+  stranger,  ///< as a member, but it is none of this swarm, as far as is known: it is not believed what it says without a client's signature
+  late_stranger,
 };
 
 /// Who asks for an account. Anybody can ask in anybody's name: what he cannot prove must not use up what the owner may.

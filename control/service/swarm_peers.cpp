@@ -20,6 +20,8 @@
 #include "control/service/missed_records.hpp"
 
 namespace allium::control {
+
+using From = internal::MissedIntake::From;
 namespace json = boost::json;
 
 using internal::after_all;
@@ -105,14 +107,22 @@ void SwarmPeers::membership_changed(const ServiceNodes& before, const NodeKey& o
   push_->begin(before, own);
 }
 
-void SwarmPeers::take_command(StorageRpc& rpc, std::string method, std::string params,
-                              std::function<void(PeerParts)> reply) {
-  intake_->take_command(rpc, std::move(method), std::move(params), std::move(reply));
+void SwarmPeers::take_command(StorageRpc& rpc, const NodeKey& x25519, std::string method,
+                              std::string params, std::function<void(PeerParts)> reply) {
+  intake_->take_command(rpc, is_member(x25519) ? From::member : From::stranger, std::move(method),
+                        std::move(params), std::move(reply));
 }
 
-void SwarmPeers::take_late(StorageRpc& rpc, std::string_view payload,
+void SwarmPeers::take_late(StorageRpc& rpc, const NodeKey& x25519, std::string_view payload,
                            std::function<void(PeerParts)> reply) {
-  intake_->take_late(rpc, internal::MissedIntake::From::another, payload, std::move(reply));
+  intake_->take_late(rpc, is_member(x25519) ? From::member : From::stranger, payload,
+                     std::move(reply));
+}
+
+bool SwarmPeers::is_member(const NodeKey& x25519) const {
+  const ServiceNode* node = around_.membership.nodes()->find_x25519(x25519);
+  return node != nullptr && node->swarm == around_.membership.own_swarm() &&
+         node->swarm != kNoSwarm;
 }
 
 void SwarmPeers::take_data(std::string_view payload, std::function<void(PeerParts)> reply) {

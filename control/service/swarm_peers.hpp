@@ -141,12 +141,13 @@ class SwarmPeers final : public SwarmMembers {
   // What members ask of us. All give the parts of the reply.
 
   /// sn.storage_cc: a client's command, with its parameters.
-  void take_command(StorageRpc& rpc, std::string method, std::string params,
+  void take_command(StorageRpc& rpc, const NodeKey& x25519, std::string method, std::string params,
                     std::function<void(PeerParts)> reply);
 
   /// sn.allium_late: a bt list of what we missed. The reply: OK, or a status, a text and a bt list of the places in it of what could not
   /// be kept; all else was.
-  void take_late(StorageRpc& rpc, std::string_view payload, std::function<void(PeerParts)> reply);
+  void take_late(StorageRpc& rpc, const NodeKey& x25519, std::string_view payload,
+                 std::function<void(PeerParts)> reply);
 
   /// sn.allium_keep, of the node with this X25519 key (internal/queue_elsewhere.hpp).
   void keep_for_others(StorageRpc& rpc, const NodeKey& x25519, const PeerParts& parts,
@@ -156,6 +157,8 @@ class SwarmPeers final : public SwarmMembers {
   void take_data(std::string_view payload, std::function<void(PeerParts)> reply);
 
  private:
+  [[nodiscard]] bool is_member(const NodeKey& x25519) const;
+
   /// What came of a command.
   struct Outcome {
     std::optional<std::uint64_t> number;  ///< in this node's queue for itself

@@ -261,7 +261,6 @@ Stored AccountChange::store(Message message, Origin origin, bool replaces) {
 Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message& message,
                                   const MessageHistory& history, Origin origin) {
   const std::uint64_t expiry_ms = history.expiry_ms();
-  const StoreEffect effect = expiry_ms == 0 ? StoreEffect::tombstoned : StoreEffect::expired;
   const bool was_live = here && is_live(*here);
   if (expiry_ms == 0 && !history.may_come_back()) {
     // For stores of it that are still on their way.
@@ -271,7 +270,7 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
     if (here || (origin == Origin::client && history != history_of(message.hash))) {
       leave_trace(message.hash, history, now_ms_ + kLifeMsMax);
     }
-    return {effect, message.expiry_ms, was_live};
+    return {StoreEffect::tombstoned, message.expiry_ms, was_live};
   }
   if (here) {
     Kept kept = *here;
@@ -281,7 +280,8 @@ Stored AccountChange::keep_hidden(const std::optional<Kept>& here, const Message
   } else if (origin == Origin::client || message.expiry_ms > now_ms_) {
     insert(message, history);
   }
-  return {effect, expiry_ms == 0 ? message.expiry_ms : expiry_ms, was_live};
+  return expiry_ms == 0 ? Stored{StoreEffect::hidden, message.expiry_ms, was_live}
+                        : Stored{StoreEffect::expired, expiry_ms, was_live};
 }
 
 // Public outboxes: of all that was stored the newest is kept. A message is kept out by one that was there when it was asked for,

@@ -170,7 +170,8 @@ bool AbsentMembers::is_moot(std::string_view text, std::uint64_t expired_for_ms)
   const std::vector<OwnedMessage> messages = messages_of(*record);
   const std::optional<storage::Stamp> asked = asked_for(*record);
   const auto origin = asked ? storage::Origin::client : storage::Origin::replica;
-  const storage::When when(around_.now_ms() - expired_for_ms, asked.value_or(0));
+  const std::uint64_t now_ms = around_.now_ms() - std::min(around_.now_ms(), expired_for_ms);
+  const storage::When when(now_ms, asked.value_or(0));
   return !messages.empty() &&
          std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {
            const bool replaces = is_public_outbox(one.second.space);
@@ -180,6 +181,10 @@ bool AbsentMembers::is_moot(std::string_view text, std::uint64_t expired_for_ms)
            }
            const auto effect =
                around_.store.try_store(one.first, one.second, origin, replaces, when);
+           // Where it would be there again, it is kept as long as it would have lived.
+           if (effect && *effect == storage::StoreEffect::hidden) {
+             return expired_for_ms == 0 || one.second.expiry_ms <= now_ms;
+           }
            return effect && *effect != storage::StoreEffect::inserted &&
                   *effect != storage::StoreEffect::already &&
                   *effect != storage::StoreEffect::renewed;

@@ -113,7 +113,7 @@ json::object stored_body(const RpcCall& call, const storage::Hash& hash,
   if (call.is_from_client()) {
     mine["t"] = call.now_ms;
   }
-  if (call.source == RpcSource::late_peer && stored.is_changed) {
+  if (call.is_late() && stored.is_changed) {
     mine["updated"] = array_of_texts({hash});
   }
   return mine;

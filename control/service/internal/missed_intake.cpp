@@ -65,16 +65,25 @@ void MissedIntake::pass_on(const SwarmCommand& command) {
   }
 }
 
-// Who took it may not know yet of those who are members now. What was given to them before has not got it.
-void MissedIntake::take_command(StorageRpc& rpc, std::string method, std::string params,
+// Who took it may not know yet of those who are members now. What was given to them before has not got it. They believe a member: so what a
+// stranger brings is passed on where its signature has held, or to those whose member this node is not.
+void MissedIntake::take_command(StorageRpc& rpc, From from, std::string method, std::string params,
                                 std::function<void(PeerParts)> reply) {
+  std::function<void(Status)> pass = [](Status) {};
   if (around_.now_ms() < views_differ_until_ms_) {
-    pass_on({method, params});
+    pass =
+        while_alive(is_alive_, [this, from, command = SwarmCommand{method, params}](Status status) {
+          if (from != From::stranger || status == Status::ok || status == Status::misdirected) {
+            pass_on(command);
+          }
+        });
   }
-  rpc.call_params(method, params, RpcSource::peer,
-                  [reply = std::move(reply)](const Answer& answer, Format format) {
-                    reply(peer_reply(answer, format));
-                  });
+  rpc.call_params(
+      method, params, from == From::stranger ? RpcSource::stranger : RpcSource::peer,
+      [pass = std::move(pass), reply = std::move(reply)](const Answer& answer, Format format) {
+        pass(answer.status);
+        reply(peer_reply(answer, format));
+      });
 }
 
 void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payload,
@@ -118,7 +127,8 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
           on_copy_(*account, *asked);
         }
       }
-      rpc.call_params(record->command.method, record->command.params, RpcSource::late_peer,
+      rpc.call_params(record->command.method, record->command.params,
+                      from == From::stranger ? RpcSource::late_stranger : RpcSource::late_peer,
                       [done, passed_on, from, method = record->command.method,
                        is_passed_on = record->is_passed_on](const Answer& answer, Format) mutable {
                         // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
@@ -128,7 +138,7 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
                         }
                         done(answer.status == Status::internal ||
                              answer.status == Status::not_acceptable ||
-                             (answer.status == Status::misdirected && from == From::another));
+                             (answer.status == Status::misdirected && from != From::this_node));
                       });
     }
   }

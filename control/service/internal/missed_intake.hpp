@@ -33,11 +33,11 @@ class MissedIntake {
   /// The network has changed, and others may not know it yet: they send commands to those who were members.
   void views_differ() { views_differ_until_ms_ = around_.now_ms() + kViewsDifferMs; }
 
-  /// sn.storage_cc: a client's command.
-  void take_command(StorageRpc& rpc, std::string method, std::string params,
-                    std::function<void(PeerParts)> reply);
+  enum class From : std::uint8_t { stranger, member, this_node };
 
-  enum class From : std::uint8_t { another, this_node };
+  /// sn.storage_cc: a client's command.
+  void take_command(StorageRpc& rpc, From from, std::string method, std::string params,
+                    std::function<void(PeerParts)> reply);
 
   /// sn.allium_late: a bt list of records. One for an account of another swarm is refused, for this node may be the one that does not know
   /// yet that it is its own; where it is this node's own record there is nothing left to do.

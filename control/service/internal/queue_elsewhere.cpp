@@ -110,7 +110,8 @@ void QueueElsewhere::take(StorageRpc& rpc, const NodeKey& x25519, const PeerPart
       reply(answer);
     }
   };
-  intake_.take_command(rpc, parts[0], parts[1], while_alive(is_alive_, std::move(done)));
+  intake_.take_command(rpc, MissedIntake::From::member, parts[0], parts[1],
+                       while_alive(is_alive_, std::move(done)));
 }
 
 void QueueElsewhere::queue(const SwarmCommand& command, const std::vector<NodeKey>& keys,

@@ -121,7 +121,7 @@ bool RpcCall::is_badly_signed(const Authentication& who, std::string_view messag
                               std::string_view text, bool heeds_revocation) const {
   std::vector<Token> revoked;
   // What a member took, it took before it knew of the revocation; its client has the answer. Were it refused here, members would stay unequal.
-  if (who.subaccount && heeds_revocation && is_from_client()) {
+  if (who.subaccount && heeds_revocation && !is_from_member()) {
     Result<std::vector<Token>> known = around.store.revoked(who.account);
     if (!known) {
       refuse(Status::internal, "Internal Server Error. Could not retrieve revoked_subaccounts");

@@ -47,11 +47,19 @@ struct RpcCall {
     return source == RpcSource::client || source == RpcSource::onion;
   }
 
+  [[nodiscard]] bool is_from_member() const noexcept {
+    return source == RpcSource::peer || source == RpcSource::late_peer;
+  }
+
+  [[nodiscard]] bool is_late() const noexcept {
+    return source == RpcSource::late_peer || source == RpcSource::late_stranger;
+  }
+
   [[nodiscard]] storage::When when() const { return {now_ms, asked}; }
 
   /// The time that a client's word is held against: what comes late is judged as it was by the node that took it.
   [[nodiscard]] std::uint64_t asked_ms() const noexcept {
-    return source == RpcSource::late_peer ? asked / storage::kStampsPerMs : now_ms;
+    return is_late() ? asked / storage::kStampsPerMs : now_ms;
   }
 
   /// Bytes as the answer's spelling has them.
@@ -76,7 +84,7 @@ struct RpcCall {
                                std::uint64_t tolerance_ms) const noexcept;
 
   /// Answers 401 with `text` where the signature does not hold, 500 where that cannot be told now, since the store is being opened again:
-  /// a member's 401 would be the last word. A subaccount that is revoked is refused where it asks, if `heeds_revocation`.
+  /// a member's 401 would be the last word. A subaccount that is revoked is refused, if `heeds_revocation`, but for what a member has taken.
   [[nodiscard]] bool is_badly_signed(const Authentication& who, std::string_view message,
                                      Access wanted, std::string_view text,
                                      bool heeds_revocation = true) const;

@@ -270,6 +270,65 @@ TEST(LateCommand, OfASubaccountIsObeyedThoughThatIsRevokedNow) {
   }
 }
 
+TEST(LateCommand, OfASubaccountThatIsRevokedIsNotTakenFromAStranger) {
+  SwarmWorld world(3);
+  const GroupMember member;
+  world.assign({7, 7, 9});
+  if (!world.node(0).membership.is_ours(member.group.account())) {
+    world.assign({9, 9, 7});
+  }
+  world.run(120'000);
+  ASSERT_EQ(world.call(0, "revoke_subaccount", member.revoke(world.now_ms)).status, Status::ok);
+  json::object store = member.store("one", world.now_ms);
+  store["asked"] = stamp(world.now_ms - 1'000);
+  const std::string params = json::serialize(store);
+  const NodeKey stranger = x25519_of(world.node(2).key()).value();
+  world.node(1).serve(stranger, "sn.storage_cc", {"store", params},
+                      [](const PeerParts& parts) { EXPECT_EQ(parts.front(), "401"); });
+  world.node(1).serve(stranger, "sn.allium_late",
+                      {records_in({storage::Missed{1, command_record({"store", params})}})},
+                      [](const PeerParts&) {});
+  world.run(60'000);
+
+  EXPECT_EQ(world.node(1).store().status().messages, 0U);
+  world.node(1).serve(x25519_of(world.node(0).key()).value(), "sn.storage_cc", {"store", params},
+                      [](const PeerParts& parts) { EXPECT_EQ(parts.size(), 1U); });
+  EXPECT_EQ(world.node(1).store().status().messages, 1U) << "a member may have taken it before";
+}
+
+// Where it was stored again there was nothing of the deletion, and it is hidden until that comes.
+TEST(LateCommand, IsKeptForWhoIsAwayWhereItsMessageMayComeBack) {
+  SwarmWorld world(2);
+  world.start(0);
+  world.start(1);
+  world.run(120'000);  // they have asked each other what they had before
+  const TestAccount owner(5, 1);
+  const Answer kept = world.call(0, "store", owner.store("one", world.now_ms));
+  const std::string hash(kept.body.at("hash").as_string());
+  world.run(10'000);
+  world.node(0).is_up = false;
+  ASSERT_EQ(world.call(1, "delete", owner.remove({hash})).status, Status::ok);
+  world.node(1).is_up = false;
+  world.run(10'000);
+  const std::uint64_t before_ms = world.now_ms - 1'000;
+  ASSERT_EQ(world.call(0, "store", owner.store("one", world.now_ms)).status, Status::ok);
+  ASSERT_EQ(world
+                .call(0, "delete_before",
+                      owner.signed_params("delete_before" + std::to_string(before_ms),
+                                          {{"before", before_ms}}))
+                .status,
+            Status::ok);
+  EXPECT_TRUE(sorted_data(world, 0, owner).empty());
+  world.run(3 * kTidyQueuesMs);
+  world.node(0).is_up = true;
+  world.node(1).is_up = true;
+  world.run(60'000);
+
+  for (const std::size_t node : {0U, 1U}) {
+    EXPECT_EQ(sorted_data(world, node, owner), std::vector<std::string>{"one"}) << node;
+  }
+}
+
 // Who was away is given the command by those whom it was taken from, and they have not heard that its message lives on.
 TEST(LateCommand, IsKeptForWhoIsAwayWhereItsMessageHasRunOutAndLivesOnElsewhere) {
   SwarmWorld world(3);
@@ -312,7 +371,7 @@ TEST(LateCommand, IsPassedOnToWhomItsTakerHasGivenMessagesWhereItIsNewThere) {
   params["asked"] = stamp(world.now_ms);
   const std::string record = passed_on_record({"store", json::serialize(params)});
   for (const std::size_t node : {0U, 1U}) {
-    world.node(node).serve(world.node(2).key(), "sn.allium_late",
+    world.node(node).serve(x25519_of(world.node(2).key()).value(), "sn.allium_late",
                            {records_in({storage::Missed{1, record}})}, [](const PeerParts&) {});
   }
   world.run(20'000);

@@ -154,7 +154,7 @@ void TestNode::serve(const NodeKey& from, const std::string& command, const Peer
   } else if (command == "sn.storage_cc" && lie) {
     reply(*lie);
   } else if (command == "sn.storage_cc" && parts.size() == 2) {
-    swarm_->take_command(*rpc_, parts[0], parts[1], std::move(reply));
+    swarm_->take_command(*rpc_, from, parts[0], parts[1], std::move(reply));
   } else if (command == "sn.data" && parts.size() == 1) {
     swarm_->take_data(parts[0], std::move(reply));
   } else if (command == "sn.allium_fetch" && is_of_our_kind && parts.size() == 1) {
@@ -162,7 +162,7 @@ void TestNode::serve(const NodeKey& from, const std::string& command, const Peer
   } else if (command == "sn.allium_keep" && is_of_our_kind) {
     swarm_->keep_for_others(*rpc_, from, parts, std::move(reply));
   } else if (command == "sn.allium_late" && is_of_our_kind && parts.size() == 1) {
-    swarm_->take_late(*rpc_, parts[0], std::move(reply));
+    swarm_->take_late(*rpc_, from, parts[0], std::move(reply));
   }
 }
 
