@@ -23,16 +23,15 @@ namespace {
 
 constexpr std::size_t kPassedOnMax = 10'000;
 
-/// Whether a command changed what can be seen here. Of a revocation the answer does not say.
-bool changed_something(const std::string& method, const Answer& answer) {
+/// Whether a command changed what can be seen here.
+bool changed_something(const Answer& answer) {
   const auto* body = answer.body.if_object();
   const auto has = [body](std::string_view name) {
     const json::value* list = body == nullptr ? nullptr : body->if_contains(name);
     return list != nullptr && ((list->is_array() && !list->get_array().empty()) ||
                                (list->is_object() && !list->get_object().empty()));
   };
-  const bool is_of_revocations = method == "revoke_subaccount" || method == "unrevoke_subaccount";
-  return answer.status == Status::ok && (has("deleted") || has("updated") || is_of_revocations);
+  return answer.status == Status::ok && (has("deleted") || has("updated"));
 }
 
 }  // namespace
@@ -127,19 +126,18 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
           on_copy_(*account, *asked);
         }
       }
-      rpc.call_params(record->command.method, record->command.params,
-                      from == From::stranger ? RpcSource::late_stranger : RpcSource::late_peer,
-                      [done, passed_on, from, method = record->command.method,
-                       is_passed_on = record->is_passed_on](const Answer& answer, Format) mutable {
-                        // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
-                        if (changed_something(method, answer) ||
-                            (answer.status == Status::ok && !is_passed_on)) {
-                          passed_on();
-                        }
-                        done(answer.status == Status::internal ||
-                             answer.status == Status::not_acceptable ||
-                             (answer.status == Status::misdirected && from != From::this_node));
-                      });
+      rpc.call_params(
+          record->command.method, record->command.params,
+          from == From::stranger ? RpcSource::late_stranger : RpcSource::late_peer,
+          [done, passed_on, from, is_passed_on = record->is_passed_on](const Answer& answer,
+                                                                       Format) mutable {
+            // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.
+            if (changed_something(answer) || (answer.status == Status::ok && !is_passed_on)) {
+              passed_on();
+            }
+            done(answer.status == Status::internal || answer.status == Status::not_acceptable ||
+                 (answer.status == Status::misdirected && from != From::this_node));
+          });
     }
   }
   one_less();

@@ -67,6 +67,9 @@ storage::Done<std::size_t> answer_with_receipt(const RpcCall& call,
         if (with_count) {
           mine["count"] = *count;
         }
+        if (call.is_late() && *count > 0) {
+          mine["updated"] = array_of_texts({"revocations"});
+        }
         round->own_result(std::move(mine));
       });
 }
