@@ -225,7 +225,7 @@ class MessageStore {
   virtual void shorten_all(const Account& account, std::optional<Namespace> space,
                            std::uint64_t expiry_ms, const When& when, Done<HashesBySpace> done) = 0;
 
-  /// Of more than kRevokedMax the newest (by timestamp, stamp, token) count.
+  /// Of more than kRevokedMax the newest (by timestamp, stamp, token) count. Gives how many were not revoked before.
   virtual void revoke(const Account& account, std::vector<Token> tokens, std::uint64_t timestamp_ms,
                       const When& when, Done<std::size_t> done) = 0;
 

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
 #include "tests/unit/omq/raw_zmtp_client.hpp"
@@ -220,6 +222,42 @@ TEST_F(OmqServer, AnswersHeartbeatsWithTheirContext) {
   EXPECT_EQ(raw.receive(io), "\2\4PONGcontext");
   EXPECT_EQ(raw.receive(io), std::string("\0HELLO", 6))
       << "a context has at most 16 bytes (RFC 37)";
+}
+
+TEST_F(OmqServer, CountsARequestThatIsNeverAnsweredSinceWhoeverAskedHasGone) {
+  std::optional<OmqReply> waiting;
+  node.omq->add_command("storage.wait", OmqAccess::open, OmqForm::request,
+                        [&](const OmqCommand&, const OmqReply& reply) { waiting = reply; });
+  connect(client, client_keys);
+  client.send({"storage.wait", "1"});
+  ASSERT_TRUE(run_until(io, [&] { return waiting.has_value(); }));
+  EXPECT_EQ(node.omq->counters().unsent_gone, 0U);
+  waiting.reset();
+
+  EXPECT_EQ(node.omq->counters().unsent_gone, 1U);
+}
+
+TEST_F(OmqServer, CountsConnectionsThatBreakTheProtocolAndNoOthers) {
+  const auto come = [&](const std::string& bytes) {
+    test::tcp::socket socket(io, test::tcp::v4());
+    socket.connect(node.endpoint());
+    boost::asio::write(socket, boost::asio::buffer(bytes));
+    return socket;
+  };
+  {
+    test::RawZmtpClient honest(io, node.endpoint(), node.key());
+    honest.write(honest.message({"HI"}));
+    EXPECT_EQ(honest.receive(io), std::string("\0HELLO", 6));
+  }
+  const auto no_zmtp =
+      come("GET / HTTP/1.1\r\nHost: a.name.that.fills.a.greeting.with.its.bytes\r\n\r\n");
+  ASSERT_TRUE(run_until(io, [&] { return node.omq->counters().cut_broken == 1; }));
+  test::RawZmtpClient forger(io, node.endpoint(), node.key());
+  std::string forged = forger.message({"HI"});
+  forged.back() ^= 1;
+  forger.write(forged);
+
+  EXPECT_TRUE(run_until(io, [&] { return node.omq->counters().cut_broken == 2; }));
 }
 
 TEST_F(OmqServer, TakesLateAndRepeatedRepliesInItsStride) {
