@@ -96,6 +96,9 @@ std::vector<Part> read_parts(const RpcCall& call, RpcFields& fields) {
     if (fields.problem()) {
       return parts;
     }
+    if (part->method == "retrieve") {
+      *call.retrieve_bytes_left -= std::min(*call.retrieve_bytes_left, kLongestPageBytes);
+    }
     parts.push_back(*std::move(part));
   }
   return parts;

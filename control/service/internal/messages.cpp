@@ -251,9 +251,6 @@ void run_store(const RpcCall& call, StoreRequest request) {
                           on_service_thread<storage::Stored>(call.around, std::move(done)));
 }
 
-constexpr std::size_t kLongestPageBytes =
-    storage::page_bytes(storage::kHashCharsMax, storage::kDataBytesMax);
-
 /// Of a page, as it is counted towards its limit.
 std::size_t bytes_of_page(const storage::Page& page) {
   std::size_t bytes = 0;
@@ -268,14 +265,12 @@ void run_retrieve(const RpcCall& call, const RetrieveRequest& request) {
   if (call.turned_away(request.who.account, asker) || refuses_retrieve(call, request)) {
     return;
   }
-  // A page has a message at least: where there is no room left for the longest, it is for the client's next request.
+  // A page has a message at least, for which there is room whatever others of the batch have taken.
   std::size_t& left = *call.retrieve_bytes_left;
   storage::PageLimits limits = request.limits;
-  limits.bytes_max = std::min(limits.bytes_max, left);
-  const Result<storage::Page> page =
-      left < kLongestPageBytes ? storage::Page{{}, true}
-                               : call.around.store.retrieve(request.who.account, request.space,
-                                                            request.last_hash, limits, call.now_ms);
+  limits.bytes_max = left < kLongestPageBytes ? 1 : std::min(limits.bytes_max, left);
+  const Result<storage::Page> page = call.around.store.retrieve(
+      request.who.account, request.space, request.last_hash, limits, call.now_ms);
   if (!page) {
     call.refuse(Status::internal, "Internal Server Error. Could not retrieve messages");
     return;

@@ -20,6 +20,7 @@
 #include "control/service/internal/stamp_clock.hpp"
 #include "control/service/rpc_fields.hpp"
 #include "control/service/storage_rpc.hpp"
+#include "storage/stored_bytes.hpp"
 
 namespace allium::control::internal {
 
@@ -29,6 +30,11 @@ inline constexpr std::uint64_t kForwardedToleranceMs = 70'000;
 
 /// What `retrieve` gives out for one request, those of a batch together: as characters of base64 and what stands around them.
 inline constexpr std::size_t kRetrieveBytesMax = 7'800'000;
+
+/// Of that, what a page of one message takes at most: each retrieve of a batch has as much for itself.
+inline constexpr std::size_t kLongestPageBytes =
+    storage::page_bytes(storage::kHashCharsMax, storage::kDataBytesMax);
+static_assert(kSubrequestsMax * kLongestPageBytes < kRetrieveBytesMax);
 
 struct RpcCall {
   const RpcSurroundings& around;
