@@ -351,8 +351,10 @@ HashesBySpace MemoryStore::remove_up_to(Mailbox& mailbox, std::optional<Namespac
                                         std::uint64_t time_ms, const When& when) {
   std::vector<std::pair<Namespace, Hash>> concerned;
   for (const auto& [place, message] : mailbox.messages) {
-    if (is_in(space, place.first) && message.timestamp_ms <= time_ms &&
-        concerns(mailbox.asked.at(message.hash), when)) {
+    const Asked& asked = mailbox.asked.at(message.hash);
+    const bool is_meant =
+        message.timestamp_ms <= time_ms || asked.history.was_stored(when.asked, time_ms);
+    if (is_in(space, place.first) && is_meant && concerns(asked, when)) {
       concerned.emplace_back(place.first, message.hash);
     }
   }

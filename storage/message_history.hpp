@@ -59,7 +59,8 @@ class MessageHistory {
     add({asked, expiry_ms, Kind::store, timestamp_ms});
   }
 
-  /// A removal or a shortening, unless one that says as much stands beside it, with nothing else between them.
+  /// A removal or a shortening, unless one that says as much stands beside it, with nothing else between them: behind it, or, of a removal, before
+  /// it as well (what comes between two shortenings later can be longer than both).
   void add_if_new(const Step& step) {
     const auto says_as_much = [&step](const Step& other) {
       return step.kind == Kind::remove ? other.timestamp_ms >= step.timestamp_ms
@@ -74,8 +75,9 @@ class MessageHistory {
     const auto place = std::find_if(steps_.begin(), steps_.end(), [&step](const Step& other) {
       return other.asked > step.asked;
     });
-    if (!is_said_in(place, steps_.end()) &&
-        !is_said_in(std::make_reverse_iterator(place), steps_.rend())) {
+    const bool is_said_before =
+        step.kind == Kind::remove && is_said_in(std::make_reverse_iterator(place), steps_.rend());
+    if (!is_said_before && !is_said_in(place, steps_.end())) {
       add(step);
     }
   }

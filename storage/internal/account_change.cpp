@@ -446,8 +446,10 @@ std::size_t AccountChange::forget(const std::vector<Hash>& hashes, Stamp before)
 HashesBySpace AccountChange::remove_up_to(std::optional<Namespace> space, std::uint64_t time_ms) {
   HashesBySpace removed;
   for (const Kept& message : list(space)) {
-    if (message.header.timestamp_ms <= time_ms && concerns(message) &&
-        take_away(message, time_ms)) {
+    // Also where it was stored again since with a later timestamp: what ended before that has another life.
+    const bool is_meant = message.header.timestamp_ms <= time_ms ||
+                          message.header.history.was_stored(asked_, time_ms);
+    if (is_meant && concerns(message) && take_away(message, time_ms)) {
       removed[message.place.space].push_back(message.header.hash);
     }
   }

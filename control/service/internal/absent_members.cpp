@@ -170,7 +170,9 @@ bool AbsentMembers::is_moot(std::string_view text, std::uint64_t expired_for_ms)
   const std::vector<OwnedMessage> messages = messages_of(*record);
   const std::optional<storage::Stamp> asked = asked_for(*record);
   const auto origin = asked ? storage::Origin::client : storage::Origin::replica;
-  const std::uint64_t now_ms = around_.now_ms() - std::min(around_.now_ms(), expired_for_ms);
+  // A replica is as old as it says, by the time that it is.
+  const std::uint64_t back_ms = asked ? std::min(around_.now_ms(), expired_for_ms) : 0;
+  const std::uint64_t now_ms = around_.now_ms() - back_ms;
   const storage::When when(now_ms, asked.value_or(0));
   return !messages.empty() &&
          std::all_of(messages.begin(), messages.end(), [&](const OwnedMessage& one) {

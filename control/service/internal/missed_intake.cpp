@@ -116,6 +116,8 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
         done(parts.size() == 2 && parts.front() == "500");
       });
     } else {
+      // Who passes it on may have had it from a stranger, and not have looked at it.
+      const bool is_believed = from != From::stranger && !record->is_passed_on;
       auto passed_on =
           while_alive(is_alive_, [this, command = record->command] { pass_on(command); });
       if (on_copy_ && record->command.method == "store") {
@@ -128,7 +130,7 @@ void MissedIntake::take_late(StorageRpc& rpc, From from, std::string_view payloa
       }
       rpc.call_params(
           record->command.method, record->command.params,
-          from == From::stranger ? RpcSource::late_stranger : RpcSource::late_peer,
+          is_believed ? RpcSource::late_peer : RpcSource::late_stranger,
           [done, passed_on, from, is_passed_on = record->is_passed_on](const Answer& answer,
                                                                        Format) mutable {
             // Also where it changed nothing here, for it may have been stored again since; but then it goes no further than that.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <numeric>
 #include <random>
 #include <set>
 #include <sstream>
@@ -205,6 +206,72 @@ TYPED_TEST(AnyStore, HoldsWhatWasStoredAnewBetweenTwoThingsThatEndItInWhateverOr
           << int{run} << ": " << order[0] << order[1] << order[2] << order[3];
     } while (std::next_permutation(order.begin(), order.end()));
   }
+}
+
+/// Carries them out in all orders, for an account each: always what they come to in the order in which they were asked for.
+void expect_alike_in_all_orders(MessageStore& store, std::uint8_t run,
+                                const std::vector<StoreChange>& changes) {
+  std::vector<std::size_t> order(changes.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::set<std::string> in_order;
+  std::uint8_t number = 0;
+  do {
+    const Account account = account_of(run, number++);
+    for (const std::size_t i : order) {
+      changes[i](store, account);
+    }
+    const std::set<std::string> found = messages_of(store, account);
+    if (number == 1) {
+      in_order = found;
+    }
+    ASSERT_EQ(found, in_order) << int{run} << ": " << ::testing::PrintToString(order);
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TYPED_TEST(AnyStore, ComesToTheSameInAllOrdersOfWhatIsHardToOrder) {
+  const auto when = [](std::uint64_t at_ms) { return When(kNow, stamp_of(kNow - 2'000 + at_ms)); };
+  const auto stored = [=](std::uint64_t at_ms, std::uint64_t lives_ms) {
+    return [=](MessageStore& to, const Account& account) {
+      store(to, account, message_of("h", 0, kNow + lives_ms, kNow - 2'000 + at_ms), Origin::client,
+            false, when(at_ms))
+          .value();
+    };
+  };
+  const auto cleared = [=](std::uint64_t up_to_ms, std::uint64_t at_ms) {
+    return [=](MessageStore& to, const Account& account) {
+      answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        to.remove_before(account, 0, kNow - 2'000 + up_to_ms, when(at_ms), std::move(done));
+      }).value();
+    };
+  };
+  const auto shortened = [=](std::uint64_t lives_ms, std::uint64_t at_ms) {
+    return [=](MessageStore& to, const Account& account) {
+      answer<HashesBySpace>([&](Done<HashesBySpace> done) {
+        to.shorten_all(account, 0, kNow + lives_ms, when(at_ms), std::move(done));
+      }).value();
+    };
+  };
+  const auto changed = [=](std::uint64_t lives_ms, ExpiryChange change, std::uint64_t at_ms) {
+    return [=](MessageStore& to, const Account& account) {
+      answer<ExpiriesChanged>([&](Done<ExpiriesChanged> done) {
+        to.change_expiry(account, {"h"}, {kNow + lives_ms}, change, when(at_ms), std::move(done));
+      }).value();
+    };
+  };
+  for (const ExpiryChange change : {ExpiryChange::set, ExpiryChange::extend}) {
+    expect_alike_in_all_orders(this->in(), change == ExpiryChange::set ? 1 : 2,
+                               {stored(1'000, 5 * kHour), shortened(kHour, 1'100),
+                                changed(10 * kHour, change, 1'200), shortened(2 * kHour, 1'300)});
+  }
+  constexpr std::uint64_t kBeforeTheSecondStore = 0ULL - 800;
+  expect_alike_in_all_orders(
+      this->in(), 4,
+      {stored(1'000, kBeforeTheSecondStore), changed(9 * kHour, ExpiryChange::extend, 1'100),
+       cleared(1'050, 1'210), stored(1'300, kHour)});
+  expect_alike_in_all_orders(
+      this->in(), 3,
+      {stored(900, 2 * kHour), cleared(1'100, 1'100), stored(1'200, 9 * kHour),
+       cleared(1'150, 1'300), stored(1'400, kHour)});
 }
 
 TYPED_TEST(AnyStore, TakesWhatAMemberKnowsOfAReplica) {
