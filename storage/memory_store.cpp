@@ -267,14 +267,13 @@ Stored MemoryStore::store_now(Mailbox& mailbox, std::uint64_t order, Message mes
   Stored stored{effect, expiry_ms == 0 ? message.expiry_ms : expiry_ms,
                 effect == StoreEffect::inserted};
   if (is_here || (is_over && is_kept)) {
-    Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
+    const Message& kept = mailbox.messages.at(mailbox.places.at(message.hash));
     const auto seen = [&kept] { return std::pair(kept.expiry_ms, kept.timestamp_ms); };
     const auto before = seen();
-    kept.expiry_ms = visible_until(history, kept.expiry_ms, now_ms);
-    kept.timestamp_ms = history.timestamp_ms();
-    stored.is_changed = is_here && seen() != before;
     Asked& asked = mailbox.asked.at(message.hash);
     asked = {std::max(asked.stored, when.asked), history};
+    show(mailbox, message.hash, now_ms);
+    stored.is_changed = is_here && seen() != before;
     return stored;
   }
   if (is_over && is_replica && message.expiry_ms <= now_ms) {

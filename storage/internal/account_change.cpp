@@ -182,11 +182,6 @@ void AccountChange::free(const Kept& message) {
   }
 }
 
-void AccountChange::rewrite(const Kept& message) {
-  transaction_.put(message_key(Kind::header, account_, message.place),
-                   encode_header(message.header));
-}
-
 // What is over is not erased at once: something that was asked for before it was over may still come.
 std::uint64_t AccountChange::visible_until(const MessageHistory& history,
                                            std::uint64_t before_ms) const {
@@ -196,14 +191,14 @@ std::uint64_t AccountChange::visible_until(const MessageHistory& history,
 
 void AccountChange::set_expiry(Kept message) {
   const std::uint64_t expiry_ms = visible_until(message.header.history, message.header.expiry_ms);
+  const std::string key = message_key(Kind::header, account_, message.place);
   message.header.timestamp_ms = message.header.history.timestamp_ms();
   if (message.header.expiry_ms != expiry_ms) {
-    const std::string key = message_key(Kind::header, account_, message.place);
     transaction_.erase(expiry_key(message.header.expiry_ms, key));
     transaction_.put(expiry_key(expiry_ms, key), encode_bytes({}));
     message.header.expiry_ms = expiry_ms;
   }
-  rewrite(message);
+  transaction_.put(key, encode_header(message.header));
 }
 
 Stored AccountChange::store(Message message, Origin origin, bool replaces) {

@@ -116,7 +116,6 @@ class AccountChange {
   void expire(const Kept& message);
   void leave_trace(const Hash& hash, const MessageHistory& history, std::uint64_t until_ms);
   void erase_trace(const Hash& hash);
-  void rewrite(const Kept& message);
   /// Without a trace.
   void erase(const Kept& message);
   void erase_as_if_never_there(const Kept& message);

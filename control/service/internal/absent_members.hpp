@@ -83,7 +83,7 @@ class AbsentMembers {
   void tidy_queues();
   void tidy_queue(const NodeKey& key, std::uint64_t after);
   [[nodiscard]] PeerParts parts_for(HandOver how, const std::vector<storage::Missed>& missed) const;
-  /// The same, and `expired_for_ms` instead of long ago.
+  /// That, with another time than kMootAfterMs; 0: also what would come back is moot.
   [[nodiscard]] bool is_moot(std::string_view text, std::uint64_t expired_for_ms) const;
   [[nodiscard]] std::string as_it_is_now(const std::string& text) const;
   void queued(const NodeKey& key);
